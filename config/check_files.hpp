@@ -1,0 +1,16 @@
+#pragma once
+
+// Whether what the settings refer to exists on this machine.
+
+#include <span>
+
+#include "config/config.hpp"
+#include "config/config_error.hpp"
+
+namespace tlsmux::config {
+
+// Files, folders, users and Unix groups, without what merely follows from `earlier` errors. Blocks on the
+// file system and the account database.
+ConfigErrors check_files(const Config& config, std::span<const ConfigError> earlier);
+
+}  // namespace tlsmux::config

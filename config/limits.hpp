@@ -1,0 +1,57 @@
+#pragma once
+
+// Every fixed bound of the system, in one place, with the relations that must hold between them.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tlsmux::config {
+
+inline constexpr std::uint32_t kGroupsMax = 64;
+inline constexpr std::uint32_t kUpstreamsMax = 256;
+inline constexpr std::uint32_t kEndpointsPerUpstreamMax = 16;
+inline constexpr std::uint32_t kSessionsPerUpstreamMax = 64;
+inline constexpr std::uint32_t kSessionsMax = 1024;
+
+inline constexpr std::uint32_t kClientsPerGroupMax = 4096;
+inline constexpr std::uint32_t kChannelsPerClientMax = 64;  // one bit each in the ready word
+inline constexpr std::uint32_t kSlotsPerChannelMin = 2;     // a request and its answer
+inline constexpr std::uint32_t kSlotsPerChannelMax = 4096;
+inline constexpr std::uint32_t kSlotBytesMin = 64;
+inline constexpr std::uint32_t kSlotBytesMax = 1U << 20;
+inline constexpr std::uint64_t kClientMemoryBytesMax = 1ULL << 30;
+// What rings, slot words, headers and alignment add to the slots themselves, at the most.
+inline constexpr std::uint32_t kSlotOverheadBytesMax = 512;
+inline constexpr std::uint32_t kChannelOverheadBytesMax = 8192;
+inline constexpr std::uint32_t kClientOverheadBytesMax = 8192;
+
+inline constexpr std::uint32_t kRequestsInFlightMax = 1U << 17;  // in one engine
+inline constexpr std::uint32_t kSessionInFlightMax = 1U << 14;
+inline constexpr std::uint32_t kQueueMax = 1U << 16;
+
+inline constexpr std::uint32_t kWorkerThreadsMax = 64;
+inline constexpr std::uint32_t kAccountsPerGroupMax = 256;  // entries in `users`, and in `unix_groups`
+
+inline constexpr std::uint32_t kNameBytesMax = 63;  // without the terminating zero
+inline constexpr std::uint32_t kCorrelationKeyBytesMax = 64;
+
+// Bytes of a request that the engine copies to private memory before it reads a key out of them.
+inline constexpr std::uint32_t kKeyPrefixBytesMax = 1024;
+
+inline constexpr std::uint32_t kLengthHeaderBytesMax = 8;
+inline constexpr std::uint32_t kTlsPlaintextBytesMax = 16384;  // RFC 8446 section 5.1
+inline constexpr std::uint32_t kTimeoutMsMax = 24U * 60 * 60 * 1000;
+
+inline constexpr std::uint32_t kAccountBytesMax = 255;     // of a user's or Unix group's name
+inline constexpr std::uint32_t kHostBytesMax = 253;        // RFC 1035 section 2.3.4, without the final dot
+inline constexpr std::uint32_t kPathBytesMax = 4095;       // PATH_MAX without the terminating zero
+inline constexpr std::uint32_t kSocketPathBytesMax = 107;  // of sun_path, without the terminating zero
+inline constexpr std::uint32_t kConfigFileBytesMax = 4U << 20;
+inline constexpr std::uint32_t kConfigDepthMax = 32;  // objects and arrays within each other
+
+static_assert(kChannelsPerClientMax <= 64, "the ready word has 64 bits");
+static_assert(kSlotsPerChannelMin % 2 == 0 && kSlotsPerChannelMax % 2 == 0);
+static_assert(kCorrelationKeyBytesMax <= kKeyPrefixBytesMax);
+static_assert(kSessionsPerUpstreamMax <= kSessionsMax);
+
+}  // namespace tlsmux::config

@@ -1,0 +1,66 @@
+#pragma once
+
+// The words that stand for enumeration values: the same in the configuration, in status and in logs.
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+
+namespace tlsmux::config {
+
+template <class Enum>
+struct Word {
+  std::string_view text;
+  Enum value;
+};
+
+// The table of an enumeration; specialised for each below.
+template <class Enum>
+inline constexpr std::array<Word<Enum>, 0> kWords{};
+
+template <>
+inline constexpr auto kWords<LogLevel> = std::to_array<Word<LogLevel>>({
+    {"debug", LogLevel::debug},
+    {"info", LogLevel::info},
+    {"warning", LogLevel::warning},
+    {"error", LogLevel::error},
+});
+
+template <>
+inline constexpr auto kWords<TlsVersion> = std::to_array<Word<TlsVersion>>({
+    {"1.2", TlsVersion::tls_1_2},
+    {"1.3", TlsVersion::tls_1_3},
+});
+
+template <>
+inline constexpr auto kWords<LengthEncoding> = std::to_array<Word<LengthEncoding>>({
+    {"binary_be", LengthEncoding::binary_be},
+    {"ascii", LengthEncoding::ascii},
+});
+
+template <>
+inline constexpr auto kWords<CorrelationKind> = std::to_array<Word<CorrelationKind>>({
+    {"fifo", CorrelationKind::fifo},
+    {"bytes", CorrelationKind::bytes},
+});
+
+// Empty for a value outside the enumeration.
+template <class Enum>
+constexpr std::string_view word_of(Enum value) {
+  const auto found = std::ranges::find(kWords<Enum>, value, &Word<Enum>::value);
+  return found == kWords<Enum>.end() ? std::string_view{} : found->text;
+}
+
+// In the order of the table.
+template <class Enum>
+std::vector<std::string_view> all_words() {
+  std::vector<std::string_view> texts;
+  texts.reserve(kWords<Enum>.size());
+  for (const Word<Enum>& word : kWords<Enum>) texts.push_back(word.text);
+  return texts;
+}
+
+}  // namespace tlsmux::config

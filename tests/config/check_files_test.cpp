@@ -1,0 +1,134 @@
+// What the settings refer to on this machine.
+#include <doctest/doctest.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "config/config_file.hpp"
+#include "tests/config/config_text.hpp"
+#include "tests/config/temporary_folder.hpp"
+
+namespace tlsmux::config::test {
+namespace {
+
+// Acts as nobody while it lives, if the test runs as root.
+class WithoutRoot {
+ public:
+  WithoutRoot() : uid_(geteuid()) {
+    if (uid_ == 0) REQUIRE(seteuid(65534) == 0);
+  }
+  ~WithoutRoot() {
+    if (uid_ == 0) CHECK(seteuid(uid_) == 0);
+  }
+  WithoutRoot(const WithoutRoot&) = delete;
+  WithoutRoot& operator=(const WithoutRoot&) = delete;
+
+ private:
+  uid_t uid_;
+};
+
+struct Files {
+  std::string ca_file{};
+  std::string ca_directory{};
+  std::string certificate_file{};
+  std::string key_file{};
+};
+
+Config with_files(const Files& files) {
+  Config config = parsed(good_json());
+  TlsSettings& tls = config.upstreams[0].tls;
+  tls.ca_file = files.ca_file;
+  tls.ca_directory = files.ca_directory;
+  tls.certificate_file = files.certificate_file;
+  tls.key_file = files.key_file;
+  return config;
+}
+
+TEST_CASE("config.files that exist and are private are good") {
+  const TemporaryFolder folder;
+  const std::string file = folder.add("file.pem", "x");
+  Config config =
+      with_files({.ca_file = file, .ca_directory = folder.path(), .certificate_file = file, .key_file = file});
+  config.engine.log.file = folder.path() + "/log";
+  config.engine.user = "root";
+  CHECK(in_words(check_files(config)).empty());
+}
+
+TEST_CASE("config.files that are missing, empty or no files are errors") {
+  const TemporaryFolder folder;
+  const std::string missing = folder.path() + "/missing.pem";
+  const std::string empty = folder.add("empty.pem", "");
+  const std::string no_folder = folder.path() + "/none";
+  std::filesystem::create_directory(folder.path() + "/bare");
+  Config config = with_files({.ca_file = missing,
+                              .ca_directory = folder.path() + "/bare",
+                              .certificate_file = empty,
+                              .key_file = folder.path()});
+  config.engine.log.file = no_folder + "/log";
+  CHECK(in_words(check_files(config)) == "FILE: /engine/log/file: the folder \"" + no_folder +
+                                             "\" does not exist; make it, or log elsewhere\n"
+                                             "FILE: /upstreams/0/tls/ca_file: \"" +
+                                             missing +
+                                             "\" cannot be read: No such file or directory\n"
+                                             "FILE: /upstreams/0/tls/ca_directory: \"" +
+                                             folder.path() +
+                                             "/bare\" holds no file; it must hold CA certificates as PEM files\n"
+                                             "FILE: /upstreams/0/tls/certificate_file: \"" +
+                                             empty +
+                                             "\" is empty; it must hold PEM text\n"
+                                             "FILE: /upstreams/0/tls/key_file: \"" +
+                                             folder.path() + "\" is no file; give the path of a PEM file\n");
+}
+
+TEST_CASE("config.a private key that others may use is an error") {
+  const TemporaryFolder folder;
+  const std::string key = folder.add("key.pem", "x");
+  const Config config = with_files({.certificate_file = key, .key_file = key});
+  for (const mode_t mode : {0644U, 0640U, 0604U, 0620U, 0601U}) {
+    REQUIRE(chmod(key.c_str(), mode) == 0);
+    const ConfigErrors errors = check_files(config);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].pointer == "/upstreams/0/tls/key_file");
+    CHECK(errors[0].message.ends_with("type: chmod 600 " + key));
+  }
+  CHECK(check_files(config)[0].message.contains("has mode 0601,"));
+  for (const mode_t mode : {0600U, 0400U}) {
+    REQUIRE(chmod(key.c_str(), mode) == 0);
+    CHECK(in_words(check_files(config)).empty());
+  }
+}
+
+TEST_CASE("config.a file that this user may not read is an error") {
+  const TemporaryFolder folder;
+  REQUIRE(chmod(folder.path().c_str(), 0755) == 0);
+  const std::string file = folder.add("ca.pem", "x");
+  REQUIRE(chmod(file.c_str(), 0) == 0);
+  const WithoutRoot without_root;
+  const ConfigErrors errors = check_files(with_files({.ca_file = file}));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].message == "\"" + file + "\" cannot be read: Permission denied (for uid " +
+                                 std::to_string(geteuid()) + "; check as the user who starts tlsmuxd)");
+}
+
+TEST_CASE("config.users and Unix groups that do not exist are errors") {
+  const TemporaryFolder folder;
+  Config config = with_files({.ca_file = folder.add("ca.pem", "x")});
+  config.engine.user = "4294967295";
+  config.groups[0].users = {"root", "no-such-user-here", "99999999999"};
+  config.groups[1].unix_groups = {"no-such-group-here"};
+  CHECK(in_words(check_files(config)) ==
+        "FILE: /engine/user: must be a uid between 0 and 4294967294, is \"4294967295\"\n"
+        "FILE: /groups/0/users/1: this machine has no user \"no-such-user-here\"; give one that exists, or "
+        "add it\n"
+        "FILE: /groups/0/users/2: must be a uid between 0 and 4294967294, is \"99999999999\"\n"
+        "FILE: /groups/1/unix_groups/0: this machine has no Unix group \"no-such-group-here\"; give one that "
+        "exists, "
+        "or add it\n");
+}
+
+}  // namespace
+}  // namespace tlsmux::config::test

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Validates the examples, and documents with one thing wrong, against the schema with python3-jsonschema.
+
+usage: schema_validator_test.py CONFIG_FOLDER        exit code 77: skipped
+"""
+import copy
+import json
+import pathlib
+import re
+import sys
+
+try:
+    import jsonschema
+except ImportError:
+    print("SKIPPED: python3-jsonschema is not installed (apt-get install python3-jsonschema)")
+    sys.exit(77)
+
+# (path of keys, value): each must be refused.
+BAD = [
+    (("engine", "worker_threads"), 0),
+    (("engine", "worker_thread"), 4),
+    (("engine", "control_socket"), "relative"),
+    (("engine", "log", "level"), "loud"),
+    (("groups",), []),
+    (("groups", 0, "name"), "a b"),
+    (("groups", 0, "users"), "one"),
+    (("groups", 0, "memory"), {"slots_per_channel": 3}),
+    (("upstreams", 0, "groups"), ["A", "A"]),
+    (("upstreams", 0, "endpoints", 0), "no-port"),
+    (("upstreams", 0, "endpoints", 0), {"host": "h"}),
+    (("upstreams", 0, "sessions"), 65),
+    (("upstreams", 0, "framing"), "length17"),
+    (("upstreams", 0, "framing"), {"preset": "length17"}),
+    (("upstreams", 0, "correlation"), {"kind": "bytes"}),
+    (("upstreams", 0, "correlation"), {"mask": "f"}),
+    (("upstreams", 0, "tls", "version_min"), "1.1"),
+    (("upstreams", 0, "tls", "certificate_file"), "/cert.pem"),
+]
+
+
+def load(path):
+    """JSON with // comments; a comment sign within a text is none."""
+    text = re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda match: match.group(1) or "", path.read_text())
+    return json.loads(text)
+
+
+def put(document, keys, value):
+    for key in keys[:-1]:
+        document = document[key] if isinstance(key, int) else document.setdefault(key, {})
+    document[keys[-1]] = value
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    schema = json.loads((folder / "tlsmux.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    failures = []
+    for path in sorted((folder / "examples").glob("*.json")):
+        failures += [f"{path.name}: {error.json_path}: {error.message}" for error in validator.iter_errors(load(path))]
+    minimal = load(folder / "examples" / "minimal.json")
+    for keys, value in BAD:
+        document = copy.deepcopy(minimal)
+        put(document, keys, value)
+        if validator.is_valid(document):
+            failures.append(f"the schema takes {value!r} at {keys}")
+    print("\n".join(failures) or f"the schema takes the examples and refuses {len(BAD)} bad documents")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
