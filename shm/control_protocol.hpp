@@ -1,0 +1,188 @@
+#pragma once
+
+// The messages on an engine's control socket (UNIX, SOCK_SEQPACKET): one packet is one message, a fixed struct behind a
+// header. Attaching, opening channels, looking on. Requests of applications never pass here.
+//
+//   client                              engine
+//   attach            ->
+//                     <-   attached     + 4 descriptors: group object, client memory, doorbell, engine's pidfd
+//   (maps both parts)
+//   mapped            ->                (seals the client's memory against new mappings, verifies, serves)
+//                     <-   serving
+//   open_channel      ->
+//                     <-   channel_opened + 1 descriptor: the channel's wake eventfd
+//   close_channel     ->
+//                     <-   channel_closed
+//   observe           ->                (root, the engine's user and members: read-only look at a group)
+//                     <-   observed     + 1 descriptor: group object
+//   list_groups       ->
+//                     <-   groups       (those that the asker may observe)
+//
+// Any request may be answered by `refused`. At any time the engine may send `detached` with a reason. Integers are in
+// the machine's own order: both ends are on one machine. Either side closes the socket on a message it cannot read.
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "config/limits.hpp"
+#include "shm/layout.hpp"
+
+namespace tlsmux::shm {
+
+inline constexpr std::uint32_t kControlMagic = 0x31584d54;  // "TMX1"
+inline constexpr std::uint16_t kControlVersion = 1;
+inline constexpr std::size_t kControlMessageBytesMax = 8192;
+inline constexpr std::size_t kControlDescriptorsMax = 4;
+
+enum class ControlType : std::uint16_t {
+  attach = 1,
+  attached = 2,
+  mapped = 3,
+  serving = 4,
+  open_channel = 5,
+  channel_opened = 6,
+  close_channel = 7,
+  channel_closed = 8,
+  observe = 9,
+  observed = 10,
+  list_groups = 11,
+  groups = 12,
+  refused = 13,
+  detached = 14,
+};
+
+struct ControlHeader {
+  std::uint32_t magic = kControlMagic;
+  std::uint16_t version = kControlVersion;
+  ControlType type{};
+  std::uint32_t bytes = 0;  // of the whole message, header included
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(ControlHeader) == 16);
+
+struct AttachRequest {
+  static constexpr ControlType kType = ControlType::attach;
+  ControlHeader header;
+  Name group{};
+  std::uint32_t layout_version = kLayoutVersion;
+  std::uint32_t channels = 0;  // 0: as many as the group's config allows
+  std::array<std::uint64_t, 4> reserved{};
+};
+
+struct AttachReply {
+  static constexpr ControlType kType = ControlType::attached;
+  ControlHeader header;
+  std::uint64_t client_id = 0;
+  BootId boot_id{};
+  std::uint64_t group_bytes = 0;
+  std::uint64_t client_bytes = 0;
+  std::uint32_t channels = 0;
+  std::uint32_t slots_per_channel = 0;
+  std::uint32_t slot_bytes = 0;
+  std::uint32_t engine_pid = 0;
+  std::array<std::uint64_t, 4> reserved{};
+};
+
+struct MappedNotice {
+  static constexpr ControlType kType = ControlType::mapped;
+  ControlHeader header;
+};
+
+struct ServingNotice {
+  static constexpr ControlType kType = ControlType::serving;
+  ControlHeader header;
+};
+
+struct OpenChannelRequest {
+  static constexpr ControlType kType = ControlType::open_channel;
+  ControlHeader header;
+  Name upstream{};
+  std::array<std::uint64_t, 2> reserved{};
+};
+
+struct OpenChannelReply {
+  static constexpr ControlType kType = ControlType::channel_opened;
+  ControlHeader header;
+  std::uint32_t channel = 0;
+  std::uint32_t upstream = 0;  // row in the group's upstreams table
+  std::uint32_t shard = 0;
+  std::uint32_t message_bytes_max = 0;
+  std::uint32_t timeout_ms = 0;  // of a request that brings none
+  std::uint32_t reserved0 = 0;
+  std::array<std::uint64_t, 2> reserved{};
+};
+
+// Only when nothing of the channel is in flight any more.
+struct CloseChannelRequest {
+  static constexpr ControlType kType = ControlType::close_channel;
+  ControlHeader header;
+  std::uint32_t channel = 0;
+  std::uint32_t reserved = 0;
+};
+
+struct CloseChannelReply {
+  static constexpr ControlType kType = ControlType::channel_closed;
+  ControlHeader header;
+};
+
+struct ObserveRequest {
+  static constexpr ControlType kType = ControlType::observe;
+  ControlHeader header;
+  Name group{};
+};
+
+struct ObserveReply {
+  static constexpr ControlType kType = ControlType::observed;
+  ControlHeader header;
+  std::uint64_t group_bytes = 0;
+};
+
+struct ListGroupsRequest {
+  static constexpr ControlType kType = ControlType::list_groups;
+  ControlHeader header;
+};
+
+struct ListGroupsReply {
+  static constexpr ControlType kType = ControlType::groups;
+  ControlHeader header;
+  std::uint32_t count = 0;
+  std::uint32_t reserved = 0;
+  std::array<Name, config::kGroupsMax> names{};
+};
+
+// `error` is an errno: EACCES not a member, ENOENT no such group or upstream, EAGAIN full, EPROTO, ...
+struct Refusal {
+  static constexpr ControlType kType = ControlType::refused;
+  ControlHeader header;
+  std::int32_t error = 0;
+  std::uint32_t reserved = 0;
+  Text text{};
+};
+
+// The engine has taken its hand off the client: the text says which rule the client broke.
+struct DetachedNotice {
+  static constexpr ControlType kType = ControlType::detached;
+  ControlHeader header;
+  std::int32_t error = 0;
+  std::uint32_t reserved = 0;
+  Text text{};
+};
+
+static_assert(sizeof(ListGroupsReply) <= kControlMessageBytesMax);
+
+// Copies as much of `from` as fits and terminates it.
+template <std::size_t Size>
+void set_text(std::array<char, Size>& to, std::string_view from) {
+  to = {};
+  from.copy(to.data(), Size - 1);
+}
+
+// What is before the first zero; safe on arrays without one.
+template <std::size_t Size>
+std::string_view text_of(const std::array<char, Size>& from) {
+  const std::string_view all(from.data(), Size);
+  return all.substr(0, all.find('\0'));
+}
+
+}  // namespace tlsmux::shm

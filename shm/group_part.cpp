@@ -1,0 +1,111 @@
+#include "shm/group_part.hpp"
+
+#include <memory>
+
+#include "shm/assert.hpp"
+#include "shm/control_protocol.hpp"
+#include "shm/geometry.hpp"
+
+namespace tlsmux::shm {
+namespace {
+
+struct Offsets {
+  std::uint64_t clients = sizeof(GroupHeader);
+  std::uint64_t upstreams = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t end = 0;
+};
+
+Offsets offsets_of(const GroupTables& tables) {
+  Offsets offsets;
+  offsets.upstreams = offsets.clients + std::uint64_t{tables.clients} * sizeof(ClientRow);
+  offsets.sessions = offsets.upstreams + std::uint64_t{tables.upstreams} * sizeof(UpstreamRow);
+  offsets.end = round_up(offsets.sessions + std::uint64_t{tables.sessions} * sizeof(SessionRow), kPageBytes);
+  return offsets;
+}
+
+template <typename Row>
+std::span<Row> make_rows(std::byte* start, std::uint32_t count) {
+  auto* rows = reinterpret_cast<Row*>(start);
+  std::uninitialized_value_construct_n(rows, count);
+  return {rows, count};
+}
+
+template <typename Row>
+Section section(SectionKind kind, std::uint64_t offset, std::uint32_t count) {
+  return {.kind = kind, .row_bytes = sizeof(Row), .offset = offset, .row_count = count, .reserved = 0};
+}
+
+SystemError not_readable(std::string_view why) { return {.code = EPROTO, .message = std::string(why)}; }
+
+// Empty where there is no such section; an error where there is one that lies outside the memory.
+template <typename Row>
+std::expected<RowView<Row>, SystemError> view_of(std::span<const std::byte> memory, SectionKind kind) {
+  const auto& header = *reinterpret_cast<const GroupHeader*>(memory.data());
+  for (const auto& candidate : header.sections) {
+    if (candidate.kind != kind) continue;
+    const bool rows_fit = candidate.row_bytes >= sizeof(Row) && candidate.row_bytes % alignof(Row) == 0 &&
+                          candidate.offset % alignof(Row) == 0 && candidate.offset <= memory.size() &&
+                          std::uint64_t{candidate.row_bytes} * candidate.row_count <= memory.size() - candidate.offset;
+    if (!rows_fit) return std::unexpected(not_readable("a table of the group's part lies outside it"));
+    return RowView<Row>(memory.data() + candidate.offset, candidate.row_bytes, candidate.row_count);
+  }
+  return RowView<Row>();
+}
+
+}  // namespace
+
+std::uint64_t GroupTables::total_bytes() const { return offsets_of(*this).end; }
+
+GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tables, const GroupIdentity& identity) {
+  const auto offsets = offsets_of(tables);
+  TMX_ASSERT(memory.size() == offsets.end);
+  GroupPart part;
+  part.header_ = std::construct_at(reinterpret_cast<GroupHeader*>(memory.data()));
+  part.clients_ = make_rows<ClientRow>(memory.data() + offsets.clients, tables.clients);
+  part.upstreams_ = make_rows<UpstreamRow>(memory.data() + offsets.upstreams, tables.upstreams);
+  part.sessions_ = make_rows<SessionRow>(memory.data() + offsets.sessions, tables.sessions);
+
+  auto& header = *part.header_;
+  header.magic = kGroupMagic;
+  header.header_bytes = sizeof(GroupHeader);
+  header.total_bytes = memory.size();
+  header.boot_id = identity.boot_id;
+  header.engine_pid = identity.engine_pid;
+  header.shard_count = identity.shard_count;
+  header.engine_started_s = identity.engine_started_s;
+  set_text(header.group, identity.group);
+  header.sections = {};
+  header.sections[0] = section<ClientRow>(SectionKind::clients, offsets.clients, tables.clients);
+  header.sections[1] = section<UpstreamRow>(SectionKind::upstreams, offsets.upstreams, tables.upstreams);
+  header.sections[2] = section<SessionRow>(SectionKind::sessions, offsets.sessions, tables.sessions);
+  header.section_count = 3;
+  header.version.store(kLayoutVersion, std::memory_order_release);
+  return part;
+}
+
+std::expected<GroupView, SystemError> GroupView::open(std::span<const std::byte> memory) {
+  if (memory.size() < sizeof(GroupHeader)) return std::unexpected(not_readable("the group's part is too small"));
+  GroupView view;
+  view.header_ = reinterpret_cast<const GroupHeader*>(memory.data());
+  const auto version = view.header_->version.load(std::memory_order_acquire);
+  if (version == 0) return std::unexpected(SystemError{.code = EAGAIN, .message = "the engine is still starting"});
+  if (view.header_->magic != kGroupMagic || version >> 16 != kLayoutMajor) {
+    return std::unexpected(not_readable("the group's part is of another version of tlsmux"));
+  }
+  if (view.header_->total_bytes != memory.size()) {
+    return std::unexpected(not_readable("the group's part is not as large as it says"));
+  }
+  auto clients = view_of<ClientRow>(memory, SectionKind::clients);
+  auto upstreams = view_of<UpstreamRow>(memory, SectionKind::upstreams);
+  auto sessions = view_of<SessionRow>(memory, SectionKind::sessions);
+  if (!clients) return std::unexpected(clients.error());
+  if (!upstreams) return std::unexpected(upstreams.error());
+  if (!sessions) return std::unexpected(sessions.error());
+  view.clients_ = *clients;
+  view.upstreams_ = *upstreams;
+  view.sessions_ = *sessions;
+  return view;
+}
+
+}  // namespace tlsmux::shm
