@@ -1,0 +1,18 @@
+#pragma once
+
+#include <expected>
+#include <string>
+
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::host {
+
+struct Listener {
+  shm::UniqueFd socket;  // non-blocking
+  std::string address;   // with the port that the kernel chose, as HOST:PORT or [HOST]:PORT
+};
+
+// Listens on a numeric address "127.0.0.1:PORT" or "[::1]:PORT"; port 0 lets the kernel choose.
+[[nodiscard]] std::expected<Listener, std::string> listen_on(const std::string& address);
+
+}  // namespace tlsmux::host
