@@ -1,0 +1,25 @@
+#pragma once
+
+#include <expected>
+#include <memory>
+
+#include "config/config.hpp"
+#include "engine/tls/tls_library.hpp"
+#include "engine/tls/tls_material.hpp"
+#include "engine/tls/tls_session.hpp"
+
+namespace tlsmux::engine::tls {
+
+// A client whose handshakes and records are mbedTLS's. `library` must outlive it and its sessions; `settings` and
+// `material` are not needed afterwards. Sessions may outlive the client.
+//
+// Fails if a file cannot be used (its name and what is wrong are in the words), or if the peer is to be verified and
+// there is no CA. Costs some milliseconds for a large CA bundle.
+//
+// Neither it nor its sessions do a system call, but for two that mbedTLS makes in handshakes: time(2), for certificates
+// and tickets, and now and then getrandom(2), see TlsLibrary.
+std::expected<std::unique_ptr<TlsClient>, TlsError> make_mbedtls_client(TlsLibrary& library,
+                                                                        const config::TlsSettings& settings,
+                                                                        const TlsMaterial& material);
+
+}  // namespace tlsmux::engine::tls

@@ -1,0 +1,28 @@
+#include "engine/tls/secret_bytes.hpp"
+
+#include <mbedtls/platform_util.h>
+
+#include <utility>
+
+namespace tlsmux::engine::tls {
+
+void wipe(std::span<std::byte> bytes) noexcept {
+  if (!bytes.empty()) mbedtls_platform_zeroize(bytes.data(), bytes.size());
+}
+
+SecretBytes::SecretBytes(std::size_t size) : memory_(std::make_unique<std::byte[]>(size)), size_(size) {}
+
+SecretBytes::~SecretBytes() { wipe(); }
+
+SecretBytes::SecretBytes(SecretBytes&& other) noexcept
+    : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+
+SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
+  if (this == &other) return *this;
+  wipe();
+  memory_ = std::move(other.memory_);
+  size_ = std::exchange(other.size_, 0);
+  return *this;
+}
+
+}  // namespace tlsmux::engine::tls

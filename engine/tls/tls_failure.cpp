@@ -1,0 +1,98 @@
+#include "engine/tls/tls_failure.hpp"
+
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509.h>
+
+#include <string>
+
+#include "engine/tls/handles.hpp"
+
+namespace tlsmux::engine::tls {
+namespace {
+
+using shm::Reason;
+
+std::string versions_text(const SessionProgress& progress) {
+  const auto text = [](config::TlsVersion version) { return version == config::TlsVersion::tls_1_2 ? "1.2" : "1.3"; };
+  if (progress.version_min == progress.version_max) return std::string("TLS ") + text(progress.version_min);
+  return std::string("TLS ") + text(progress.version_min) + " to " + text(progress.version_max);
+}
+
+TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
+  std::string words = progress.certificate_configured
+                          ? "the host rejected our client certificate"
+                          : "the host demands a client certificate and none is configured (certificate_file, key_file)";
+  return {Reason::certificate_rejected_by_host, words + ": " + alert_text(alert)};
+}
+
+// In TLS 1.2 a host that misses a client certificate may just say handshake_failure (RFC 5246 section 7.4.6).
+bool is_about_our_certificate(Alert alert, const SessionProgress& progress) {
+  if (is_about_certificate(alert)) return true;
+  if (!progress.certificate_requested) return false;
+  return alert == Alert::access_denied || (alert == Alert::handshake_failure && !progress.certificate_configured);
+}
+
+}  // namespace
+
+TlsError handshake_alert_error(Alert alert, const SessionProgress& progress) {
+  if (is_about_our_certificate(alert, progress)) return rejected_certificate(alert, progress);
+  if (alert == Alert::protocol_version) {
+    return {Reason::no_common_version, "the host speaks none of the versions allowed here, " + versions_text(progress) +
+                                           ": alert protocol_version"};
+  }
+  if (!progress.server_hello_seen && (alert == Alert::handshake_failure || alert == Alert::insufficient_security)) {
+    return {Reason::no_common_suite,
+            "the host accepts none of the suites offered, which are ECDHE with AES-GCM or ChaCha20-Poly1305 (never CBC "
+            "or RSA key exchange) on x25519, P-256 or P-384: " +
+                alert_text(alert)};
+  }
+  if (alert == Alert::unrecognized_name) {
+    return {Reason::handshake_failed,
+            "the host does not know the server name it was asked for: alert unrecognized_name"};
+  }
+  return {Reason::handshake_failed, "the host ended the handshake: " + alert_text(alert)};
+}
+
+TlsError data_alert_error(Alert alert, const SessionProgress& progress) {
+  // TLS 1.3 checks the client's certificate after the client's handshake is done (RFC 8446 section 4.4.2.4).
+  if (is_about_our_certificate(alert, progress)) return rejected_certificate(alert, progress);
+  if (alert == Alert::bad_record_mac) {
+    return {Reason::record_corrupt, "a record from here did not verify at the host: alert bad_record_mac"};
+  }
+  return {Reason::host_closed, "the host ended the session: " + alert_text(alert)};
+}
+
+TlsError handshake_code_error(int code, const SessionProgress& progress) {
+  switch (code) {
+    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+      return {Reason::no_common_version,
+              "the host chose a version that is not allowed here (" + versions_text(progress) + ")"};
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+      return {Reason::handshake_failed, "the host closed the session during the handshake"};
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+      if (progress.server_hello_seen) break;
+      return {Reason::handshake_failed, "the host does not speak TLS on this port: it sent something else"};
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
+      return {Reason::handshake_failed, "a handshake record from the host did not verify"};
+    default: break;
+  }
+  return {Reason::handshake_failed, "the TLS handshake failed: " + library_words(code)};
+}
+
+TlsError data_code_error(int code) {
+  switch (code) {
+    case MBEDTLS_ERR_SSL_INVALID_MAC: return {Reason::record_corrupt, "a record from the host did not verify"};
+    case MBEDTLS_ERR_SSL_INVALID_RECORD: return {Reason::record_corrupt, "the host sent what is no valid TLS record"};
+    case MBEDTLS_ERR_SSL_COUNTER_WRAPPING:
+      return {Reason::record_corrupt, "the session has used up its sequence numbers"};
+    default: return {Reason::record_corrupt, "the TLS session failed: " + library_words(code)};
+  }
+}
+
+bool is_certificate_code(int code) {
+  // The codes of X.509, and the one for a certificate that cannot be used.
+  return code == MBEDTLS_ERR_SSL_BAD_CERTIFICATE || code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
+         code == MBEDTLS_ERR_X509_FATAL_ERROR;
+}
+
+}  // namespace tlsmux::engine::tls

@@ -1,0 +1,31 @@
+#pragma once
+
+// From mbedTLS's codes and a host's alerts to a reason and words.
+
+#include "config/config.hpp"
+#include "engine/tls/alert.hpp"
+#include "engine/tls/tls_session.hpp"
+
+namespace tlsmux::engine::tls {
+
+// What was known when a session failed.
+struct SessionProgress {
+  config::TlsVersion version_min = config::TlsVersion::tls_1_2;
+  config::TlsVersion version_max = config::TlsVersion::tls_1_3;
+  bool server_hello_seen = false;
+  bool certificate_requested = false;  // by the host, of us
+  bool certificate_configured = false;
+};
+
+// The host sent a fatal alert, during the handshake or after.
+TlsError handshake_alert_error(Alert alert, const SessionProgress& progress);
+TlsError data_alert_error(Alert alert, const SessionProgress& progress);
+
+// mbedTLS failed by itself with `code`, other than in checking the host's certificate.
+TlsError handshake_code_error(int code, const SessionProgress& progress);
+TlsError data_code_error(int code);
+
+// Whether `code` means that the host's certificate did not verify.
+bool is_certificate_code(int code);
+
+}  // namespace tlsmux::engine::tls

@@ -1,0 +1,111 @@
+// A counterpart for tests of the client: an engine without TLS and without hosts. It speaks the control protocol with
+// real memory objects, and does with each request what the request's first byte says:
+//
+//   A  answers with the request's own bytes          a  the same, but the completion is withheld
+//   R  refuses it (overload)                         r  the same, withheld
+//   L  seals it and loses it (host_closed)           l  the same, withheld
+//   Q  leaves it queued                              S  seals it and stays silent
+//   T  answers with a result longer than a slot, withheld
+//   K  kills the engine's process at once
+//   N  completes a request that does not exist       G  completes the request under a wrong generation
+//   B  returns a request that the client has not ended
+//   C  writes an impossible tail into the completion ring
+//   H  writes an impossible head into the request ring
+//
+// What the client has ended by itself is returned to it. Upstreams: "HOST" opens, "HOST2" too, "FORBIDDEN" is refused
+// with EACCES, all others with ENOENT.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "shm/geometry.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::test {
+
+enum class Flaw : std::uint8_t {
+  none,
+  silent,         // takes connections and never answers
+  no_serving,     // never says that it serves
+  closes,         // closes after the attach message
+  unsealed,       // memory whose size the engine could change
+  wrong_size,     // memory that does not fit the geometry
+  wrong_boot_id,  // headers of two engines
+  no_pidfd,       // something else in its place
+};
+
+struct FakeEngineOptions {
+  std::string group;
+  std::string control_socket;
+  shm::ClientGeometry geometry{.channels = 4, .slots_per_channel = 8, .slot_bytes = 256};
+  std::uint32_t message_bytes_max = 200;
+  std::uint32_t timeout_ms = 30'000;
+  std::string last_error;  // of the upstream HOST
+  int refusal = 0;         // answers every attach with this errno
+  Flaw flaw = Flaw::none;
+};
+
+// A group and a socket that no other test uses; both are removed with it.
+class FakeEngineNames {
+ public:
+  FakeEngineNames();
+  FakeEngineNames(const FakeEngineNames&) = delete;
+  FakeEngineNames& operator=(const FakeEngineNames&) = delete;
+  ~FakeEngineNames();
+  [[nodiscard]] FakeEngineOptions options() const;
+
+ private:
+  std::string group_;
+  std::string socket_;
+};
+
+class FakeEngineLoop;
+
+// In a thread of this process: its pidfd never fires. Serves as soon as it is constructed.
+class ThreadEngine {
+ public:
+  explicit ThreadEngine(const FakeEngineOptions& options);
+  ThreadEngine(const ThreadEngine&) = delete;
+  ThreadEngine& operator=(const ThreadEngine&) = delete;
+  ~ThreadEngine();
+
+  // Each returns when it is done.
+  void publish_withheld();
+  void detach_clients(const std::string& text);  // with a notice
+  void hang_up();                                // without one
+  [[nodiscard]] std::uint32_t clients();         // attached now
+  [[nodiscard]] std::uint32_t channels();        // open now, of all clients
+  [[nodiscard]] std::uint32_t slots_held();      // requests taken and not returned
+
+ private:
+  void in_loop(const std::function<void()>& action);
+
+  std::unique_ptr<FakeEngineLoop> loop_;
+  std::thread thread_;
+};
+
+// In a process of its own.
+class ForkedEngine {
+ public:
+  explicit ForkedEngine(const FakeEngineOptions& options);
+  ForkedEngine(const ForkedEngine&) = delete;
+  ForkedEngine& operator=(const ForkedEngine&) = delete;
+  ~ForkedEngine();  // kills it if need be
+
+  void signal(int number) const;
+  void kill();       // and waits until it is gone
+  void wait_dead();  // it does so by itself
+
+ private:
+  pid_t pid_ = -1;
+};
+
+}  // namespace tlsmux::test

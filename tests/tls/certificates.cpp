@@ -1,0 +1,95 @@
+#include "tests/tls/certificates.hpp"
+
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+#include <atomic>
+
+#include "shm/assert.hpp"
+
+namespace tlsmux::test {
+namespace {
+
+Key make_key(KeyKind kind) {
+  switch (kind) {
+    case KeyKind::p256: return Key(EVP_EC_gen("P-256"));
+    case KeyKind::p384: return Key(EVP_EC_gen("P-384"));
+    case KeyKind::rsa: return Key(EVP_RSA_gen(2048));
+  }
+  return nullptr;
+}
+
+void add_extension(X509* certificate, int kind, const std::string& value) {
+  X509V3_CTX context;
+  X509V3_set_ctx_nodb(&context);
+  X509V3_set_ctx(&context, certificate, certificate, nullptr, nullptr, 0);
+  X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str());
+  TMX_ASSERT(extension != nullptr);
+  TMX_ASSERT(X509_add_ext(certificate, extension, -1) == 1);
+  X509_EXTENSION_free(extension);
+}
+
+Certificate make_unsigned(const CertificateWish& wish, EVP_PKEY* key) {
+  static std::atomic<long> serial = 1;
+  Certificate certificate(X509_new());
+  X509_set_version(certificate.get(), X509_VERSION_3);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate.get()), serial++);
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), wish.starts_s);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), wish.ends_s);
+  X509_set_pubkey(certificate.get(), key);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(wish.common_name.c_str()), -1, -1, 0);
+  return certificate;
+}
+
+template <typename Write>
+std::string pem_of(Write write) {
+  const MemoryBio bio(BIO_new(BIO_s_mem()));
+  TMX_ASSERT(write(bio.get()) == 1);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+}  // namespace
+
+std::string Identity::certificate_pem() const {
+  return pem_of([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); });
+}
+
+std::string Identity::key_pem() const {
+  return pem_of(
+      [&](BIO* bio) { return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr); });
+}
+
+std::string Identity::encrypted_key_pem() const {
+  std::string password = "password";
+  return pem_of([&](BIO* bio) {
+    return PEM_write_bio_PrivateKey(bio, key.get(), EVP_aes_128_cbc(),
+                                    reinterpret_cast<unsigned char*>(password.data()), 8, nullptr, nullptr);
+  });
+}
+
+Authority::Authority(const std::string& common_name) {
+  identity_.key = make_key(KeyKind::p256);
+  identity_.certificate = make_unsigned({.common_name = common_name}, identity_.key.get());
+  X509* certificate = identity_.certificate.get();
+  X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
+  add_extension(certificate, NID_basic_constraints, "critical,CA:TRUE");
+  TMX_ASSERT(X509_sign(certificate, identity_.key.get(), EVP_sha256()) > 0);
+}
+
+Identity Authority::issue(const CertificateWish& wish) const {
+  Identity identity;
+  identity.key = make_key(wish.key);
+  identity.certificate = make_unsigned(wish, identity.key.get());
+  X509* certificate = identity.certificate.get();
+  X509_set_issuer_name(certificate, X509_get_subject_name(identity_.certificate.get()));
+  add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE");
+  if (!wish.alternative_names.empty()) add_extension(certificate, NID_subject_alt_name, wish.alternative_names);
+  TMX_ASSERT(X509_sign(certificate, identity_.key.get(), EVP_sha256()) > 0);
+  return identity;
+}
+
+}  // namespace tlsmux::test
