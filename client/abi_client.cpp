@@ -1,0 +1,127 @@
+// The C ABI: attaching, opening, closing.
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "client/c_boundary.hpp"
+#include "client/handles.hpp"
+#include "tlsmux/tlsmux.h"
+
+namespace {
+
+using namespace tlsmux::client;
+namespace config = tlsmux::config;
+using tlsmux::shm::SystemError;
+
+constexpr std::uint32_t kTimeoutMsDefault = 5000;
+constexpr std::uint32_t kSpinUsDefault = 20;
+constexpr unsigned kProcessorsToSpin = 4;
+constexpr const char* kControlSocketDefault = "/run/tlsmux/control.sock";
+
+// What the caller was compiled with may be shorter or longer than ours; what we do not know must be zero.
+bool read_options(const tmx_attach_options* given, tmx_attach_options& options) {
+  options = {};
+  if (given == nullptr) return true;
+  if (given->struct_bytes < sizeof options) return false;
+  options = *given;
+  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+  return std::all_of(bytes + sizeof options, bytes + given->struct_bytes, [](unsigned char byte) { return byte == 0; });
+}
+
+// A program with raised privileges must not be led by its caller's environment: secure_getenv.
+std::string or_environment(const char* given, const char* variable, const char* otherwise) {
+  if (given != nullptr) return given;
+  const char* value = ::secure_getenv(variable);
+  return value != nullptr ? value : otherwise;
+}
+
+std::uint32_t spin_us(std::uint32_t given) {
+  if (given == TMX_SPIN_NEVER) return 0;
+  if (given != 0) return given;
+  return std::thread::hardware_concurrency() < kProcessorsToSpin ? 0 : kSpinUsDefault;
+}
+
+std::expected<ClientOptions, SystemError> client_options(const tmx_attach_options* given) {
+  tmx_attach_options options;
+  const auto invalid = [](const char* what) { return std::unexpected(SystemError{.code = EINVAL, .message = what}); };
+  if (!read_options(given, options)) return invalid("struct_bytes does not fit tmx_attach_options");
+  if ((options.flags & ~std::uint32_t{TMX_NO_REATTACH}) != 0) return invalid("flags has bits that are not known");
+  if (options.timeout_ms > config::kTimeoutMsMax) return invalid("timeout_ms is over 24 hours");
+  if (options.channels > config::kChannelsPerClientMax) return invalid("channels is over 64");
+  auto group = or_environment(options.group, "TLSMUX_GROUP", "");
+  if (group.empty()) return invalid("no group: give one, or set TLSMUX_GROUP");
+  if (group.size() > config::kNameBytesMax) return invalid("the group's name is too long");
+  return ClientOptions{
+      .group = std::move(group),
+      .control_socket = or_environment(options.control_socket, "TLSMUX_CONTROL_SOCKET", kControlSocketDefault),
+      .channels = options.channels,
+      .timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : kTimeoutMsDefault,
+      .spin_us = spin_us(options.spin_us),
+      .reattach = (options.flags & TMX_NO_REATTACH) == 0};
+}
+
+int attach(const tmx_attach_options* given, tmx_client** client) {
+  if (client == nullptr) return -EINVAL;
+  *client = nullptr;
+  auto options = client_options(given);
+  auto attached = options ? Client::attach(std::move(*options))
+                          : std::expected<std::shared_ptr<Client>, SystemError>(std::unexpected(options.error()));
+  if (!attached) {
+    if (given != nullptr && given->struct_bytes >= sizeof *given) {
+      copy_text(attached.error().message, given->error_text, given->error_text_bytes);
+    }
+    return -attached.error().code;
+  }
+  *client = new tmx_client{std::move(*attached)};
+  return 0;
+}
+
+}  // namespace
+
+int tmx_attach(const tmx_attach_options* options, tmx_client** client) {
+  return without_exceptions([&] { return attach(options, client); });
+}
+
+int tmx_detach(tmx_client* client) {
+  if (client == nullptr) return 0;
+  return without_exceptions([&] {
+    if (!client->client->in_child() && client->client->has_channels()) return -EBUSY;
+    delete client;
+    return 0;
+  });
+}
+
+int tmx_client_last_error(tmx_client* client, char* buffer, size_t buffer_bytes) {
+  if (client == nullptr) return -EINVAL;
+  if (client->client->in_child()) return -ECHILD;
+  return without_exceptions([&] { return copy_text(client->client->last_error(), buffer, buffer_bytes); });
+}
+
+int tmx_channel_open(tmx_client* client, const char* upstream, tmx_channel** channel) {
+  if (client == nullptr || upstream == nullptr || channel == nullptr) return -EINVAL;
+  *channel = nullptr;
+  if (client->client->in_child()) return -ECHILD;
+  const std::string_view name = upstream;
+  if (name.empty() || name.size() > config::kNameBytesMax) return -EINVAL;
+  return without_exceptions([&] {
+    auto opened = Channel::open(client->client, name);
+    if (!opened) return -opened.error();
+    *channel = new tmx_channel{std::move(*opened)};
+    return 0;
+  });
+}
+
+int tmx_channel_close(tmx_channel* channel) {
+  if (channel == nullptr) return 0;
+  if (!channel->channel->client().in_child() && !channel->channel->is_idle()) return -EBUSY;
+  return tmx_channel_discard(channel);
+}
+
+int tmx_channel_discard(tmx_channel* channel) {
+  return without_exceptions([&] {
+    delete channel;
+    return 0;
+  });
+}

@@ -1,0 +1,119 @@
+#pragma once
+
+// One channel at one engine: its two rings, its slots, and what is open on it. When the engine is lost, this is
+// settled once and for all; the application's channel goes on with a new one at the next engine.
+//
+// One thread. No function makes a system call except `publish`, which may ring the doorbell; none allocates after
+// construction.
+
+#include <cstdint>
+#include <expected>
+#include <limits>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "client/attachment.hpp"
+#include "client/decide.hpp"
+#include "client/outcome_queue.hpp"
+#include "client/slot_table.hpp"
+#include "shm/ring.hpp"
+
+namespace tlsmux::client {
+
+inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+// A channel that the engine has opened.
+struct OpenedChannel {
+  std::shared_ptr<Attachment> attachment;
+  shm::OpenChannelReply reply;
+  shm::UniqueFd wake;
+};
+
+class AttachedChannel {
+ public:
+  explicit AttachedChannel(OpenedChannel opened);
+
+  [[nodiscard]] Attachment& attachment() const { return *attachment_; }
+  [[nodiscard]] std::uint32_t number() const { return reply_.channel; }
+  [[nodiscard]] std::uint32_t upstream() const { return reply_.upstream; }
+  [[nodiscard]] std::uint32_t timeout_ms() const { return reply_.timeout_ms; }
+  [[nodiscard]] int wake_descriptor() const { return wake_.get(); }
+
+  // Requests that can be reserved or open at one time.
+  [[nodiscard]] std::uint32_t in_flight_max() const { return geometry().slots_per_channel / 2; }
+  // Reserved, or submitted and without outcome.
+  [[nodiscard]] std::uint32_t in_flight() const { return in_flight_; }
+  [[nodiscard]] std::uint32_t open_count() const { return open_; }
+  [[nodiscard]] std::uint32_t request_bytes_max() const { return request_bytes_max_; }
+  [[nodiscard]] bool application_holds_slots() const { return slots_.held(Holder::application) > 0; }
+  [[nodiscard]] bool engine_holds_slots() const { return slots_.held(Holder::engine) > 0; }
+
+  // Two slots for one request. EAGAIN when there are none.
+  std::expected<SlotUse, int> reserve();
+  [[nodiscard]] std::span<std::byte> slot_bytes(std::uint32_t slot) const;
+  int abandon(SlotUse use);
+
+  // Puts a reserved request on the ring: 0, -EINVAL, -EMSGSIZE, -EAGAIN, or -EPROTO when the ring is corrupt. The
+  // engine sees it with the next publish.
+  int push(SlotUse use, std::uint32_t length, std::uint64_t tag, std::uint32_t timeout_ms, std::int64_t now);
+  void publish();
+
+  // Takes what the engine has completed. False: it wrote nonsense and cannot be trusted any more.
+  bool collect(OutcomeQueue& outcomes);
+  // True also when the ring is corrupt: collect tells.
+  bool has_completions();
+  void arm_wake();
+  void disarm_wake();
+  [[nodiscard]] bool wake_is_armed() const;
+
+  // No request is due before.
+  [[nodiscard]] std::int64_t earliest_deadline_ns() const { return earliest_deadline_ns_; }
+  // Ends the requests whose deadline has passed. Call after collect, so that an answer that is there counts.
+  void expire(std::int64_t now, OutcomeQueue& outcomes);
+  // Ends the open requests with this tag and says how many there were.
+  std::uint32_t cancel(std::uint64_t tag, OutcomeQueue& outcomes);
+  // Ends all open requests.
+  void settle(shm::Reason reason, OutcomeQueue& outcomes);
+
+  // Gives an answer back. False if the application does not hold it.
+  bool release(SlotUse use);
+
+ private:
+  enum class State : std::uint8_t {
+    none,
+    reserved,
+    open,
+    decided,  // has its outcome; the engine still has the slots
+  };
+  struct Request {  // indexed by its request slot
+    std::uint64_t tag = 0;
+    std::int64_t deadline_ns = kNever;
+    std::uint32_t response_slot = 0;
+    State state = State::none;
+  };
+
+  [[nodiscard]] const shm::ClientGeometry& geometry() const { return attachment_->geometry(); }
+  bool accept(const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
+  void decide_request(std::uint32_t slot, shm::Reason reason, OutcomeQueue& outcomes);
+  void report(std::uint32_t slot, const Verdict& verdict, OutcomeQueue& outcomes);
+
+  std::shared_ptr<Attachment> attachment_;
+  shm::OpenChannelReply reply_;
+  shm::UniqueFd wake_;
+  std::uint32_t request_bytes_max_ = 0;
+
+  shm::ChannelHeader* header_ = nullptr;
+  std::span<shm::SlotControl> controls_;
+  std::span<std::byte> payload_;
+  shm::RingProducer<shm::RequestDescriptor> ring_out_;
+  shm::RingConsumer<shm::CompletionDescriptor> ring_in_;
+
+  SlotTable slots_;
+  std::vector<Request> requests_;
+  std::uint32_t in_flight_ = 0;
+  std::uint32_t open_ = 0;
+  std::int64_t earliest_deadline_ns_ = kNever;
+};
+
+}  // namespace tlsmux::client

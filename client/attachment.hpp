@@ -1,0 +1,80 @@
+#pragma once
+
+// The memory that one engine gave this process, from attaching until nothing of it is in use any more. Shared by the
+// channels; an application that still reads an answer keeps it mapped after the engine is gone.
+
+#include <atomic>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
+
+#include "client/fork_guard.hpp"
+#include "shm/control_protocol.hpp"
+#include "shm/geometry.hpp"
+#include "shm/group_part.hpp"
+#include "shm/segment.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::client {
+
+enum class Loss : std::uint8_t { none, engine_died, detached };
+
+constexpr shm::Reason reason_of(Loss loss) {
+  return loss == Loss::engine_died ? shm::Reason::engine_died : shm::Reason::detached;
+}
+
+// What comes with an AttachReply.
+struct AttachDescriptors {
+  shm::UniqueFd group;
+  shm::UniqueFd client_memory;
+  shm::UniqueFd doorbell;
+  shm::UniqueFd engine;  // pidfd
+};
+
+class Attachment {
+ public:
+  // Maps what the engine offers, after checking that all of it fits together: sizes against what the three numbers of
+  // the geometry demand, seals, both headers, one boot id. `epoch` numbers the attachments of a client from 1.
+  // EPROTO and EPERM: the offer is wrong. EAGAIN: the engine has not finished its tables.
+  static std::expected<std::shared_ptr<Attachment>, shm::SystemError> accept(
+      const shm::AttachReply& reply, AttachDescriptors& descriptors, std::uint32_t epoch,
+      std::shared_ptr<const ForkGuard> fork_guard);
+
+  Attachment(const Attachment&) = delete;
+  Attachment& operator=(const Attachment&) = delete;
+  ~Attachment();
+
+  // Any thread. Once lost, always lost.
+  [[nodiscard]] Loss loss() const { return loss_.load(std::memory_order_acquire); }
+  void lose(Loss loss) { loss_.store(loss, std::memory_order_release); }
+
+  [[nodiscard]] std::uint32_t epoch() const { return epoch_; }
+  [[nodiscard]] const shm::ClientGeometry& geometry() const { return geometry_; }
+
+  // The bytes of one channel, as its geometry says.
+  [[nodiscard]] std::span<std::byte> channel(std::uint32_t channel) const;
+
+  // Any thread, after this channel's request ring was published: wakes the engine if it sleeps.
+  void announce(std::uint32_t channel);
+
+  // A row of the group's table of upstreams; null if the table has no such row.
+  [[nodiscard]] const shm::UpstreamRow* upstream_row(std::uint32_t row) const;
+
+ private:
+  Attachment() = default;
+
+  [[nodiscard]] shm::ClientHeader& client_header() const;
+  std::expected<void, shm::SystemError> open_group(const shm::AttachReply& reply);
+  [[nodiscard]] std::expected<void, shm::SystemError> check_client(const shm::AttachReply& reply) const;
+
+  std::uint32_t epoch_ = 0;
+  shm::ClientGeometry geometry_;
+  shm::UniqueFd doorbell_;
+  std::unique_ptr<shm::AttachedSegment> segment_;
+  shm::GroupView group_;
+  std::shared_ptr<const ForkGuard> fork_guard_;
+  std::atomic<Loss> loss_ = Loss::none;
+};
+
+}  // namespace tlsmux::client

@@ -1,0 +1,30 @@
+#pragma once
+
+// No exception leaves the library. What can be thrown at all is a lack of memory, off the data path.
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <new>
+#include <string_view>
+
+namespace tlsmux::client {
+
+template <typename Function>
+int without_exceptions(Function function) noexcept {
+  try {
+    return function();
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  } catch (...) {
+    return -EIO;
+  }
+}
+
+// As much of `text` as fits, with a terminating zero; returns the whole length.
+inline int copy_text(std::string_view text, char* buffer, std::size_t buffer_bytes) {
+  if (buffer != nullptr && buffer_bytes > 0) buffer[text.copy(buffer, buffer_bytes - 1)] = '\0';
+  return static_cast<int>(text.size());
+}
+
+}  // namespace tlsmux::client

@@ -1,0 +1,293 @@
+#include "client/channel.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "client/monotonic_clock.hpp"
+#include "shm/row.hpp"
+
+namespace tlsmux::client {
+namespace {
+
+// An application that polls without ever waiting learns of an engine's death by so much later.
+constexpr std::int64_t kLookIntervalNs = ms_to_ns(1);
+constexpr int kSpinsBetweenClocks = 32;
+
+void pause_processor() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<Channel>, int> Channel::open(std::shared_ptr<Client> client, std::string_view upstream) {
+  auto waiter = ChannelWaiter::create();
+  if (!waiter) return std::unexpected(waiter.error().code);
+  std::unique_ptr<Channel> channel(new Channel(std::move(client), std::move(*waiter)));
+  if (const int error = channel->enroll(upstream); error != 0) return std::unexpected(-error);
+
+  const auto until = now_ns() + ms_to_ns(channel->client_->options().timeout_ms);
+  for (;;) {
+    const int error = channel->ensure_attached();
+    if (error == 0) return channel;
+    const auto now = now_ns();
+    if (error != -ENOTCONN) return std::unexpected(-error);
+    if (now >= until) return std::unexpected(ETIMEDOUT);
+    channel->sleep_until(until);
+  }
+}
+
+Channel::Channel(std::shared_ptr<Client> client, ChannelWaiter waiter)
+    : client_(std::move(client)), waiter_(std::move(waiter)) {}
+
+int Channel::enroll(std::string_view upstream) {
+  shm::Name name;
+  shm::set_text(name, upstream);
+  auto ticket = client_->enroll(name, waiter_.epoll(), waiter_.nudge_descriptor());
+  if (!ticket) return -ticket.error().code;
+  ticket_ = *ticket;
+  return 0;
+}
+
+Channel::~Channel() {
+  if (client_->in_child() || ticket_ == nullptr) return;
+  if (current_ != nullptr) {
+    static_cast<void>(waiter_.set_wake(-1));
+    OutcomeQueue nobody_asks;
+    nobody_asks.set_capacity(current_->open_count());
+    current_->settle(shm::Reason::cancelled, nobody_asks);
+  }
+  client_->leave(ticket_, waiter_.epoll(), std::move(current_));
+}
+
+bool Channel::is_idle() const { return outcomes_.empty() && (current_ == nullptr || current_->open_count() == 0); }
+
+int Channel::ensure_attached() {
+  if (current_ != nullptr && current_->attachment().loss() == Loss::none) [[likely]] return 0;
+  return attach_again();
+}
+
+int Channel::attach_again() {
+  if (current_ != nullptr) retire();
+  auto claimed = client_->claim(ticket_, now_ns());
+  if (!claimed) return -claimed.error();
+  outcomes_.set_capacity(outcomes_.size() + (*claimed)->in_flight_max());
+  if (auto watched = waiter_.set_wake((*claimed)->wake_descriptor()); !watched) {
+    const int error = watched.error().code;
+    client_->condemn((*claimed)->attachment(), watched.error().message, now_ns());
+    return -error;
+  }
+  current_ = std::move(*claimed);
+  // Completions may wait already for whoever watches the descriptor.
+  if (waiter_.is_exposed()) waiter_.nudge();
+  return 0;
+}
+
+// The engine is dead, or it has let go of us: what its last completions say first, then the slot words.
+void Channel::retire() {
+  static_cast<void>(current_->collect(outcomes_));
+  settle_current();
+}
+
+void Channel::settle_current() {
+  current_->settle(reason_of(current_->attachment().loss()), outcomes_);
+  static_cast<void>(waiter_.set_wake(-1));
+  auto old = std::move(current_);
+  if (old->application_holds_slots()) retired_.push_back(std::move(old));
+  if (waiter_.is_exposed()) waiter_.nudge();
+}
+
+void Channel::condemn(std::string why) {
+  client_->condemn(current_->attachment(), std::move(why), now_ns());
+  settle_current();
+}
+
+bool Channel::collect() {
+  if (current_->collect(outcomes_)) return true;
+  condemn("the engine wrote a completion that makes no sense");
+  return false;
+}
+
+std::expected<Channel::Buffer, int> Channel::reserve() {
+  if (const int error = ensure_attached(); error != 0) return std::unexpected(error);
+  // Each request has a place in the queue of outcomes before it exists.
+  if (current_->in_flight() + outcomes_.size() >= current_->in_flight_max()) return std::unexpected(-EAGAIN);
+  const auto use = current_->reserve();
+  if (!use) return std::unexpected(-use.error());
+  const auto bytes = current_->slot_bytes(use->slot).first(current_->request_bytes_max());
+  return Buffer{.handle = {current_->attachment().epoch(), *use}, .bytes = bytes};
+}
+
+std::expected<Channel::Buffer, int> Channel::reserve_until(std::int64_t until_ns) {
+  for (;;) {
+    auto buffer = reserve();
+    if (buffer || (buffer.error() != -EAGAIN && buffer.error() != -ENOTCONN)) return buffer;
+    const auto now = now_ns();
+    if (now >= until_ns) return buffer;
+    do_what_is_due(now);
+    // Full of answers and outcomes that the application has not taken: it is waiting here, so nothing will change.
+    if (current_ != nullptr && !current_->engine_holds_slots()) {
+      if ((buffer = reserve())) return buffer;
+      if (buffer.error() == -EAGAIN) return buffer;
+    }
+    sleep_until(until_ns);
+  }
+}
+
+int Channel::abandon(const SlotHandle& handle) {
+  auto* channel = find(handle.epoch);
+  if (channel == nullptr) return -EINVAL;
+  const int error = channel->abandon(handle.use);
+  forget_if_unused(channel);
+  return error;
+}
+
+int Channel::submit(std::span<const Submission> submissions) {
+  if (const int error = ensure_attached(); error != 0) return error;
+  const auto now = now_ns();
+  int taken = 0;
+  int error = 0;
+  for (const auto& each : submissions) {
+    if (each.handle.epoch != current_->attachment().epoch()) {
+      error = find(each.handle.epoch) != nullptr ? -ESTALE : -EINVAL;
+    } else {
+      error = current_->push(each.handle.use, each.length, each.tag, each.timeout_ms, now);
+    }
+    if (error != 0) break;
+    ++taken;
+  }
+  if (taken > 0) {
+    current_->publish();
+    if (waiter_.is_exposed()) waiter_.be_ready_by(current_->earliest_deadline_ns());
+  }
+  if (error == -EPROTO) {
+    condemn("the engine wrote an impossible position into a request ring");
+    error = -ENOTCONN;
+  }
+  return taken > 0 ? taken : error;
+}
+
+int Channel::cancel(std::uint64_t tag) {
+  // What has been answered already is not open any more.
+  if (ensure_attached() != 0 || !collect() || current_->cancel(tag, outcomes_) == 0) return -ENOENT;
+  if (waiter_.is_exposed()) waiter_.nudge();
+  return 0;
+}
+
+int Channel::release(const SlotHandle& answer) {
+  auto* channel = find(answer.epoch);
+  if (channel == nullptr || !channel->release(answer.use)) return -EINVAL;
+  forget_if_unused(channel);
+  return 0;
+}
+
+AttachedChannel* Channel::find(std::uint32_t epoch) {
+  if (current_ != nullptr && current_->attachment().epoch() == epoch) return current_.get();
+  const auto found = std::ranges::find_if(
+      retired_, [&](const auto& channel) { return channel->attachment().epoch() == epoch; });
+  return found != retired_.end() ? found->get() : nullptr;
+}
+
+void Channel::forget_if_unused(const AttachedChannel* channel) {
+  if (channel == current_.get() || channel->application_holds_slots()) return;
+  std::erase_if(retired_, [&](const auto& each) { return each.get() == channel; });
+}
+
+void Channel::do_what_is_due(std::int64_t now) {
+  if (ensure_attached() != 0 || !collect()) return;
+  current_->expire(now, outcomes_);
+}
+
+void Channel::wait_for_outcomes(std::int64_t until_ns) {
+  for (bool last = false;;) {
+    const auto now = now_ns();
+    do_what_is_due(now);
+    if (!outcomes_.empty() || last) return;
+    if (now < until_ns) {
+      sleep_until(until_ns);
+    } else {
+      look_at_events(now);
+      last = true;
+    }
+  }
+}
+
+RequestOutcome Channel::wait_for(const SlotHandle& request) {
+  for (;;) {
+    do_what_is_due(now_ns());
+    if (const auto outcome = outcomes_.take(request)) return *outcome;
+    sleep_until(kNever);
+  }
+}
+
+void Channel::look_at_events(std::int64_t now) {
+  if (!waiter_.is_exposed() && now < look_again_ns_) return;
+  look_again_ns_ = now + kLookIntervalNs;
+  if (waiter_.wait(0)) client_->step(now);
+}
+
+void Channel::sleep_until(std::int64_t until_ns) {
+  if (current_ != nullptr) {
+    until_ns = std::min(until_ns, current_->earliest_deadline_ns());
+    if (spin_until(until_ns)) return;
+    current_->arm_wake();
+    if (current_->has_completions()) {
+      current_->disarm_wake();
+      return;
+    }
+  }
+  const bool client_is_due = waiter_.wait(ms_until(until_ns, now_ns()));
+  if (current_ != nullptr) current_->disarm_wake();
+  if (client_is_due) client_->step(now_ns());
+}
+
+bool Channel::spin_until(std::int64_t until_ns) {
+  const auto spin_us = client_->options().spin_us;
+  if (spin_us == 0) return false;
+  const auto end = std::min(until_ns, now_ns() + std::int64_t{spin_us} * 1000);
+  do {
+    for (int i = 0; i < kSpinsBetweenClocks; ++i) {
+      if (current_->has_completions()) return true;
+      pause_processor();
+    }
+  } while (now_ns() < end);
+  return false;
+}
+
+int Channel::descriptor() {
+  if (!waiter_.is_exposed()) {
+    if (auto exposed = waiter_.expose(); !exposed) return -exposed.error().code;
+    waiter_.nudge();  // until the first poll has armed it
+  }
+  return waiter_.epoll();
+}
+
+void Channel::prepare_descriptor() {
+  if (!waiter_.is_exposed()) return;
+  bool ready = !outcomes_.empty();
+  auto deadline = kNever;
+  if (current_ != nullptr) {
+    // Not armed: the engine has rung, or somebody slept here. Armed: a ring is yet to come.
+    if (!current_->wake_is_armed()) {
+      waiter_.take_wake();
+      current_->arm_wake();
+    }
+    ready = ready || current_->has_completions();
+    deadline = current_->earliest_deadline_ns();
+  }
+  waiter_.be_ready_at(deadline, now_ns());
+  if (ready) waiter_.nudge();
+}
+
+int Channel::upstream_row(shm::UpstreamRow& row) {
+  if (const int error = ensure_attached(); error != 0) return error;
+  const auto* shared = current_->attachment().upstream_row(current_->upstream());
+  if (shared == nullptr) return -EPROTO;
+  return shm::read_row(*shared, row) ? 0 : -EAGAIN;
+}
+
+}  // namespace tlsmux::client

@@ -1,0 +1,96 @@
+#pragma once
+
+// A channel as the application has it: one for its whole life, over as many engines as there are. One thread.
+//
+// What is at the present engine is `current_`. When that engine is lost, its open requests are settled into the queue
+// of outcomes at once, and it is kept only as long as the application holds buffers or answers of it.
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "client/attached_channel.hpp"
+#include "client/channel_waiter.hpp"
+#include "client/client.hpp"
+#include "client/outcome_queue.hpp"
+
+namespace tlsmux::client {
+
+class Channel {
+ public:
+  struct Buffer {
+    SlotHandle handle;
+    std::span<std::byte> bytes;
+  };
+  struct Submission {
+    SlotHandle handle;
+    std::uint32_t length = 0;
+    std::uint64_t tag = 0;
+    std::uint32_t timeout_ms = 0;
+  };
+
+  // Blocks for the client's timeout at the most. What a tmx_channel_open returns, as a positive errno.
+  static std::expected<std::unique_ptr<Channel>, int> open(std::shared_ptr<Client> client, std::string_view upstream);
+
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+  // Gives up what is open; see is_idle.
+  ~Channel();
+
+  [[nodiscard]] const Client& client() const { return *client_; }
+  // No request without an outcome, no outcome that was not taken.
+  [[nodiscard]] bool is_idle() const;
+
+  // As the tmx_ functions of the same names; negative errnos.
+  std::expected<Buffer, int> reserve();
+  int abandon(const SlotHandle& handle);
+  int submit(std::span<const Submission> submissions);
+  int cancel(std::uint64_t tag);
+  int release(const SlotHandle& answer);
+  int descriptor();
+  int upstream_row(shm::UpstreamRow& row);
+
+  // Does all that is due, and waits until there is an outcome or the time has come.
+  void wait_for_outcomes(std::int64_t until_ns);
+  // The same for one submitted request: its deadline bounds the wait.
+  RequestOutcome wait_for(const SlotHandle& request);
+  // Call after taking outcomes: the application may go on to wait on the descriptor.
+  void prepare_descriptor();
+  OutcomeQueue& outcomes() { return outcomes_; }
+
+  // Waits until a request can be reserved: its error if it cannot by then, or if only the application can change it.
+  std::expected<Buffer, int> reserve_until(std::int64_t until_ns);
+  // 0 while there is no engine.
+  [[nodiscard]] std::uint32_t timeout_ms() const { return current_ != nullptr ? current_->timeout_ms() : 0; }
+
+ private:
+  Channel(std::shared_ptr<Client> client, ChannelWaiter waiter);
+
+  int enroll(std::string_view upstream);
+  // 0 when there is a present engine and `current_` is at it.
+  int ensure_attached();
+  int attach_again();
+  void retire();
+  void condemn(std::string why);
+  void settle_current();
+  bool collect();
+  void do_what_is_due(std::int64_t now);
+  void look_at_events(std::int64_t now);
+  void sleep_until(std::int64_t until_ns);
+  bool spin_until(std::int64_t until_ns);
+  AttachedChannel* find(std::uint32_t epoch);
+  void forget_if_unused(const AttachedChannel* channel);
+
+  std::shared_ptr<Client> client_;
+  ChannelWaiter waiter_;
+  ChannelTicket* ticket_ = nullptr;
+  std::unique_ptr<AttachedChannel> current_;
+  std::vector<std::unique_ptr<AttachedChannel>> retired_;
+  OutcomeQueue outcomes_;
+  std::int64_t look_again_ns_ = 0;  // when a poll that does not wait looks at the descriptors next
+};
+
+}  // namespace tlsmux::client

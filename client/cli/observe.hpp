@@ -1,0 +1,30 @@
+#pragma once
+
+// Looks at a group's tables, read-only: through the engine's control socket, or, when no engine answers there, at the
+// object that the last one left in /dev/shm.
+
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "shm/group_part.hpp"
+#include "shm/segment.hpp"
+#include "shm/system_error.hpp"
+
+namespace tlsmux::client::cli {
+
+struct ObservedGroup {
+  std::string name;
+  bool engine_answers = true;
+  shm::Mapping mapping;
+  shm::GroupView view;  // into the mapping
+};
+
+// The groups that the caller may look at. ECONNREFUSED or ENOENT: no engine.
+std::expected<std::vector<std::string>, shm::SystemError> list_groups(const std::string& control_socket);
+
+// EACCES: neither a member, nor root, nor the engine's user. Blocks for some seconds at the most.
+std::expected<ObservedGroup, shm::SystemError> observe_group(const std::string& control_socket,
+                                                             const std::string& group);
+
+}  // namespace tlsmux::client::cli

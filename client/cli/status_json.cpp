@@ -1,0 +1,80 @@
+#include <nlohmann/json.hpp>
+
+#include "client/cli/status_text.hpp"
+
+namespace tlsmux::client::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json session_json(const SessionStatus& session) {
+  return {{"state", session.state},
+          {"since_s", session.since_s},
+          {"address", session.address},
+          {"tls_version", session.tls_version},
+          {"suite", session.suite},
+          {"resumed", session.resumed},
+          {"certificate_expires_s", session.certificate_expires_s},
+          {"in_flight", session.in_flight},
+          {"requests", session.requests}};
+}
+
+Json upstream_json(const UpstreamStatus& upstream) {
+  Json sessions = Json::array();
+  for (const auto& session : upstream.sessions) sessions.push_back(session_json(session));
+  return {{"name", upstream.name},
+          {"sessions_ready", upstream.sessions_ready},
+          {"sessions_wanted", upstream.sessions_wanted},
+          {"in_flight", upstream.in_flight},
+          {"queued", upstream.queued},
+          {"handshakes_full", upstream.handshakes_full},
+          {"handshakes_resumed", upstream.handshakes_resumed},
+          {"answered", upstream.answered},
+          {"not_sent", Json(upstream.not_sent)},
+          {"maybe_sent", Json(upstream.maybe_sent)},
+          {"late", upstream.late},
+          {"unsolicited", upstream.unsolicited},
+          {"p50_ns", upstream.p50_ns},
+          {"p99_ns", upstream.p99_ns},
+          {"last_error_s", upstream.last_error_s},
+          {"last_error_reason", upstream.last_error_reason},
+          {"last_error", upstream.last_error},
+          {"sessions", sessions}};
+}
+
+Json client_json(const ClientStatus& client) {
+  return {{"pid", client.pid},
+          {"uid", client.uid},
+          {"program", client.program},
+          {"channels", client.channels},
+          {"in_flight", client.in_flight},
+          {"slots_held", client.slots_held},
+          {"requests", client.requests},
+          {"since_s", client.since_s}};
+}
+
+Json group_json(const GroupStatus& status) {
+  Json upstreams = Json::array();
+  Json clients = Json::array();
+  for (const auto& upstream : status.upstreams) upstreams.push_back(upstream_json(upstream));
+  for (const auto& client : status.clients) clients.push_back(client_json(client));
+  return {{"group", status.group},
+          {"engine_answers", status.engine_answers},
+          {"engine_pid", status.engine_pid},
+          {"engine_state", status.engine_state},
+          {"engine_started_s", status.engine_started_s},
+          {"heartbeat_age_ns", status.heartbeat_age_ns},
+          {"upstreams", upstreams},
+          {"clients", clients}};
+}
+
+}  // namespace
+
+std::string status_json(const std::vector<GroupStatus>& groups) {
+  Json all = Json::array();
+  for (const auto& group : groups) all.push_back(group_json(group));
+  // A program may call itself by bytes that are no UTF-8.
+  return Json{{"groups", all}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace tlsmux::client::cli

@@ -1,0 +1,123 @@
+#include "client/cli/status_text.hpp"
+
+#include <time.h>
+
+#include <array>
+#include <cstdio>
+
+#include "client/cli/table.hpp"
+
+namespace tlsmux::client::cli {
+namespace {
+
+constexpr std::uint64_t kHeartbeatWorryNs = 3'000'000'000;  // it comes every second at least
+constexpr std::int64_t kCertificateWorryS = 30LL * 24 * 3600;
+
+std::string clock_text(std::int64_t at_s, const char* format) {
+  const auto at = static_cast<time_t>(at_s);
+  tm parts{};
+  ::localtime_r(&at, &parts);
+  std::array<char, 32> text{};
+  return {text.data(), ::strftime(text.data(), text.size(), format, &parts)};
+}
+
+// "12 s", "7 min", "3 h 20 min", "41 days".
+std::string span_text(std::int64_t seconds) {
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
+  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds / 60 % 60) + " min";
+  return std::to_string(seconds / 86400) + " days";
+}
+
+std::string latency_text(std::uint64_t ns) {
+  if (ns == 0) return "-";
+  std::array<char, 32> text{};
+  const auto us = static_cast<double>(ns) / 1000;
+  if (us < 1000) {
+    std::snprintf(text.data(), text.size(), "%.0f us", us);
+  } else {
+    std::snprintf(text.data(), text.size(), "%.1f ms", us / 1000);
+  }
+  return text.data();
+}
+
+std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
+  std::uint64_t total = 0;
+  for (const auto& [reason, count] : counts) total += count;
+  return total;
+}
+
+std::string reasons_text(const char* outcome, const std::map<std::string, std::uint64_t>& counts) {
+  if (counts.empty()) return "";
+  std::string text = std::string("  ") + outcome + ":";
+  for (const auto& [reason, count] : counts) text += " " + reason + " " + std::to_string(count);
+  return text + "\n";
+}
+
+std::string certificate_text(const SessionStatus& session, std::int64_t now_s) {
+  if (session.certificate_expires_s == 0) return session.resumed ? "(resumed)" : "-";
+  const auto left_s = session.certificate_expires_s - now_s;
+  if (left_s <= 0) return "EXPIRED " + clock_text(session.certificate_expires_s, "%Y-%m-%d");
+  return clock_text(session.certificate_expires_s, "%Y-%m-%d") + (left_s < kCertificateWorryS ? " SOON" : "");
+}
+
+std::string sessions_text(const UpstreamStatus& upstream, std::int64_t now_s) {
+  Table table({"SESSION", "STATE", "FOR", "ADDRESS", "TLS", "SUITE", "CERTIFICATE UNTIL", "IN FLIGHT", "REQUESTS"});
+  for (std::size_t i = 0; i < upstream.sessions.size(); ++i) {
+    const auto& session = upstream.sessions[i];
+    table.add({std::to_string(i), session.state, span_text(now_s - session.since_s),
+               session.address.empty() ? "-" : session.address, session.tls_version.empty() ? "-" : session.tls_version,
+               session.suite.empty() ? "-" : session.suite, certificate_text(session, now_s),
+               std::to_string(session.in_flight), std::to_string(session.requests)});
+  }
+  return table.text("  ");
+}
+
+std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
+  Table table({"UPSTREAM", "SESSIONS", "IN FLIGHT", "QUEUED", "ANSWERED", "NOT_SENT", "MAYBE_SENT", "LATE",
+               "UNSOLICITED", "HANDSHAKES", "RESUMED", "P50", "P99"});
+  table.add({upstream.name, std::to_string(upstream.sessions_ready) + "/" + std::to_string(upstream.sessions_wanted),
+             std::to_string(upstream.in_flight), std::to_string(upstream.queued), std::to_string(upstream.answered),
+             std::to_string(sum(upstream.not_sent)), std::to_string(sum(upstream.maybe_sent)),
+             std::to_string(upstream.late), std::to_string(upstream.unsolicited),
+             std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
+             std::to_string(upstream.handshakes_resumed), latency_text(upstream.p50_ns),
+             latency_text(upstream.p99_ns)});
+  auto text = table.text();
+  text += sessions_text(upstream, now_s);
+  text += reasons_text("not_sent", upstream.not_sent);
+  text += reasons_text("maybe_sent", upstream.maybe_sent);
+  if (upstream.last_error_s != 0) {
+    text += "  last error " + span_text(now_s - upstream.last_error_s) + " ago: " + upstream.last_error_reason + " (" +
+            escaped(upstream.last_error) + ")\n";
+  }
+  return text;
+}
+
+std::string clients_text(const GroupStatus& status, std::int64_t now_s) {
+  if (status.clients.empty()) return "no clients\n";
+  Table table({"PID", "UID", "PROGRAM", "CHANNELS", "IN FLIGHT", "SLOTS HELD", "REQUESTS", "ATTACHED FOR"});
+  for (const auto& client : status.clients) {
+    table.add({std::to_string(client.pid), std::to_string(client.uid), escaped(client.program),
+               std::to_string(client.channels), std::to_string(client.in_flight), std::to_string(client.slots_held),
+               std::to_string(client.requests), span_text(now_s - client.since_s)});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+std::string status_text(const GroupStatus& status, std::int64_t now_s) {
+  auto text = "group " + status.group + ": engine pid " + std::to_string(status.engine_pid) + ", " +
+              status.engine_state + ", started " + clock_text(status.engine_started_s, "%Y-%m-%d %H:%M:%S") + "\n";
+  if (!status.engine_answers) {
+    text += "WARNING: no engine answers on the control socket; this is what the last one wrote\n";
+  } else if (status.heartbeat_age_ns > kHeartbeatWorryNs) {
+    text += "WARNING: the engine's data loop has not moved for " +
+            span_text(static_cast<std::int64_t>(status.heartbeat_age_ns / 1'000'000'000)) + "\n";
+  }
+  for (const auto& upstream : status.upstreams) text += "\n" + upstream_text(upstream, now_s);
+  return text + "\n" + clients_text(status, now_s);
+}
+
+}  // namespace tlsmux::client::cli

@@ -1,0 +1,160 @@
+#include "client/client.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+#include "client/monotonic_clock.hpp"
+#include "client/timer.hpp"
+
+namespace tlsmux::client {
+namespace {
+
+using shm::SystemError;
+
+// Worth another try while there is time: the engine is busy or being replaced. All else is an answer.
+bool is_passing(int code) { return code == EAGAIN || code == ECONNRESET || code == EPIPE; }
+
+}  // namespace
+
+std::expected<std::shared_ptr<Client>, SystemError> Client::attach(ClientOptions options) {
+  auto fork_guard = ForkGuard::create();
+  if (!fork_guard) return std::unexpected(fork_guard.error());
+  auto timer = make_timer();
+  if (!timer) return std::unexpected(timer.error());
+  std::shared_ptr<Client> client(new Client(std::move(options), std::move(*fork_guard), std::move(*timer)));
+  if (auto added = client->hub_.add(client->timer_.get()); !added) return std::unexpected(added.error());
+  if (auto attached = client->wait_until_attached(); !attached) return std::unexpected(attached.error());
+  return client;
+}
+
+Client::Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard, shm::UniqueFd timer)
+    : options_(std::move(options)),
+      fork_guard_(std::move(fork_guard)),
+      link_(options_, hub_, fork_guard_),
+      timer_(std::move(timer)) {}
+
+Client::~Client() {
+  if (!in_child()) link_.say_goodbye();
+}
+
+std::expected<void, SystemError> Client::wait_until_attached() {
+  const shm::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return std::unexpected(shm::last_error("making an epoll instance"));
+  if (auto joined = hub_.join(epoll.get()); !joined) return joined;
+
+  const auto until = now_ns() + ms_to_ns(options_.timeout_ms);
+  std::expected<void, SystemError> result;
+  for (std::uint32_t failures = 0;;) {
+    const auto now = now_ns();
+    step(now);
+    if (link_.attachment() != nullptr) break;
+    if (link_.failures() != failures) {
+      failures = link_.failures();
+      result = std::unexpected(link_.last_failure());
+      if (!is_passing(result.error().code)) break;
+    }
+    if (now >= until) {
+      if (result) result = std::unexpected(SystemError{.code = ETIMEDOUT, .message = "the engine did not answer in time"});
+      break;
+    }
+    epoll_event event{};
+    ::epoll_wait(epoll.get(), &event, 1, ms_until(until, now));
+  }
+  hub_.leave(epoll.get());
+  return link_.attachment() != nullptr ? std::expected<void, SystemError>{} : result;
+}
+
+void Client::step(std::int64_t now) {
+  const std::lock_guard lock(mutex_);
+  step_locked(now);
+}
+
+void Client::step_locked(std::int64_t now) {
+  try {
+    drive(now);
+  } catch (const std::bad_alloc&) {
+    // Half of a conversation with the engine may be lost: begin anew, later.
+    if (link_.attachment() != nullptr) link_.lose(Loss::detached, {.code = ENOMEM, .message = {}}, now);
+    registry_.forget_engine();
+    epoch_ = 0;
+  }
+  set_timer(now);
+}
+
+void Client::drive(std::int64_t now) {
+  link_.step(now);
+  while (auto packet = link_.receive(now)) {
+    const auto taken = registry_.take(*packet, link_.attachment(), now);
+    if (!taken) link_.lose(Loss::detached, taken.error(), now);
+  }
+  if (const auto refusal = registry_.take_refusal()) note_error(*refusal);
+
+  const auto epoch = link_.attachment() != nullptr ? link_.attachment()->epoch() : 0;
+  if (epoch != epoch_) {
+    if (epoch_ != 0) registry_.forget_engine();
+    epoch_ = epoch;
+  }
+  if (link_.attachment() == nullptr) {
+    note_error(link_.last_failure());
+    return;
+  }
+  registry_.pump(link_.control(), now);
+}
+
+void Client::set_timer(std::int64_t now) {
+  auto next = link_.next_step_ns();
+  if (link_.control() >= 0) next = std::min(next, registry_.next_step_ns());
+  if (next == timer_set_ns_ && next > now) return;
+  client::set_timer(timer_.get(), next);
+  timer_set_ns_ = next;
+}
+
+void Client::condemn(const Attachment& attachment, std::string why, std::int64_t now) {
+  const std::lock_guard lock(mutex_);
+  if (link_.attachment().get() == &attachment) {
+    link_.lose(Loss::detached, {.code = EPROTO, .message = std::move(why)}, now);
+  }
+  step_locked(now);
+}
+
+std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstream, int epoll, int nudge) {
+  const std::lock_guard lock(mutex_);
+  if (auto joined = hub_.join(epoll); !joined) return std::unexpected(joined.error());
+  return registry_.add(upstream, nudge);
+}
+
+std::expected<std::unique_ptr<AttachedChannel>, int> Client::claim(ChannelTicket* ticket, std::int64_t now) {
+  const std::lock_guard lock(mutex_);
+  step_locked(now);
+  if (ticket->state == ChannelTicket::State::refused) return std::unexpected(ticket->refusal.code);
+  if (ticket->state != ChannelTicket::State::opened) return std::unexpected(ENOTCONN);
+  ticket->state = ChannelTicket::State::claimed;
+  return std::move(ticket->opened);
+}
+
+void Client::leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached) {
+  const std::lock_guard lock(mutex_);
+  hub_.leave(epoll);
+  registry_.remove(ticket, std::move(attached));
+  step_locked(now_ns());
+}
+
+bool Client::has_channels() {
+  const std::lock_guard lock(mutex_);
+  return !registry_.empty();
+}
+
+std::string Client::last_error() {
+  const std::lock_guard lock(mutex_);
+  return last_error_;
+}
+
+void Client::note_error(const SystemError& error) {
+  if (!error.message.empty()) last_error_ = error.message;
+}
+
+}  // namespace tlsmux::client

@@ -1,0 +1,69 @@
+#pragma once
+
+// What the channels of one attached process share: the link to the engine and the control socket's questions, behind
+// one mutex. The mutex is held for a moment at a time, never across a wait, and never on the way of a request.
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "client/channel_registry.hpp"
+#include "client/engine_link.hpp"
+#include "client/fork_guard.hpp"
+
+namespace tlsmux::client {
+
+class Client {
+ public:
+  // Blocks for the options' timeout at the most. What a tmx_attach returns, as a positive errno.
+  static std::expected<std::shared_ptr<Client>, shm::SystemError> attach(ClientOptions options);
+
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  ~Client();
+
+  // Any thread, no lock.
+  [[nodiscard]] bool in_child() const { return fork_guard_->in_child(); }
+  [[nodiscard]] const ClientOptions& options() const { return options_; }
+
+  // Any thread from here on; not in a forked child.
+
+  // Does all that is due, without blocking: death, messages, attempts to attach, channels to open and close.
+  void step(std::int64_t now);
+  // This attachment is not to be trusted any more.
+  void condemn(const Attachment& attachment, std::string why, std::int64_t now);
+
+  // A channel whose epoll instance and eventfd are these joins. Its owner is nudged when there is something to claim.
+  std::expected<ChannelTicket*, shm::SystemError> enroll(const shm::Name& upstream, int epoll, int nudge);
+  // Steps, then hands over what the engine has opened. ENOTCONN: not yet; else why the engine refuses.
+  std::expected<std::unique_ptr<AttachedChannel>, int> claim(ChannelTicket* ticket, std::int64_t now);
+  void leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached);
+
+  [[nodiscard]] bool has_channels();
+  [[nodiscard]] std::string last_error();
+
+ private:
+  Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard, shm::UniqueFd timer);
+
+  void step_locked(std::int64_t now);
+  void drive(std::int64_t now);
+  void set_timer(std::int64_t now);
+  std::expected<void, shm::SystemError> wait_until_attached();
+  void note_error(const shm::SystemError& error);
+
+  const ClientOptions options_;
+  const std::shared_ptr<const ForkGuard> fork_guard_;
+
+  std::mutex mutex_;  // guards what follows
+  EventHub hub_;
+  EngineLink link_;
+  ChannelRegistry registry_;
+  std::uint32_t epoch_ = 0;  // of the attachment that the registry knows; 0: none
+  shm::UniqueFd timer_;      // fires when a step is due
+  std::int64_t timer_set_ns_ = kNever;
+  std::string last_error_;
+};
+
+}  // namespace tlsmux::client

@@ -1,0 +1,34 @@
+#pragma once
+
+// Descriptors that every channel of a client watches, in the epoll instance of each. They come and go with engines,
+// while the instances stay. Not thread-safe: guarded by the client's mutex.
+
+#include <cstdint>
+#include <expected>
+#include <vector>
+
+#include "shm/system_error.hpp"
+
+namespace tlsmux::client {
+
+// What stands in an epoll event's `data.u32`.
+enum class EventSource : std::uint32_t { wake = 1, nudge = 2, timer = 3, client = 4 };
+
+std::expected<void, shm::SystemError> watch(int epoll, int descriptor, EventSource source);
+// Before the descriptor is closed: a forked child may still have it open, and then the kernel would go on reporting.
+void unwatch(int epoll, int descriptor);
+
+class EventHub {
+ public:
+  // An error leaves everything as it was.
+  std::expected<void, shm::SystemError> join(int epoll);
+  void leave(int epoll);
+  std::expected<void, shm::SystemError> add(int descriptor);
+  void remove(int descriptor);
+
+ private:
+  std::vector<int> epolls_;
+  std::vector<int> descriptors_;
+};
+
+}  // namespace tlsmux::client

@@ -1,0 +1,80 @@
+#pragma once
+
+// Outcomes that were found and not yet handed to the application. One thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "client/slot_table.hpp"
+#include "shm/assert.hpp"
+#include "shm/outcome.hpp"
+
+namespace tlsmux::client {
+
+// Names one slot use of one attachment.
+struct SlotHandle {
+  std::uint32_t epoch = 0;  // of the attachment; 0: names nothing
+  SlotUse use;
+  friend bool operator==(const SlotHandle&, const SlotHandle&) = default;
+};
+
+struct RequestOutcome {
+  std::uint64_t tag = 0;
+  shm::Outcome outcome = shm::Outcome::none;
+  shm::Reason reason = shm::Reason::none;
+  std::uint32_t length = 0;
+  const std::byte* data = nullptr;
+  SlotHandle answer;   // held by the application until it releases it
+  SlotHandle request;  // whose outcome this is
+};
+
+class OutcomeQueue {
+ public:
+  // Makes room for so many at one time; keeps what is there. Allocates.
+  void set_capacity(std::size_t capacity) {
+    if (capacity <= places_.size()) return;
+    std::vector<RequestOutcome> places(capacity);
+    for (std::size_t i = 0; i < count_; ++i) places[i] = at(i);
+    places_.swap(places);
+    first_ = 0;
+  }
+
+  [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
+
+  void push(const RequestOutcome& outcome) {
+    TMX_ASSERT(count_ < places_.size());
+    at(count_++) = outcome;
+  }
+
+  // Requires !empty().
+  RequestOutcome pop() {
+    const auto outcome = at(0);
+    first_ = (first_ + 1) % places_.size();
+    --count_;
+    return outcome;
+  }
+
+  // Takes the outcome of this one request out of turn.
+  std::optional<RequestOutcome> take(const SlotHandle& request) {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (at(i).request != request) continue;
+      const auto found = at(i);
+      for (std::size_t next = i + 1; next < count_; ++next) at(next - 1) = at(next);
+      --count_;
+      return found;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  RequestOutcome& at(std::size_t position) { return places_[(first_ + position) % places_.size()]; }
+
+  std::vector<RequestOutcome> places_;
+  std::size_t first_ = 0;
+  std::size_t count_ = 0;
+};
+
+}  // namespace tlsmux::client

@@ -1,0 +1,52 @@
+#include "client/slot_table.hpp"
+
+#include "shm/assert.hpp"
+#include "shm/slot_word.hpp"
+
+namespace tlsmux::client {
+
+SlotTable::SlotTable(std::uint32_t slots) : slots_(slots) {
+  free_.reserve(slots);
+  for (auto slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
+}
+
+SlotUse SlotTable::take(Holder holder) {
+  TMX_ASSERT(!free_.empty());
+  const auto slot = free_.back();
+  free_.pop_back();
+  slots_[slot].generation = slots_[slot].generation % shm::kGenerationMax + 1;
+  add_holder(slot, holder);
+  return {.slot = slot, .generation = slots_[slot].generation};
+}
+
+void SlotTable::add_holder(std::uint32_t slot, Holder holder) {
+  auto& holders = slots_[slot].holders;
+  const auto bit = static_cast<std::uint8_t>(holder);
+  if ((holders & bit) != 0) return;
+  holders = static_cast<std::uint8_t>(holders | bit);
+  ++count(holder);
+}
+
+void SlotTable::drop_holder(std::uint32_t slot, Holder holder) {
+  auto& holders = slots_[slot].holders;
+  const auto bit = static_cast<std::uint8_t>(holder);
+  if ((holders & bit) == 0) return;
+  holders = static_cast<std::uint8_t>(holders & ~bit);
+  --count(holder);
+  if (holders == 0) free_.push_back(slot);
+}
+
+bool SlotTable::holds(SlotUse use, Holder holder) const {
+  return use.slot < slots_.size() && slots_[use.slot].generation == use.generation &&
+         (slots_[use.slot].holders & static_cast<std::uint8_t>(holder)) != 0;
+}
+
+std::uint32_t SlotTable::held(Holder holder) const {
+  return holder == Holder::application ? held_by_application_ : held_by_engine_;
+}
+
+std::uint32_t& SlotTable::count(Holder holder) {
+  return holder == Holder::application ? held_by_application_ : held_by_engine_;
+}
+
+}  // namespace tlsmux::client

@@ -1,0 +1,53 @@
+#pragma once
+
+// Who holds each slot of a channel, kept in private memory. One thread.
+
+#include <cstdint>
+#include <vector>
+
+namespace tlsmux::client {
+
+// A slot may be held by both: an answer that the application reads while the engine has not yet returned the slot.
+enum class Holder : std::uint8_t { application = 1, engine = 2 };
+
+// Names one use of one slot: after the slot was used again, the name means nothing any more.
+struct SlotUse {
+  std::uint32_t slot = 0;
+  std::uint64_t generation = 0;
+  friend bool operator==(const SlotUse&, const SlotUse&) = default;
+};
+
+class SlotTable {
+ public:
+  explicit SlotTable(std::uint32_t slots);
+
+  [[nodiscard]] std::uint32_t free_count() const { return static_cast<std::uint32_t>(free_.size()); }
+
+  // Requires free_count() > 0. Each use of a slot gets the next generation.
+  SlotUse take(Holder holder);
+
+  void add_holder(std::uint32_t slot, Holder holder);
+  // The slot is free again when nobody holds it. No effect if that one does not.
+  void drop_holder(std::uint32_t slot, Holder holder);
+
+  // False also when the slot number is out of range or the generation is not the present one.
+  [[nodiscard]] bool holds(SlotUse use, Holder holder) const;
+  [[nodiscard]] std::uint64_t generation(std::uint32_t slot) const { return slots_[slot].generation; }
+  // How many slots that one holds.
+  [[nodiscard]] std::uint32_t held(Holder holder) const;
+
+ private:
+  struct Slot {
+    std::uint64_t generation = 0;
+    std::uint8_t holders = 0;
+  };
+
+  std::uint32_t& count(Holder holder);
+
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t held_by_application_ = 0;
+  std::uint32_t held_by_engine_ = 0;
+};
+
+}  // namespace tlsmux::client
