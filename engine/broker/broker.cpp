@@ -1,0 +1,100 @@
+#include "engine/broker/broker.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <expected>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/identity.hpp"
+#include "engine/broker/engine_identity.hpp"
+#include "engine/broker/group_lock.hpp"
+#include "engine/broker/resource_limits.hpp"
+#include "engine/broker/supervisor.hpp"
+#include "engine/log.hpp"
+#include "shm/segment.hpp"
+
+namespace tlsmux::engine::broker {
+namespace {
+
+void block_signals() {
+  sigset_t blocked;
+  ::sigemptyset(&blocked);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&blocked, signal);
+  ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to reap
+}
+
+std::expected<std::vector<gid_t>, std::string> find_reader_gids(const config::Config& config, gid_t engine_gid) {
+  std::vector<gid_t> gids;
+  for (const auto& group : config.groups) {
+    if (group.unix_groups.empty()) {
+      gids.push_back(engine_gid);
+      continue;
+    }
+    const auto gid = config::resolve_unix_group(group.unix_groups.front());
+    if (!gid) return std::unexpected("group " + group.name + ": " + gid.error());
+    gids.push_back(*gid);
+  }
+  return gids;
+}
+
+void report_privileges(const EngineIdentity& identity, Log& log) {
+  if (identity.uid == 0) {
+    log.warning("engine_runs_as_root", {{"needs", "/engine/user in the configuration, an account without rights"}});
+  }
+}
+
+int supervise(const config::Config& config, const EngineMain& engine_main, int log_output, Log& log) {
+  const auto cannot_start = [&](const std::string& why) {
+    log.error("cannot_start", {{"error", why}});
+    return kExitCannotStart;
+  };
+  const auto identity = resolve_engine_identity(config.engine);
+  if (!identity) return cannot_start(identity.error());
+  auto reader_gids = find_reader_gids(config, identity->gid);
+  if (!reader_gids) return cannot_start(reader_gids.error());
+  report_privileges(*identity, log);
+  raise_limits(config, log);
+  const auto locks = lock_groups(config.groups);
+  if (!locks) {
+    for (const auto& error : locks.error()) cannot_start(error);
+    return kExitCannotStart;
+  }
+  const RequestScope scope{.config = config,
+                           .log = log,
+                           .engine_uid = identity->uid,
+                           .engine_gid = identity->gid,
+                           .reader_gids = std::move(*reader_gids)};
+  const int exit_code = Supervisor({.config = config,
+                                    .main = engine_main,
+                                    .identity = *identity,
+                                    .scope = scope,
+                                    .locks = *locks,
+                                    .log_output = log_output,
+                                    .log = log})
+                            .run();
+  for (const auto& group : config.groups) shm::remove_group_object(group.name);
+  log.info("stopped", {{"exit_code", exit_code}});
+  return exit_code;
+}
+
+}  // namespace
+
+int run_broker(const config::Config& config, const EngineMain& engine_main) {
+  block_signals();
+  auto log_output = open_log(config.engine.log);
+  if (!log_output) {
+    std::fprintf(stderr, "tlsmuxd: %s\n", log_output.error().message.c_str());
+    return kExitCannotStart;
+  }
+  const int descriptor = log_output->get();
+  Log log(config.engine.log.level, std::move(*log_output), Log::Mode::synchronous);
+  return supervise(config, engine_main, descriptor, log);
+}
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,168 @@
+#include "engine/broker/broker_requests.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "engine/broker/file_access.hpp"
+#include "shm/geometry.hpp"
+#include "shm/segment.hpp"
+
+namespace tlsmux::engine::broker {
+namespace {
+
+Answer failure(const Request& request, int error, std::string_view text) {
+  Answer answer;
+  answer.reply.operation = request.operation;
+  answer.reply.sequence = request.sequence;
+  answer.reply.error = error;
+  shm::set_text(answer.reply.text, text);
+  return answer;
+}
+
+Answer failure(const Request& request, const shm::SystemError& error) {
+  return failure(request, error.code != 0 ? error.code : EIO, error.message);
+}
+
+Answer success(const Request& request, std::vector<shm::UniqueFd> descriptors = {}) {
+  Answer answer;
+  answer.reply.operation = request.operation;
+  answer.reply.sequence = request.sequence;
+  answer.descriptors = std::move(descriptors);
+  return answer;
+}
+
+Answer success(const Request& request, shm::UniqueFd descriptor) {
+  std::vector<shm::UniqueFd> descriptors;
+  descriptors.push_back(std::move(descriptor));
+  return success(request, std::move(descriptors));
+}
+
+std::optional<Request> read_request(const shm::Packet& packet) {
+  Request request;
+  if (packet.bytes.size() != sizeof request || !packet.descriptors.empty()) return std::nullopt;
+  std::memcpy(&request, packet.bytes.data(), sizeof request);
+  if (request.magic != kBrokerMagic || request.reserved != 0) return std::nullopt;
+  return request;
+}
+
+}  // namespace
+
+// Which fields an operation uses; the others must be zero.
+struct BrokerRequests::Row {
+  Operation operation;
+  Handler handler;
+  bool uses_index;
+  bool uses_file;
+  bool uses_bytes;
+};
+
+const BrokerRequests::Row BrokerRequests::kRows[] = {
+    {Operation::open_listener, &BrokerRequests::open_listener, false, false, false},
+    {Operation::create_group_object, &BrokerRequests::create_group_object, true, false, true},
+    {Operation::remove_group_objects, &BrokerRequests::remove_group_objects, false, false, false},
+    {Operation::open_file, &BrokerRequests::open_file, true, true, false},
+    {Operation::report_serving, &BrokerRequests::report_serving, false, false, false},
+};
+
+Answer BrokerRequests::answer(const shm::Packet& packet) {
+  const auto request = read_request(packet);
+  if (!request) return malformed_answer({});
+  const auto* row = std::ranges::find(kRows, request->operation, &Row::operation);
+  const bool good = row != std::end(kRows) && (row->uses_index || request->index == 0) &&
+                    (row->uses_file || (request->file == FileKind::none && request->entry == 0)) &&
+                    (row->uses_bytes || request->bytes == 0);
+  return good ? (this->*row->handler)(*request) : malformed_answer(*request);
+}
+
+Answer BrokerRequests::malformed_answer(const Request& request) {
+  ++malformed_;
+  return failure(request, EPROTO, "no such request");
+}
+
+Answer BrokerRequests::open_listener(const Request& request) {
+  if (listener_ < 0) return failure(request, EAGAIN, "the control socket is not open yet");
+  shm::UniqueFd copy(::fcntl(listener_, F_DUPFD_CLOEXEC, 3));
+  if (!copy) return failure(request, shm::last_error("handing over the control socket"));
+  return success(request, std::move(copy));
+}
+
+Answer BrokerRequests::create_group_object(const Request& request) {
+  if (request.index >= scope_.config.groups.size()) return malformed_answer(request);
+  if (request.bytes == 0 || request.bytes > kGroupBytesMax || request.bytes % shm::kPageBytes != 0) {
+    return malformed_answer(request);
+  }
+  const auto& name = scope_.config.groups[request.index].name;
+  auto writable = shm::create_group_object(name, request.bytes);
+  if (!writable) return failure(request, writable.error());
+  // By the descriptor and not by the name, which the engine's user could lead elsewhere once it is the owner.
+  shm::UniqueFd readable(::open(("/proc/self/fd/" + std::to_string(writable->get())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!readable) return failure(request, shm::last_error("opening /dev/shm/" + shm::group_object_name(name)));
+  const auto reader_gid = scope_.reader_gids[request.index];
+  if (::fchown(writable->get(), scope_.engine_uid, reader_gid) != 0) {
+    if (errno != EPERM)
+      return failure(request, shm::last_error("giving away /dev/shm/" + shm::group_object_name(name)));
+    // Members get their descriptor from the engine in any case; only opening it by name is closed to them.
+    scope_.log.warning("privilege_missing", {{"what", "group_object_owner"},
+                                             {"group", name},
+                                             {"gid", reader_gid},
+                                             {"needs", "root, or tlsmuxd's user to be in that Unix group"}});
+  }
+  std::vector<shm::UniqueFd> descriptors;
+  descriptors.push_back(std::move(*writable));
+  descriptors.push_back(std::move(readable));
+  return success(request, std::move(descriptors));
+}
+
+Answer BrokerRequests::remove_group_objects(const Request& request) {
+  for (const auto& group : scope_.config.groups) shm::remove_group_object(group.name);
+  return success(request);
+}
+
+Answer BrokerRequests::open_file(const Request& request) {
+  if (request.index >= scope_.config.upstreams.size()) return malformed_answer(request);
+  if (request.file != FileKind::ca_directory_entry && request.entry != 0) return malformed_answer(request);
+  const auto& tls = scope_.config.upstreams[request.index].tls;
+  const auto answer_with = [&](const std::string& path, auto opener) {
+    if (path.empty()) return failure(request, ENOENT, "the configuration names no such file");
+    auto fd = opener(path);
+    return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
+  };
+  switch (request.file) {
+    case FileKind::ca_file: return answer_with(tls.ca_file, open_for_reading);
+    case FileKind::certificate_file: return answer_with(tls.certificate_file, open_for_reading);
+    case FileKind::key_file:
+      return answer_with(tls.key_file, [&](const std::string& path) { return open_private(path, scope_.engine_uid); });
+    case FileKind::ca_directory_entry: return open_directory_entry(tls, request);
+    case FileKind::none: break;
+  }
+  return malformed_answer(request);
+}
+
+Answer BrokerRequests::open_directory_entry(const config::TlsSettings& tls, const Request& request) {
+  if (tls.ca_directory.empty()) return failure(request, ENOENT, "the configuration names no such directory");
+  if (request.entry == 0) {
+    auto files = regular_files_in(tls.ca_directory);
+    if (!files) return failure(request, files.error());
+    directory_files_ = std::move(*files);
+    directory_upstream_ = request.index;
+  } else if (directory_upstream_ != request.index) {
+    return failure(request, EINVAL, "another directory is being read; start again with entry 0");
+  }
+  if (request.entry >= directory_files_.size()) return failure(request, ENOENT, "no more files in the directory");
+  auto fd = open_for_reading(directory_files_[request.entry]);
+  return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
+}
+
+Answer BrokerRequests::report_serving(const Request& request) {
+  serving_ = true;
+  return success(request);
+}
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,71 @@
+#pragma once
+
+// Answers what an engine asks of its broker. Every packet is checked as if an enemy had sent it: what the engine may
+// have follows from the configuration alone. Does no waiting, except for the file system.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "engine/broker/broker_protocol.hpp"
+#include "engine/log.hpp"
+#include "shm/seqpacket.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::engine::broker {
+
+// What the answers come from. What it refers to outlives it.
+struct RequestScope {
+  const config::Config& config;
+  Log& log;
+  uid_t engine_uid = 0;
+  gid_t engine_gid = 0;
+  // For each group of the configuration, the Unix group whose members may read its object: its first, or the engine's.
+  std::vector<gid_t> reader_gids;
+};
+
+struct Answer {
+  Reply reply;
+  std::vector<shm::UniqueFd> descriptors;
+};
+
+// For the life of one engine.
+class BrokerRequests {
+ public:
+  explicit BrokerRequests(const RequestScope& scope) : scope_(scope) {}
+
+  // The descriptor stays the caller's. -1: not yet.
+  void set_listener(int descriptor) { listener_ = descriptor; }
+
+  Answer answer(const shm::Packet& packet);
+
+  // The engine has said so.
+  [[nodiscard]] bool serving() const { return serving_; }
+  // Packets that were not requests.
+  [[nodiscard]] std::uint32_t malformed() const { return malformed_; }
+
+ private:
+  using Handler = Answer (BrokerRequests::*)(const Request&);
+  struct Row;
+  static const Row kRows[];
+
+  Answer malformed_answer(const Request& request);
+  Answer open_listener(const Request& request);
+  Answer create_group_object(const Request& request);
+  Answer remove_group_objects(const Request& request);
+  Answer open_file(const Request& request);
+  Answer open_directory_entry(const config::TlsSettings& tls, const Request& request);
+  Answer report_serving(const Request& request);
+
+  const RequestScope& scope_;
+  int listener_ = -1;
+  bool serving_ = false;
+  std::uint32_t malformed_ = 0;
+  std::vector<std::string> directory_files_;  // of the directory that was last read from entry 0
+  std::uint32_t directory_upstream_ = 0;
+};
+
+}  // namespace tlsmux::engine::broker

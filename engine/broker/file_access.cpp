@@ -1,0 +1,74 @@
+#include "engine/broker/file_access.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+
+namespace tlsmux::engine::broker {
+namespace {
+
+struct OpenedFile {
+  shm::UniqueFd fd;
+  struct stat status;
+};
+
+std::unexpected<shm::SystemError> refused(int code, const std::string& path, const char* why) {
+  return std::unexpected(shm::SystemError{.code = code, .message = path + " " + why});
+}
+
+std::expected<OpenedFile, shm::SystemError> open_regular(const std::string& path) {
+  // Without O_NONBLOCK, a FIFO in the file's place would hold up the broker.
+  shm::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) return std::unexpected(shm::last_error("opening " + path));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return std::unexpected(shm::last_error("looking at " + path));
+  if (!S_ISREG(status.st_mode)) return refused(EINVAL, path, "is not a regular file");
+  if (static_cast<std::uint64_t>(status.st_size) > kFileBytesMax) return refused(EFBIG, path, "is too large");
+  return OpenedFile{.fd = std::move(fd), .status = status};
+}
+
+}  // namespace
+
+std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::string& path) {
+  auto file = open_regular(path);
+  if (!file) return std::unexpected(file.error());
+  return std::move(file->fd);
+}
+
+std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner) {
+  auto file = open_regular(path);
+  if (!file) return std::unexpected(file.error());
+  if ((file->status.st_mode & 077) != 0) {
+    return refused(EACCES, path, "is open to others than its owner; use chmod 0400 or 0600");
+  }
+  if (file->status.st_uid != 0 && file->status.st_uid != owner) {
+    return refused(EACCES, path, "belongs neither to root nor to the engine's user; use chown");
+  }
+  return std::move(file->fd);
+}
+
+std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory) {
+  struct CloseDirectory {
+    void operator()(DIR* opened) const { ::closedir(opened); }
+  };
+  const std::unique_ptr<DIR, CloseDirectory> opened(::opendir(directory.c_str()));
+  if (opened == nullptr) return std::unexpected(shm::last_error("reading the directory " + directory));
+  std::vector<std::string> paths;
+  std::vector<std::string> names;
+  while (const auto* entry = ::readdir(opened.get())) names.emplace_back(entry->d_name);
+  std::ranges::sort(names);
+  std::set<std::pair<dev_t, ino_t>> seen;
+  for (const auto& name : names) {
+    struct stat status{};
+    if (::fstatat(::dirfd(opened.get()), name.c_str(), &status, 0) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (seen.emplace(status.st_dev, status.st_ino).second) paths.push_back(directory + "/" + name);
+  }
+  return paths;
+}
+
+}  // namespace tlsmux::engine::broker

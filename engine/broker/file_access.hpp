@@ -1,0 +1,28 @@
+#pragma once
+
+// Opens the files that the configuration names, on behalf of an engine that may not. Symbolic links are followed, as
+// is usual for certificates; what they lead to must be a regular file of a sensible size.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "shm/system_error.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::engine::broker {
+
+inline constexpr std::uint64_t kFileBytesMax = 16ULL << 20;
+
+std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::string& path);
+
+// A private key: nobody but its owner may have any right to it, and the owner is root or `owner`. EACCES otherwise.
+std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner);
+
+// The paths of the regular files in a directory, sorted, each file once however many links lead to it.
+std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory);
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,42 @@
+#pragma once
+
+// Sees to it that a group has one engine on this machine. The lock is on /dev/shm/tlsmux.GROUP.lock and lives as long
+// as any process that inherited it: a second broker stays out even while an engine whose broker died still drains.
+
+#include <sys/types.h>
+
+#include <expected>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::engine::broker {
+
+// Moving it does not unlock. Destroying it removes the file, and unlocks once no other process holds the descriptor.
+class GroupLock {
+ public:
+  // Never waits. An error in words when the group is served already, or the file is somebody else's.
+  static std::expected<GroupLock, std::string> take(const std::string& group);
+
+  GroupLock(GroupLock&&) noexcept = default;
+  GroupLock& operator=(GroupLock&&) = delete;
+  ~GroupLock();
+
+  // Who serves the group, for the message of those that find it locked.
+  void name_holder(pid_t pid) const;
+  [[nodiscard]] int descriptor() const { return fd_.get(); }
+
+ private:
+  GroupLock(std::string name, shm::UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
+
+  std::string name_;  // of the shared-memory object
+  shm::UniqueFd fd_;
+};
+
+// All or none; the errors of all that failed.
+std::expected<std::vector<GroupLock>, std::vector<std::string>> lock_groups(
+    const std::vector<config::GroupSettings>& groups);
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,53 @@
+#include "engine/broker/resource_limits.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <string>
+
+namespace tlsmux::engine::broker {
+namespace {
+
+constexpr std::uint64_t kDescriptorsOfEngine = 1024;  // log, rings, mailboxes, files being read, connections coming in
+constexpr std::uint64_t kDescriptorsPerClient = 4;    // control socket, pidfd, doorbell, memory while attaching
+constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;
+
+// The hard limit goes up to `wanted` if the process may do that, and the soft limit to the hard one. The soft limit.
+std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) return 0;
+  const rlimit higher{.rlim_cur = std::max<rlim_t>(limit.rlim_max, wanted),
+                      .rlim_max = std::max<rlim_t>(limit.rlim_max, wanted)};
+  const rlimit to_hard{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  if (::setrlimit(resource, &higher) != 0) ::setrlimit(resource, &to_hard);
+  return ::getrlimit(resource, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
+}  // namespace
+
+std::uint64_t descriptors_needed(const config::Config& config) {
+  std::uint64_t needed = kDescriptorsOfEngine;
+  for (const auto& group : config.groups) {
+    needed += std::uint64_t{group.memory.clients_max} * (kDescriptorsPerClient + group.memory.channels_per_client);
+  }
+  for (const auto& upstream : config.upstreams) needed += upstream.sessions;
+  return needed;
+}
+
+void raise_limits(const config::Config& config, Log& log) {
+  const auto needed = descriptors_needed(config);
+  if (const auto files = raise(RLIMIT_NOFILE, needed); files < needed) {
+    log.warning("privilege_missing", {{"what", "open_files"},
+                                      {"limit", files},
+                                      {"wanted", needed},
+                                      {"needs", "CAP_SYS_RESOURCE, LimitNOFILE= of the systemd unit, or ulimit -Hn"}});
+  }
+  if (const auto bytes = raise(RLIMIT_MEMLOCK, kMemlockBytesWanted); bytes < kMemlockBytesWanted) {
+    log.warning("privilege_missing", {{"what", "locked_memory_bytes"},
+                                      {"limit", bytes},
+                                      {"wanted", kMemlockBytesWanted},
+                                      {"needs", "CAP_SYS_RESOURCE, LimitMEMLOCK= of the systemd unit, or ulimit -Hl"}});
+  }
+}
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,201 @@
+#include "engine/broker/supervisor.hpp"
+
+#include <poll.h>
+
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "engine/broker/service_notice.hpp"
+#include "shm/pidfd.hpp"
+#include "shm/seqpacket.hpp"
+
+namespace tlsmux::engine::broker {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint32_t kMalformedMax = 8;
+// What an engine may take over its own drain time-out before it is killed.
+constexpr milliseconds kDrainGrace{5'000};
+
+shm::UniqueFd open_signals() {
+  sigset_t wanted;
+  ::sigemptyset(&wanted);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&wanted, signal);
+  return shm::UniqueFd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+std::int64_t milliseconds_since(std::chrono::steady_clock::time_point when) {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - when).count();
+}
+
+}  // namespace
+
+int Supervisor::run() {
+  if (!start_first()) {
+    if (engine_) {
+      kill_engine();
+      reap(*engine_);
+    }
+    return kExitCannotStart;
+  }
+  while (!exit_code_) wait_for_events();
+  return *exit_code_;
+}
+
+// The first engine is forked before there is any socket that it could inherit.
+bool Supervisor::start_first() {
+  if (!start_engine()) return false;
+  signals_ = open_signals();
+  if (!signals_) {
+    parts_.log.error("cannot_start", {{"error", shm::last_error("making a signalfd").message}});
+    return false;
+  }
+  auto listener = ControlListener::create(parts_.config.engine.control_socket);
+  if (!listener) {
+    parts_.log.error("cannot_start", {{"error", listener.error()}});
+    return false;
+  }
+  listener_.emplace(std::move(*listener));
+  requests_->set_listener(listener_->descriptor());
+  return true;
+}
+
+bool Supervisor::start_engine() {
+  std::vector<int> inherited;
+  for (const auto& lock : parts_.locks) inherited.push_back(lock.descriptor());
+  start_at_.reset();
+  started_at_ = Clock::now();
+  if (!unserved_since_) unserved_since_ = started_at_;
+  auto process = broker::start_engine({.config = parts_.config,
+                                       .main = parts_.main,
+                                       .identity = parts_.identity,
+                                       .log_output = parts_.log_output,
+                                       .inherited = inherited,
+                                       .restarts = restarts_},
+                                      parts_.log);
+  if (!process) {
+    parts_.log.error("engine_start_failed", {{"error", process.error().message}});
+    return false;
+  }
+  engine_.emplace(std::move(*process));
+  requests_.emplace(parts_.scope);
+  if (listener_) requests_->set_listener(listener_->descriptor());
+  for (const auto& lock : parts_.locks) lock.name_holder(engine_->pid);
+  parts_.log.info("engine_started", {{"pid", engine_->pid}, {"uid", parts_.identity.uid}, {"restarts", restarts_}});
+  return true;
+}
+
+void Supervisor::wait_for_events() {
+  // poll() passes over negative descriptors.
+  std::array<pollfd, 3> wanted{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                                {.fd = engine_ ? engine_->pidfd.get() : -1, .events = POLLIN, .revents = 0},
+                                {.fd = engine_ ? engine_->socket.get() : -1, .events = POLLIN, .revents = 0}}};
+  if (::poll(wanted.data(), wanted.size(), milliseconds_to_next_timer()) < 0) return;
+  const bool engine_dead = wanted[1].revents != 0;
+  if (wanted[2].revents != 0) on_request();
+  if (wanted[0].revents != 0) on_signal();
+  if (engine_dead) on_engine_end();
+  on_timers();
+}
+
+int Supervisor::milliseconds_to_next_timer() const {
+  if (!start_at_ && !kill_at_) return -1;
+  const auto next = std::min(start_at_.value_or(Clock::time_point::max()), kill_at_.value_or(Clock::time_point::max()));
+  const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+}
+
+void Supervisor::on_timers() {
+  const auto now = Clock::now();
+  if (start_at_ && now >= *start_at_ && !exit_code_ && !start_engine()) {
+    start_at_ = now + policy_.next_delay(milliseconds(0));
+  }
+  if (kill_at_ && now >= *kill_at_) {
+    kill_at_.reset();
+    parts_.log.error("engine_killed", {{"pid", engine_->pid}, {"reason", "it did not end in time"}});
+    killed_ = true;
+    kill_engine();
+  }
+}
+
+void Supervisor::on_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  const auto signal = static_cast<int>(info.ssi_signo);
+  if (signal == SIGHUP) {
+    parts_.log.warning("signal_ignored", {{"signal", "SIGHUP"}, {"reason", "restart tlsmuxd to load a configuration"}});
+    return;
+  }
+  stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+void Supervisor::stop(const char* why) {
+  parts_.log.info("stopping", {{"reason", why}});
+  stopping_ = true;
+  start_at_.reset();
+  notify_service_manager("STOPPING=1");
+  if (!engine_) return end_with(kExitClean);
+  shm::send_signal(engine_->pidfd.get(), SIGTERM);
+  if (!kill_at_ && !killed_) {
+    kill_at_ = Clock::now() + milliseconds(parts_.config.engine.drain_timeout_ms) + kDrainGrace;
+  }
+}
+
+void Supervisor::on_request() {
+  auto packet = shm::receive_packet(engine_->socket.get());
+  if (!packet && packet.error().code == EAGAIN) return;
+  const bool too_long = !packet && packet.error().code == EPROTO;
+  if (!too_long && (!packet || packet->bytes.empty())) {
+    engine_->socket.reset();  // from now on only the pidfd tells more
+    return;
+  }
+  const shm::Packet empty;  // which is malformed too
+  const auto answer = requests_->answer(too_long ? empty : std::as_const(*packet));
+  std::vector<int> descriptors;
+  for (const auto& fd : answer.descriptors) descriptors.push_back(fd.get());
+  const auto sent = shm::send_packet(engine_->socket.get(), std::as_bytes(std::span(&answer.reply, 1)), descriptors);
+  if (!sent) parts_.log.warning("engine_answer_lost", {{"error", sent.error().message}});
+  if (requests_->serving()) on_engine_serving();
+  if (requests_->malformed() >= kMalformedMax) {
+    parts_.log.error("engine_killed", {{"pid", engine_->pid}, {"reason", "it sent requests that do not exist"}});
+    engine_->socket.reset();
+    kill_engine();
+  }
+}
+
+void Supervisor::on_engine_serving() {
+  if (!unserved_since_) return;
+  parts_.log.info(ever_served_ ? "engine_restarted" : "engine_serving",
+                  {{"pid", engine_->pid}, {"after_ms", milliseconds_since(*unserved_since_)}});
+  unserved_since_.reset();
+  if (!std::exchange(ever_served_, true)) notify_service_manager("READY=1");
+}
+
+void Supervisor::on_engine_end() {
+  const auto end = reap(*engine_);
+  const auto lived = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
+  const auto pid = engine_->pid;
+  engine_.reset();
+  kill_at_.reset();
+  if (end.exited && end.code == kExitClean) {
+    parts_.log.info("engine_ended", {{"pid", pid}});
+    return end_with(kExitClean);
+  }
+  parts_.log.error("engine_died", {{"pid", pid}, {"end", end.description}, {"lived_ms", lived.count()}});
+  if (stopping_) return end_with(killed_ ? kExitKilled : kExitClean);
+  if (!ever_served_ && end.exited && end.code == kExitCannotStart) return end_with(kExitCannotStart);
+  if (!unserved_since_) unserved_since_ = Clock::now();
+  ++restarts_;
+  start_at_ = Clock::now() + policy_.next_delay(lived);
+}
+
+void Supervisor::kill_engine() { shm::send_signal(engine_->pidfd.get(), SIGKILL); }
+
+}  // namespace tlsmux::engine::broker

@@ -1,0 +1,76 @@
+#include "engine/control/access.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "shm/assert.hpp"
+
+namespace tlsmux::engine::control {
+namespace {
+
+bool is_member(const ControlGroup& group, const Peer& peer) { return group.membership.is_member(peer.uid, peer.gids); }
+
+std::expected<std::uint32_t, Denial> find_group(const ControlSettings& settings, std::string_view name) {
+  const auto found = std::ranges::find(settings.groups, name, &ControlGroup::name);
+  if (found != settings.groups.end()) return static_cast<std::uint32_t>(found - settings.groups.begin());
+  return std::unexpected(Denial{.error = ENOENT, .text = "this engine has no such group; `tlsmux status` lists them"});
+}
+
+Denial stranger(const ControlGroup& group, const Peer& peer) {
+  return {.error = EACCES,
+          .text = "uid " + std::to_string(peer.uid) + " is not a member of group " + group.name +
+                  ": neither one of its users nor in one of its Unix groups"};
+}
+
+std::string version_text(std::uint32_t version) {
+  return std::to_string(version >> 16) + "." + std::to_string(version & 0xffff);
+}
+
+}  // namespace
+
+std::expected<void, Denial> check_layout(std::uint32_t layout_version) {
+  if (layout_version >> 16 == shm::kLayoutMajor) return {};
+  return std::unexpected(Denial{.error = EPROTO,
+                                .text = "the client library knows segment layout " + version_text(layout_version) +
+                                        ", this engine " + version_text(shm::kLayoutVersion) +
+                                        ": use the library that came with the engine"});
+}
+
+std::expected<std::uint32_t, Denial> find_group_of_member(const ControlSettings& settings, std::string_view name,
+                                                          const Peer& peer) {
+  const auto index = find_group(settings, name);
+  if (!index) return index;
+  const auto& group = settings.groups[*index];
+  if (!is_member(group, peer)) return std::unexpected(stranger(group, peer));
+  return index;
+}
+
+std::expected<std::uint32_t, Denial> find_group_of_observer(const ControlSettings& settings, std::string_view name,
+                                                            const Peer& peer) {
+  const auto index = find_group(settings, name);
+  if (!index) return index;
+  const auto& group = settings.groups[*index];
+  if (!may_observe(settings, group, peer)) return std::unexpected(stranger(group, peer));
+  return index;
+}
+
+bool may_observe(const ControlSettings& settings, const ControlGroup& group, const Peer& peer) {
+  return std::ranges::find(settings.observers, peer.uid) != settings.observers.end() || is_member(group, peer);
+}
+
+std::expected<shm::ClientGeometry, Denial> grant_memory(const ControlGroup& group, std::uint32_t channels) {
+  const auto& memory = group.memory;
+  if (channels > memory.channels_per_client) {
+    return std::unexpected(Denial{.error = EINVAL,
+                                  .text = std::to_string(channels) + " channels asked for, but a client of group " +
+                                          group.name + " may have " + std::to_string(memory.channels_per_client) +
+                                          ": raise its memory/channels_per_client in the configuration"});
+  }
+  const shm::ClientGeometry geometry{.channels = channels != 0 ? channels : memory.channels_per_client,
+                                     .slots_per_channel = memory.slots_per_channel,
+                                     .slot_bytes = memory.slot_bytes};
+  TMX_ASSERT(geometry.valid());  // the configuration was checked
+  return geometry;
+}
+
+}  // namespace tlsmux::engine::control

@@ -1,0 +1,230 @@
+#include "engine/control/client_registry.hpp"
+
+#include <cerrno>
+#include <utility>
+
+namespace tlsmux::engine::control {
+namespace {
+
+std::size_t clients_max_of(const ControlSettings& settings) {
+  std::size_t sum = 0;
+  for (const auto& group : settings.groups) sum += group.memory.clients_max;
+  return sum;
+}
+
+pid_t pid_of(const Connection& connection) { return connection.peer ? connection.peer->pid : 0; }
+
+}  // namespace
+
+ClientRegistry::ClientRegistry(const ControlSettings& settings, std::span<const ShardMailboxes> shards, EventPoll& poll,
+                               Log& log)
+    : settings_(settings),
+      shards_(shards),
+      poll_(poll),
+      log_(log),
+      guard_(clients_max_of(settings)),
+      clients_(settings.groups.size()) {}
+
+void ClientRegistry::arrive(shm::UniqueFd socket) {
+  const auto uid = uid_of_peer(socket.get());
+  if (!uid) return;
+  const ClientId id = ++last_id_;
+  if (!poll_.add(socket.get(), {.source = Source::socket, .id = id})) return;
+  auto& connection = connections_[id];
+  connection.id = id;
+  connection.socket = std::move(socket);
+  if (const auto leaves = lobby_.enter(id, *uid, Clock::now())) shed(*leaves);
+}
+
+void ClientRegistry::on_socket(ClientId id) {
+  auto* const connection = find(id);
+  if (connection == nullptr || !connection->socket) return;
+  const auto packet = shm::receive_packet(connection->socket.get());
+  if (packet && packet->bytes.empty()) {
+    if (connection->stage == Stage::serving) {
+      log_.info("client_disconnected",
+                {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
+    }
+    return end(*connection, false);
+  }
+  if (packet) return on_message(*connection, *packet);
+  if (packet.error().code == EAGAIN) return;
+  if (packet.error().code == EPROTO) return detach(*connection, EPROTO, packet.error().message);
+  end(*connection, false);
+}
+
+void ClientRegistry::on_process_end(ClientId id) {
+  auto* const connection = find(id);
+  if (connection == nullptr || !connection->peer) return;
+  poll_.remove(connection->peer->pidfd.get());
+  connection->peer->pidfd.reset();
+  if (connection->stage != Stage::mapping) {
+    log_.info("client_died", {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
+  }
+  end(*connection, true);
+}
+
+void ClientRegistry::on_memory_fault() {
+  for (const auto id : guard_.take_faulted()) {
+    auto* const connection = find(id);
+    if (connection == nullptr) continue;
+    if (connection->stage != Stage::leaving) detach(*connection, EFAULT, "pages of its memory are gone");
+  }
+}
+
+void ClientRegistry::on_reply(ShardReply reply) {
+  if (const auto* opened = std::get_if<ChannelOpened>(&reply)) on_channel_opened(*opened);
+  if (const auto* closed = std::get_if<ChannelClosed>(&reply)) on_channel_closed(*closed);
+  if (const auto* offended = std::get_if<ClientOffended>(&reply)) on_offence(*offended);
+  if (const auto* released = std::get_if<ClientReleased>(&reply)) on_released(*released);
+}
+
+void ClientRegistry::expire(Clock::time_point now) {
+  for (const auto id : lobby_.expired(now)) {
+    if (auto* const connection = find(id)) detach(*connection, ETIMEDOUT, "it took too long to attach");
+  }
+}
+
+bool ClientRegistry::shed_newest() {
+  const auto id = lobby_.newest();
+  if (id) shed(*id);
+  return id.has_value();
+}
+
+void ClientRegistry::on_channel_opened(const ChannelOpened& reply) {
+  auto* const connection = find_waiting(reply.client, PendingRequest::open_channel);
+  if (connection == nullptr) return;
+  connection->pending = PendingRequest::none;
+  const auto wake = std::move(connection->wake);
+  if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  const shm::OpenChannelReply message{.header = {},
+                                      .channel = reply.channel,
+                                      .upstream = reply.upstream_row,
+                                      .shard = reply.shard,
+                                      .message_bytes_max = reply.message_bytes_max,
+                                      .timeout_ms = reply.timeout_ms};
+  send(*connection, message, std::array{wake.get()});
+}
+
+void ClientRegistry::on_channel_closed(const ChannelClosed& reply) {
+  auto* const connection = find_waiting(reply.client, PendingRequest::close_channel);
+  if (connection == nullptr) return;
+  connection->pending = PendingRequest::none;
+  if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  send(*connection, shm::CloseChannelReply{});
+}
+
+void ClientRegistry::on_offence(const ClientOffended& reply) {
+  auto* const connection = find(reply.client);
+  if (connection != nullptr && connection->stage == Stage::serving) detach(*connection, EPROTO, reply.rule);
+}
+
+void ClientRegistry::on_released(const ClientReleased& reply) {
+  auto* const connection = find(reply.client);
+  if (connection == nullptr) return;
+  log_.info("client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
+  forget(*connection);
+}
+
+Connection* ClientRegistry::find(ClientId id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+Connection* ClientRegistry::find_waiting(ClientId id, PendingRequest pending) {
+  auto* const connection = find(id);
+  const bool waits = connection != nullptr && connection->stage == Stage::serving && connection->pending == pending;
+  return waits ? connection : nullptr;
+}
+
+bool ClientRegistry::deliver(Connection& connection, std::expected<void, shm::SystemError> sent) {
+  if (sent) return true;
+  if (sent.error().code == EAGAIN) {
+    detach(connection, EPROTO, "it does not read its answers");
+  } else {
+    end(connection, false);
+  }
+  return false;
+}
+
+void ClientRegistry::refuse(Connection& connection, const Denial& denial) {
+  log_refusal(connection, denial);
+  shm::Refusal message;
+  message.error = denial.error;
+  shm::set_text(message.text, denial.text);
+  send(connection, message);
+}
+
+void ClientRegistry::detach(Connection& connection, int error, std::string_view rule) {
+  if (connection.stage == Stage::serving) {
+    log_.warning(
+        "client_detached",
+        {{"client", connection.id}, {"group", group_name(connection)}, {"pid", pid_of(connection)}, {"reason", rule}});
+  } else {
+    log_refusal(connection, {.error = error, .text = std::string(rule)});
+  }
+  shm::DetachedNotice message;
+  message.error = error;
+  shm::set_text(message.text, rule);
+  [[maybe_unused]] const auto told = shm::send_message(connection.socket.get(), message);
+  end(connection, false);
+}
+
+void ClientRegistry::shed(ClientId id) {
+  auto* const connection = find(id);
+  if (connection == nullptr) return;
+  const Denial denial{.error = EAGAIN, .text = "too many connections wait for an answer; try again"};
+  log_refusal(*connection, denial);
+  shm::Refusal message;
+  message.error = denial.error;
+  shm::set_text(message.text, denial.text);
+  [[maybe_unused]] const auto told = shm::send_message(connection->socket.get(), message);
+  end(*connection, false);
+}
+
+void ClientRegistry::end(Connection& connection, bool died) {
+  connection.socket.reset();
+  connection.wake.reset();
+  lobby_.leave(connection.id);
+  if (connection.stage != Stage::serving && connection.stage != Stage::leaving) return forget(connection);
+  // Twice for one that first closed its socket and then died, as the kernel does for every process that ends.
+  if (connection.stage == Stage::serving || died)
+    post(connection, DismissClient{.client = connection.id, .died = died});
+  connection.stage = Stage::leaving;
+}
+
+void ClientRegistry::forget(Connection& connection) {
+  const auto id = connection.id;
+  if (connection.stage != Stage::arrived) {
+    --clients_[connection.group];
+    connection.memory = {};  // unmapped before it is unguarded
+    guard_.remove(id);
+  }
+  lobby_.leave(id);
+  connections_.erase(id);
+}
+
+void ClientRegistry::log_refusal(const Connection& connection, const Denial& denial) {
+  const auto held_back = refusals_.pass(Clock::now());
+  if (!held_back) return;
+  if (!connection.peer) {
+    return log_.warning("connection_refused",
+                        {{"errno", denial.error}, {"reason", denial.text}, {"unlogged", *held_back}});
+  }
+  log_.warning("client_refused", {{"pid", connection.peer->pid},
+                                  {"uid", connection.peer->uid},
+                                  {"program", connection.peer->program},
+                                  {"errno", denial.error},
+                                  {"reason", denial.text},
+                                  {"unlogged", *held_back}});
+}
+
+void ClientRegistry::post(const Connection& connection, ShardCommand command) {
+  shards_[connection.id % shards_.size()].commands->post(std::move(command));
+}
+
+const std::string& ClientRegistry::group_name(const Connection& connection) const {
+  return settings_.groups[connection.group].name;
+}
+
+}  // namespace tlsmux::engine::control

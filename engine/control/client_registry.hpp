@@ -1,0 +1,118 @@
+#pragma once
+
+// All connections to the control socket: answers what they ask, hands those that become clients to the shards, and sees
+// to it that nothing of a client is left once it is dead, has gone, or has broken a rule. Trusts no byte of a message.
+//
+// A client's death is what its pidfd says. The end of its socket means no more than that it has gone, since a forked
+// child may hold the socket of a dead client open and a living client may close it.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/control/access.hpp"
+#include "engine/control/connection.hpp"
+#include "engine/control/control_settings.hpp"
+#include "engine/control/event_poll.hpp"
+#include "engine/control/lobby.hpp"
+#include "engine/control/sigbus_guard.hpp"
+#include "engine/control/throttle.hpp"
+#include "engine/log.hpp"
+#include "shm/seqpacket.hpp"
+
+namespace tlsmux::engine::control {
+
+// One thread. Never waits. What it is made from outlives it.
+class ClientRegistry {
+ public:
+  using Clock = Lobby::Clock;
+
+  ClientRegistry(const ControlSettings& settings, std::span<const ShardMailboxes> shards, EventPoll& poll, Log& log);
+
+  // A new connection, non-blocking.
+  void arrive(shm::UniqueFd socket);
+  // Something of a connection's is readable. Numbers of connections that are gone are passed over.
+  void on_socket(ClientId id);
+  void on_process_end(ClientId id);
+  void on_memory_fault();
+  // All but Drained.
+  void on_reply(ShardReply reply);
+
+  [[nodiscard]] std::optional<Clock::time_point> next_deadline() const { return lobby_.next_deadline(); }
+  void expire(Clock::time_point now);
+  // Gives descriptors back by closing the newest connection that is no client. False if there is none.
+  bool shed_newest();
+  // No more clients from now on.
+  void start_draining() { draining_ = true; }
+
+  [[nodiscard]] int memory_fault_descriptor() const { return guard_.descriptor(); }
+  [[nodiscard]] std::size_t connection_count() const { return connections_.size(); }
+
+ private:
+  // client_requests.cpp: one for each message that a client may send.
+  void on_message(Connection& connection, const shm::Packet& packet);
+  void on_unreadable(Connection& connection, const shm::Packet& packet);
+  void on_attach(Connection& connection, const shm::AttachRequest& request);
+  void on_mapped(Connection& connection, const shm::MappedNotice& notice);
+  void on_open_channel(Connection& connection, const shm::OpenChannelRequest& request);
+  void on_close_channel(Connection& connection, const shm::CloseChannelRequest& request);
+  void on_observe(Connection& connection, const shm::ObserveRequest& request);
+  void on_list_groups(Connection& connection, const shm::ListGroupsRequest& request);
+  template <typename Message>
+  void dispatch(Connection& connection, const shm::Packet& packet,
+                void (ClientRegistry::*handler)(Connection&, const Message&));
+  std::expected<shm::ClientGeometry, Denial> judge_attach(const Connection& connection,
+                                                          const shm::AttachRequest& request, std::uint32_t& group);
+  std::expected<void, Denial> prepare(Connection& connection, const shm::ClientGeometry& geometry);
+  void admit(Connection& connection);
+  bool identify(Connection& connection);
+  bool may_ask_shard(Connection& connection);
+
+  // client_registry.cpp
+  void on_channel_opened(const ChannelOpened& reply);
+  void on_channel_closed(const ChannelClosed& reply);
+  void on_offence(const ClientOffended& reply);
+  void on_released(const ClientReleased& reply);
+  Connection* find(ClientId id);
+  Connection* find_waiting(ClientId id, PendingRequest pending);
+  // False: it could not be sent, and the connection has ended.
+  template <typename Message>
+  bool send(Connection& connection, const Message& message, std::span<const int> descriptors = {});
+  bool deliver(Connection& connection, std::expected<void, shm::SystemError> sent);
+  void refuse(Connection& connection, const Denial& denial);
+  // After each of these the connection may be gone.
+  void detach(Connection& connection, int error, std::string_view rule);
+  void shed(ClientId id);
+  void end(Connection& connection, bool died);
+  void forget(Connection& connection);
+  void log_refusal(const Connection& connection, const Denial& denial);
+  void post(const Connection& connection, ShardCommand command);
+  [[nodiscard]] const std::string& group_name(const Connection& connection) const;
+
+  const ControlSettings& settings_;
+  std::span<const ShardMailboxes> shards_;
+  EventPoll& poll_;
+  Log& log_;
+  SigbusGuard guard_;
+  Lobby lobby_;
+  Throttle refusals_;
+  std::unordered_map<ClientId, Connection> connections_;
+  std::vector<std::uint32_t> clients_;  // of each group, from mapping until released
+  ClientId last_id_ = 0;
+  bool draining_ = false;
+};
+
+// A client offended if it does not even read the answers to its own requests.
+template <typename Message>
+bool ClientRegistry::send(Connection& connection, const Message& message, std::span<const int> descriptors) {
+  return deliver(connection, shm::send_message(connection.socket.get(), message, descriptors));
+}
+
+}  // namespace tlsmux::engine::control

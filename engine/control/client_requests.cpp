@@ -1,0 +1,213 @@
+// What clients ask for: the handlers of ClientRegistry, one for each message.
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "engine/control/client_registry.hpp"
+
+namespace tlsmux::engine::control {
+namespace {
+
+std::expected<shm::UniqueFd, shm::SystemError> make_eventfd() {
+  shm::UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return std::unexpected(shm::last_error("making an eventfd"));
+  return fd;
+}
+
+// The engine lacks something; the client may try again.
+Denial lacking(const shm::SystemError& error) { return {.error = EAGAIN, .text = error.message}; }
+
+}  // namespace
+
+void ClientRegistry::on_message(Connection& connection, const shm::Packet& packet) {
+  shm::ControlHeader header;
+  if (!packet.descriptors.empty()) return detach(connection, EPROTO, "it sent descriptors");
+  if (shm::control_header(packet, header) == nullptr) return on_unreadable(connection, packet);
+  switch (header.type) {
+    case shm::ControlType::attach: return dispatch(connection, packet, &ClientRegistry::on_attach);
+    case shm::ControlType::mapped: return dispatch(connection, packet, &ClientRegistry::on_mapped);
+    case shm::ControlType::open_channel: return dispatch(connection, packet, &ClientRegistry::on_open_channel);
+    case shm::ControlType::close_channel: return dispatch(connection, packet, &ClientRegistry::on_close_channel);
+    case shm::ControlType::observe: return dispatch(connection, packet, &ClientRegistry::on_observe);
+    case shm::ControlType::list_groups: return dispatch(connection, packet, &ClientRegistry::on_list_groups);
+    default: return detach(connection, EPROTO, "it sent a message that clients do not send");
+  }
+}
+
+template <typename Message>
+void ClientRegistry::dispatch(Connection& connection, const shm::Packet& packet,
+                              void (ClientRegistry::*handler)(Connection&, const Message&)) {
+  Message message;
+  if (!shm::read_message(packet, message)) return detach(connection, EPROTO, "it sent a message of a wrong length");
+  (this->*handler)(connection, message);
+}
+
+void ClientRegistry::on_unreadable(Connection& connection, const shm::Packet& packet) {
+  shm::ControlHeader header;
+  const bool whole = packet.bytes.size() >= sizeof header;
+  if (whole) std::memcpy(&header, packet.bytes.data(), sizeof header);
+  if (!whole || header.magic != shm::kControlMagic || header.version == shm::kControlVersion) {
+    return detach(connection, EPROTO, "it sent what is no message of this protocol");
+  }
+  detach(connection, EPROTO,
+         "the client library speaks control protocol " + std::to_string(header.version) + ", this engine " +
+             std::to_string(shm::kControlVersion) + ": use the library that came with the engine");
+}
+
+void ClientRegistry::on_attach(Connection& connection, const shm::AttachRequest& request) {
+  if (connection.stage != Stage::arrived) return detach(connection, EPROTO, "it attached twice");
+  if (!identify(connection)) return;
+  std::uint32_t group = 0;
+  const auto geometry = judge_attach(connection, request, group);
+  if (!geometry) return refuse(connection, geometry.error());
+  connection.group = group;
+  if (auto prepared = prepare(connection, *geometry); !prepared) return refuse(connection, prepared.error());
+
+  connection.stage = Stage::mapping;
+  ++clients_[group];
+  lobby_.admit(connection.id, Clock::now());
+  const auto& object = settings_.groups[group];
+  const shm::AttachReply reply{.header = {},
+                               .client_id = connection.id,
+                               .boot_id = settings_.boot_id,
+                               .group_bytes = object.object_bytes,
+                               .client_bytes = geometry->total_bytes(),
+                               .channels = geometry->channels,
+                               .slots_per_channel = geometry->slots_per_channel,
+                               .slot_bytes = geometry->slot_bytes,
+                               .engine_pid = settings_.engine_pid};
+  send(connection, reply,
+       std::array{object.object.get(), connection.memory.memfd.get(), connection.doorbell.get(),
+                  settings_.engine_pidfd.get()});
+}
+
+std::expected<shm::ClientGeometry, Denial> ClientRegistry::judge_attach(const Connection& connection,
+                                                                        const shm::AttachRequest& request,
+                                                                        std::uint32_t& group) {
+  if (auto known = check_layout(request.layout_version); !known) return std::unexpected(known.error());
+  const auto found = find_group_of_member(settings_, shm::text_of(request.group), *connection.peer);
+  if (!found) return std::unexpected(found.error());
+  group = *found;
+  if (draining_) return std::unexpected(Denial{.error = EAGAIN, .text = "the engine is stopping"});
+  const auto clients_max = settings_.groups[group].memory.clients_max;
+  if (clients_[group] >= clients_max) {
+    return std::unexpected(Denial{.error = EAGAIN,
+                                  .text = "group " + settings_.groups[group].name + " has all its " +
+                                          std::to_string(clients_max) +
+                                          " clients: raise its memory/clients_max in the configuration"});
+  }
+  return grant_memory(settings_.groups[group], request.channels);
+}
+
+// All that takes memory or descriptors, before anything counts.
+std::expected<void, Denial> ClientRegistry::prepare(Connection& connection, const shm::ClientGeometry& geometry) {
+  auto memory = create_client_part(geometry, settings_.boot_id, connection.id);
+  if (!memory) return std::unexpected(lacking(memory.error()));
+  auto doorbell = make_eventfd();
+  if (!doorbell) return std::unexpected(lacking(doorbell.error()));
+  auto watched = poll_.add(connection.peer->pidfd.get(), {.source = Source::process, .id = connection.id});
+  if (!watched) return std::unexpected(lacking(watched.error()));
+  guard_.add(connection.id, memory->mapping.bytes());
+  connection.memory = std::move(*memory);
+  connection.doorbell = std::move(*doorbell);
+  return {};
+}
+
+void ClientRegistry::on_mapped(Connection& connection, const shm::MappedNotice& /*notice*/) {
+  if (connection.stage != Stage::mapping) return detach(connection, EPROTO, "it mapped what it was not given");
+  if (auto closed = close_to_client(connection.memory); !closed) {
+    return detach(connection, EAGAIN, closed.error().message);
+  }
+  admit(connection);
+  send(connection, shm::ServingNotice{});
+}
+
+void ClientRegistry::admit(Connection& connection) {
+  const auto& peer = *connection.peer;
+  const auto& geometry = connection.memory.geometry;
+  log_.info("client_attached", {{"client", connection.id},
+                                {"group", group_name(connection)},
+                                {"pid", peer.pid},
+                                {"uid", peer.uid},
+                                {"program", peer.program},
+                                {"channels", geometry.channels},
+                                {"memory_bytes", geometry.total_bytes()}});
+  lobby_.leave(connection.id);
+  connection.stage = Stage::serving;
+  post(connection, AdmitClient{.id = connection.id,
+                               .group = connection.group,
+                               .pid = static_cast<std::uint32_t>(peer.pid),
+                               .uid = peer.uid,
+                               .program = peer.program,
+                               .geometry = geometry,
+                               .memory = std::move(connection.memory.mapping),
+                               .doorbell = std::move(connection.doorbell)});
+}
+
+void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChannelRequest& request) {
+  if (!may_ask_shard(connection)) return;
+  auto wake = make_eventfd();
+  if (!wake) return refuse(connection, lacking(wake.error()));
+  shm::UniqueFd for_shard(::fcntl(wake->get(), F_DUPFD_CLOEXEC, 3));
+  if (!for_shard) return refuse(connection, lacking(shm::last_error("duplicating an eventfd")));
+  connection.wake = std::move(*wake);
+  connection.pending = PendingRequest::open_channel;
+  post(connection, OpenChannel{.client = connection.id,
+                               .upstream = std::string(shm::text_of(request.upstream)),
+                               .wake = std::move(for_shard)});
+}
+
+void ClientRegistry::on_close_channel(Connection& connection, const shm::CloseChannelRequest& request) {
+  if (!may_ask_shard(connection)) return;
+  connection.pending = PendingRequest::close_channel;
+  post(connection, CloseChannel{.client = connection.id, .channel = request.channel});
+}
+
+void ClientRegistry::on_observe(Connection& connection, const shm::ObserveRequest& request) {
+  if (!identify(connection)) return;
+  const auto group = find_group_of_observer(settings_, shm::text_of(request.group), *connection.peer);
+  if (!group) return refuse(connection, group.error());
+  const auto& observed = settings_.groups[*group];
+  send(connection, shm::ObserveReply{.header = {}, .group_bytes = observed.object_bytes},
+       std::array{observed.object.get()});
+}
+
+void ClientRegistry::on_list_groups(Connection& connection, const shm::ListGroupsRequest& /*request*/) {
+  if (!identify(connection)) return;
+  shm::ListGroupsReply reply;
+  for (const auto& group : settings_.groups) {
+    if (may_observe(settings_, group, *connection.peer)) shm::set_text(reply.names[reply.count++], group.name);
+  }
+  send(connection, reply);
+}
+
+// False: the connection may be gone.
+bool ClientRegistry::identify(Connection& connection) {
+  if (connection.peer) return true;
+  auto peer = identify_peer(connection.socket.get());
+  if (peer) {
+    connection.peer = std::move(*peer);
+    return true;
+  }
+  if (peer.error().code == ESRCH) {
+    end(connection, true);
+  } else {
+    refuse(connection, lacking(peer.error()));
+  }
+  return false;
+}
+
+bool ClientRegistry::may_ask_shard(Connection& connection) {
+  const bool one_at_a_time = connection.pending == PendingRequest::none;
+  if (connection.stage == Stage::serving && one_at_a_time) return true;
+  detach(connection, EPROTO,
+         one_at_a_time ? "it asks for channels before it is attached" : "it asks again before it was answered");
+  return false;
+}
+
+}  // namespace tlsmux::engine::control

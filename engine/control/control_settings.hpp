@@ -1,0 +1,45 @@
+#pragma once
+
+// What the control server is given at its making.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/identity.hpp"
+#include "engine/mailbox.hpp"
+#include "engine/shard_command.hpp"
+#include "shm/layout.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::engine::control {
+
+struct ControlGroup {
+  std::string name;
+  config::Membership membership;
+  config::MemorySettings memory;
+  shm::UniqueFd object;  // opened for reading only: members get it
+  std::uint64_t object_bytes = 0;
+};
+
+struct ControlSettings {
+  shm::UniqueFd listener;            // non-blocking
+  std::vector<ControlGroup> groups;  // in the order of the configuration
+  shm::BootId boot_id{};
+  shm::UniqueFd engine_pidfd;
+  std::uint32_t engine_pid = 0;
+  std::vector<uid_t> observers;  // may look at every group: root and the engine's user
+  std::uint32_t drain_timeout_ms = 0;
+  int broker_socket = -1;  // its end of file ends the engine; -1: there is no broker. Stays the caller's
+};
+
+// The mailboxes of one shard; they outlive the control server.
+struct ShardMailboxes {
+  Mailbox<ShardCommand>* commands = nullptr;
+  Mailbox<ShardReply>* replies = nullptr;
+};
+
+}  // namespace tlsmux::engine::control

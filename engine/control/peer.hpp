@@ -1,0 +1,46 @@
+#pragma once
+
+// Who is at the other end of a control socket.
+//
+// The rule of membership speaks of real ids, but SO_PEERCRED gives the effective ones at the time of connecting. The
+// difference matters for set-user-id programs: one that belongs to a member must not let every user of the machine into
+// the group. So the real ids are read from /proc/PID/status, which anybody may read, while a pidfd proves that PID is
+// still the process that connected. Where that file is out of reach (another pid namespace, hidepid), the effective ids
+// count: they are what the kernel itself would check for a file of the group.
+
+#include <sys/types.h>
+
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shm/system_error.hpp"
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::engine::control {
+
+struct Peer {
+  pid_t pid = 0;            // 0: in another pid namespace
+  uid_t uid = 0;            // real
+  std::vector<gid_t> gids;  // real and supplementary
+  std::string program;      // its name, printable
+  shm::UniqueFd pidfd;      // readable once it is dead
+};
+
+// The effective uid at the time of connecting; cheap. For counting, not for judging.
+std::expected<uid_t, shm::SystemError> uid_of_peer(int socket);
+
+// ESRCH when the process is dead. The pidfd is of the process that connected, whoever holds the socket by now.
+std::expected<Peer, shm::SystemError> identify_peer(int socket);
+
+// What identify_peer takes from the text of /proc/PID/status; false when that is not such a text.
+struct ProcessStatus {
+  std::string program;
+  uid_t real_uid = 0;
+  uid_t effective_uid = 0;
+  gid_t real_gid = 0;
+};
+bool read_status(std::string_view text, ProcessStatus& status);
+
+}  // namespace tlsmux::engine::control

@@ -1,0 +1,102 @@
+#include "engine/control/sigbus_guard.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "shm/assert.hpp"
+#include "shm/geometry.hpp"
+
+namespace tlsmux::engine::control {
+
+static_assert(std::atomic<std::uintptr_t>::is_always_lock_free, "used in a signal handler");
+
+std::atomic<SigbusGuard*> SigbusGuard::active_ = nullptr;
+
+SigbusGuard::SigbusGuard(std::size_t ranges_max)
+    : ranges_max_(ranges_max),
+      ranges_(std::make_unique<Range[]>(ranges_max)),
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  TMX_ASSERT(bell_);
+  SigbusGuard* none = nullptr;
+  TMX_ASSERT(active_.compare_exchange_strong(none, this));
+  struct sigaction action{};
+  action.sa_sigaction = [](int signal, siginfo_t* information, void* context) { handle(signal, information, context); };
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  TMX_ASSERT(::sigaction(SIGBUS, &action, nullptr) == 0);
+}
+
+SigbusGuard::~SigbusGuard() {
+  ::signal(SIGBUS, SIG_DFL);
+  active_ = nullptr;
+}
+
+bool SigbusGuard::add(std::uint64_t owner, std::span<const std::byte> range) {
+  for (std::size_t i = 0; i < ranges_max_; ++i) {
+    auto& entry = ranges_[i];
+    if (entry.begin.load(std::memory_order_relaxed) != 0) continue;
+    const auto begin = reinterpret_cast<std::uintptr_t>(range.data());
+    entry.end.store(begin + range.size(), std::memory_order_relaxed);
+    entry.owner.store(owner, std::memory_order_relaxed);
+    entry.faulted.store(false, std::memory_order_relaxed);
+    entry.begin.store(begin, std::memory_order_release);
+    return true;
+  }
+  return false;
+}
+
+void SigbusGuard::remove(std::uint64_t owner) {
+  for (std::size_t i = 0; i < ranges_max_; ++i) {
+    if (ranges_[i].begin.load(std::memory_order_relaxed) == 0) continue;
+    if (ranges_[i].owner.load(std::memory_order_relaxed) == owner) ranges_[i].begin.store(0, std::memory_order_release);
+  }
+}
+
+std::vector<std::uint64_t> SigbusGuard::take_faulted() {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const auto got = ::read(bell_.get(), &count, sizeof count);
+  std::vector<std::uint64_t> owners;
+  for (std::size_t i = 0; i < ranges_max_; ++i) {
+    if (ranges_[i].begin.load(std::memory_order_relaxed) == 0) continue;
+    if (ranges_[i].faulted.exchange(false)) owners.push_back(ranges_[i].owner.load(std::memory_order_relaxed));
+  }
+  return owners;
+}
+
+// Only what is safe in a signal handler: atomics and system calls.
+void SigbusGuard::handle(int signal, void* information, void* /*context*/) {
+  const auto* const info = static_cast<const siginfo_t*>(information);
+  const int errno_before = errno;
+  auto* const guard = active_.load();
+  const bool fault = info->si_code > 0;  // and not sent by somebody
+  if (fault && guard != nullptr && guard->repair(reinterpret_cast<std::uintptr_t>(info->si_addr))) {
+    errno = errno_before;
+    return;
+  }
+  ::signal(signal, SIG_DFL);
+  if (!fault) ::raise(signal);  // a fault happens again by itself
+}
+
+bool SigbusGuard::repair(std::uintptr_t address) {
+  bool found = false;
+  for (std::size_t i = 0; i < ranges_max_; ++i) {
+    auto& entry = ranges_[i];
+    const auto begin = entry.begin.load(std::memory_order_acquire);
+    if (begin == 0 || address < begin || address >= entry.end.load(std::memory_order_relaxed)) continue;
+    entry.faulted.store(true);
+    found = true;
+  }
+  if (!found) return false;
+  auto* const page = reinterpret_cast<void*>(address & ~std::uintptr_t{shm::kPageBytes - 1});
+  constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  if (::mmap(page, shm::kPageBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == MAP_FAILED) return false;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto rung = ::write(bell_.get(), &one, sizeof one);
+  return true;
+}
+
+}  // namespace tlsmux::engine::control

@@ -1,0 +1,21 @@
+#pragma once
+
+#include "engine/log.hpp"
+#include "engine/mux/seams.hpp"
+
+namespace tlsmux::engine {
+
+// Writes what happens to sessions into the log. A host that sends unsolicited messages without end is logged the first
+// time and then at each power of two.
+class EventLog final : public mux::Events {
+ public:
+  // `log` outlives it.
+  explicit EventLog(Log& log) : log_(&log) {}
+  void event(const mux::Event& event) override;
+
+ private:
+  Log* log_;
+  std::uint64_t unsolicited_ = 0;
+};
+
+}  // namespace tlsmux::engine

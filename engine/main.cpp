@@ -1,0 +1,51 @@
+// tlsmuxd: reads the configuration, then is the broker of an engine.
+
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "config/config_file.hpp"
+#include "engine/broker/broker.hpp"
+#include "engine/engine.hpp"
+
+namespace {
+
+using namespace tlsmux;
+
+constexpr const char* kAfterword =
+    "Exit codes: 0 ended as told, 1 errors in the configuration, 2 wrong usage, 3 cannot start (the reason is in the\n"
+    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first.";
+
+int run(const std::string& path, bool check_only) {
+  const auto errors = config::find_errors(path);
+  if (!errors.empty()) {
+    std::fputs(config::format_errors(path, errors).c_str(), stderr);
+    return engine::kExitConfig;
+  }
+  if (check_only) return engine::kExitClean;
+  const auto settings = config::load(path);
+  if (!settings) {  // it has changed since
+    std::fputs(config::format_errors(path, settings.error()).c_str(), stderr);
+    return engine::kExitConfig;
+  }
+  return engine::broker::run_broker(*settings, engine::run_engine);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App arguments("Holds TLS sessions to hosts and shares them, by message, with the processes of this machine.");
+  arguments.footer(kAfterword);
+  arguments.set_version_flag("--version", "tlsmuxd " TLSMUX_VERSION);
+  std::string path;
+  bool check_only = false;
+  arguments.add_option("CONFIG", path, "the configuration file (JSON)")->required();
+  arguments.add_flag("--check", check_only, "only say what is wrong with the configuration");
+  try {
+    arguments.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return arguments.exit(error) == 0 ? tlsmux::engine::kExitClean : tlsmux::engine::kExitUsage;
+  }
+  return run(path, check_only);
+}

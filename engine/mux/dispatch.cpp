@@ -1,0 +1,132 @@
+#include "engine/mux/dispatch.hpp"
+
+#include <algorithm>
+
+#include "shm/assert.hpp"
+
+namespace tlsmux::engine::mux {
+namespace {
+
+constexpr std::size_t kBatchRequestsMax = 1024;
+constexpr std::size_t kPartsPerRequest = 3;  // length header, private copy, the rest in the slot
+constexpr std::uint64_t kNotSealed = ~0ULL;
+
+}  // namespace
+
+Dispatch::Dispatch(MuxState& state, Settlement& settlement, SessionLife& life)
+    : state_(&state), settlement_(&settlement), life_(&life), batches_(state.sessions.size()) {
+  for (auto& batch : batches_) batch.requests.reserve(kBatchRequestsMax);
+  headers_.resize(kBatchRequestsMax);
+  parts_.reserve(kBatchRequestsMax * kPartsPerRequest);
+}
+
+void Dispatch::flush(Upstream& upstream) {
+  while (!upstream.queue.empty()) {
+    const auto index = upstream.queue.front();
+    auto* session = choose(upstream, state_->requests[index]);
+    if (session == nullptr) break;
+    if (!take(upstream, index)) continue;
+    auto& request = state_->requests[index];
+    request.state = RequestState::in_flight;
+    request.session = session->id.index;
+    request.wire_position = kNotSealed;
+    session->in_flight.push_back(state_->requests, index);
+    ++upstream.in_flight;
+    ++session->requests;
+    auto& batch = batches_[session->id.index];
+    batch.requests.push_back(index);
+    batch.plaintext_bytes += upstream.framing.header_bytes() + request.length;
+  }
+  for (auto& session : state_->sessions_of(upstream)) {
+    if (!batches_[session.id.index].requests.empty()) seal(session);
+  }
+}
+
+Session* Dispatch::choose(Upstream& upstream, const Request& request) {
+  const auto sessions = state_->sessions_of(upstream);
+  Session* best = nullptr;
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    auto& session = sessions[(upstream.next_session + i) % sessions.size()];
+    if (!session.is_up() || session.in_flight.size() >= upstream.settings->in_flight_max) continue;
+    if (best != nullptr && session.in_flight.size() >= best->in_flight.size()) continue;
+    if (has_room(session, request)) best = &session;
+  }
+  if (best != nullptr) upstream.next_session = (best->number + 1) % upstream.session_count;
+  return best;
+}
+
+bool Dispatch::has_room(const Session& session, const Request& request) const {
+  const auto& batch = batches_[session.id.index];
+  if (batch.requests.size() == kBatchRequestsMax) return false;
+  const auto& framing = state_->upstreams[session.upstream]->framing;
+  const auto plaintext = batch.plaintext_bytes + framing.header_bytes() + request.length;
+  const auto records = plaintext / session.tls->record_bytes_max() + 1;
+  return plaintext + records * session.tls->record_overhead_bytes() <= session.wire.room();
+}
+
+// False: the request has ended instead.
+bool Dispatch::take(Upstream& upstream, RequestIndex index) {
+  auto& request = state_->requests[index];
+  auto& callers = state_->seams.callers;
+  if (request.state == RequestState::queued) {
+    if (!callers.take(request.caller)) {
+      settlement_->forget(index);
+      return false;
+    }
+  } else if (!callers.still_wanted(request.caller)) {
+    settlement_->refuse(index, shm::Reason::cancelled);
+    return false;
+  }
+  upstream.queue.remove(state_->requests, index);
+  return true;
+}
+
+void Dispatch::seal(Session& session) {
+  auto& batch = batches_[session.id.index];
+  const auto& framing = state_->upstream_of(session).framing;
+  bool good = true;
+  for (std::size_t i = 0; i < batch.requests.size() && good; ++i) {
+    const auto index = batch.requests[i];
+    auto& request = state_->requests[index];
+    const auto header = std::span(headers_[i]).first(framing.header_bytes());
+    framing.write_header(header, request.length);
+    if (record_bytes_ == session.tls->record_bytes_max()) good = seal_record(session);
+    request.wire_position = session.wire.sealed_position();
+    const auto message = state_->seams.callers.message(request.caller, request.length);
+    good = good && add(session, header) &&
+           add(session, state_->requests.prefix(index).first(request.prefix_bytes)) &&
+           add(session, message.subspan(request.prefix_bytes));
+  }
+  if (good && record_bytes_ > 0) seal_record(session);
+  batch.requests.clear();
+  batch.plaintext_bytes = 0;
+  parts_.clear();
+  record_bytes_ = 0;
+  if (session.is_up()) life_->send_sealed(session);
+}
+
+bool Dispatch::add(Session& session, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const auto room = session.tls->record_bytes_max() - record_bytes_;
+    if (room == 0) {
+      if (!seal_record(session)) return false;
+      continue;
+    }
+    const auto piece = bytes.first(std::min(room, bytes.size()));
+    parts_.push_back(piece);
+    record_bytes_ += piece.size();
+    bytes = bytes.subspan(piece.size());
+  }
+  return true;
+}
+
+// False: the session is lost.
+bool Dispatch::seal_record(Session& session) {
+  const auto sealed = session.tls->seal(parts_, session.wire);
+  parts_.clear();
+  record_bytes_ = 0;
+  if (!sealed) life_->fail(session, sealed.error().reason, sealed.error().words);
+  return sealed.has_value();
+}
+
+}  // namespace tlsmux::engine::mux

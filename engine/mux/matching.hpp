@@ -1,0 +1,30 @@
+#pragma once
+
+// Brings what a host sends to the requests it answers.
+
+#include <span>
+
+#include "engine/mux/session_life.hpp"
+#include "engine/mux/settlement.hpp"
+#include "engine/mux/state.hpp"
+
+namespace tlsmux::engine::mux {
+
+class Matching {
+ public:
+  Matching(MuxState& state, Settlement& settlement, SessionLife& life)
+      : state_(&state), settlement_(&settlement), life_(&life) {}
+
+  // Bytes from the host, as they came off the connection of a session that is up.
+  void receive(Session& session, std::span<const std::byte> bytes);
+
+ private:
+  void message(Session& session, std::span<const std::byte> message);
+  RequestIndex find(Session& session, std::span<const std::byte> message);
+
+  MuxState* state_;
+  Settlement* settlement_;
+  SessionLife* life_;
+};
+
+}  // namespace tlsmux::engine::mux

@@ -1,0 +1,105 @@
+#pragma once
+
+// Everything the multiplexer needs of the world. The engine implements these on io_uring, threads and shared memory;
+// tests and the simulator implement them on nothing. No call blocks, and none calls back into the multiplexer: what
+// comes of it is fed in later, through the multiplexer's inputs.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/mux/address.hpp"
+#include "engine/mux/ids.hpp"
+#include "engine/tls/tls_session.hpp"
+#include "shm/outcome.hpp"
+
+namespace tlsmux::engine::mux {
+
+// Connections, one for each session. A session index has at most one connection at a time; the generation in the id
+// tells late news of an earlier one apart.
+class Network {
+ public:
+  virtual ~Network() = default;
+  // Sealed bytes of this session lie here until the kernel has accepted them. The same memory on every call.
+  virtual std::span<std::byte> send_memory(std::uint32_t session_index) = 0;
+  // Leads to `connected`; from then on to `received` and at last `ended`, unless closed first.
+  virtual void connect(SessionId session, const Address& address) = 0;
+  // One at a time for a session. The bytes stay where they are until `sent`.
+  virtual void send(SessionId session, std::span<const std::byte> bytes) = 0;
+  // Leads to `closed`, once the outcome of a send in flight has been told by `sent`.
+  virtual void close(SessionId session) = 0;
+};
+
+// What may take milliseconds or block: other threads do it.
+class Workers {
+ public:
+  virtual ~Workers() = default;
+  virtual void resolve(SessionId session, const std::string& host, std::uint16_t port) = 0;  // leads to `resolved`
+  // Leads to `handshake_stepped`, which gives the TLS session back.
+  virtual void handshake(SessionId session, std::unique_ptr<tls::TlsSession> tls, std::vector<std::byte> received) = 0;
+};
+
+// Where a request came from. Opaque to the multiplexer, which hands it back.
+struct Caller {
+  std::uint32_t channel = 0;
+  std::uint32_t request_slot = 0;
+  std::uint32_t response_slot = 0;
+  std::uint64_t generation = 0;
+  std::uint64_t tag = 0;
+};
+
+// The askers and their slots. `take` returning false, and each of `answer`, `refuse` and `lose`, is the last the
+// multiplexer has to do with that caller.
+class Callers {
+ public:
+  virtual ~Callers() = default;
+  // The request is about to be sealed (QUEUED to SENDING). False: its caller has withdrawn it.
+  virtual bool take(const Caller& caller) = 0;
+  // A request once taken is about to be sealed again, after proof that no byte of it left. False: expired meanwhile.
+  virtual bool still_wanted(const Caller& caller) = 0;
+  // The request's bytes, in memory that the caller can change: what was judged must be copied first.
+  virtual std::span<const std::byte> message(const Caller& caller, std::uint32_t length) = 0;
+  // Each true when this is the outcome; false when the caller had decided on its own before.
+  virtual bool answer(const Caller& caller, std::span<const std::byte> message) = 0;
+  virtual bool refuse(const Caller& caller, shm::Reason reason) = 0;  // NOT_SENT
+  virtual bool lose(const Caller& caller, shm::Reason reason) = 0;    // MAYBE_SENT
+};
+
+enum class EventKind : std::uint8_t {
+  session_ready,
+  session_failed,  // it did not come up
+  session_lost,    // it was up
+  session_closed,  // by us, in good order
+  unsolicited_message,
+};
+
+// For the log. Never holds a byte of a message.
+struct Event {
+  EventKind kind{};
+  std::string_view upstream{};
+  std::uint32_t session = 0;
+  std::string_view address{};
+  shm::Reason reason = shm::Reason::none;
+  std::string_view words{};
+  std::uint32_t not_sent = 0;    // requests that ended with the session
+  std::uint32_t maybe_sent = 0;
+  std::uint32_t retry_in_ms = 0;
+};
+
+class Events {
+ public:
+  virtual ~Events() = default;
+  virtual void event(const Event& event) = 0;
+};
+
+struct Seams {
+  Network& network;
+  Workers& workers;
+  Callers& callers;
+  Events& events;
+};
+
+}  // namespace tlsmux::engine::mux

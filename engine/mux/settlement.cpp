@@ -1,0 +1,121 @@
+#include "engine/mux/settlement.hpp"
+
+#include "shm/assert.hpp"
+#include "shm/latency_histogram.hpp"
+
+namespace tlsmux::engine::mux {
+namespace {
+
+bool is_waiting(const Request& request) {
+  return request.state == RequestState::queued || request.state == RequestState::requeued;
+}
+
+std::size_t counter_of(shm::Reason reason) { return static_cast<std::size_t>(reason); }
+
+}  // namespace
+
+GroupCounters& Settlement::counters(const Request& request) {
+  auto& upstream = *state_->upstreams[request.upstream];
+  upstream.changed = true;
+  return upstream.groups_counters[request.group];
+}
+
+void Settlement::leave_lists(RequestIndex index) {
+  auto& request = state_->requests[index];
+  auto& upstream = *state_->upstreams[request.upstream];
+  if (request.heap_position != kNone) state_->deadlines.remove(index);
+  if (is_waiting(request)) {
+    upstream.queue.remove(state_->requests, index);
+  } else {
+    state_->sessions[request.session].in_flight.remove(state_->requests, index);
+    --upstream.in_flight;
+  }
+}
+
+void Settlement::release(RequestIndex index) {
+  leave_lists(index);
+  const auto& request = state_->requests[index];
+  auto& upstream = *state_->upstreams[request.upstream];
+  if (!upstream.correlation.in_order()) upstream.keys.remove(index);
+  state_->requests.release(index);
+}
+
+// The caller has decided by itself, with the same outcome as we would have given.
+shm::Reason Settlement::callers_own_reason(const Request& request) const {
+  return state_->now_ns >= request.deadline_ns ? shm::Reason::deadline : shm::Reason::cancelled;
+}
+
+void Settlement::answer(RequestIndex index, std::span<const std::byte> message) {
+  auto& request = state_->requests[index];
+  auto& count = counters(request);
+  if (request.state == RequestState::abandoned) {
+    ++count.late;
+  } else if (state_->seams.callers.answer(request.caller, message)) {
+    ++count.answered;
+    ++count.latency[shm::bucket_of(state_->now_ns - request.intake_ns)];
+  } else {
+    ++count.late;
+    ++count.maybe_sent[counter_of(callers_own_reason(request))];
+  }
+  release(index);
+}
+
+void Settlement::refuse(RequestIndex index, shm::Reason reason) {
+  auto& request = state_->requests[index];
+  const bool ours = state_->seams.callers.refuse(request.caller, reason);
+  ++counters(request).not_sent[counter_of(ours ? reason : callers_own_reason(request))];
+  release(index);
+}
+
+void Settlement::reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, shm::Reason reason) {
+  auto& target = *state_->upstreams[upstream];
+  target.changed = true;
+  const bool ours = state_->seams.callers.refuse(caller, reason);
+  ++target.groups_counters[group].not_sent[counter_of(ours ? reason : shm::Reason::cancelled)];
+}
+
+void Settlement::lose(RequestIndex index, shm::Reason reason) {
+  if (state_->requests[index].state == RequestState::in_flight) tell_lost(index, reason);
+  release(index);
+}
+
+void Settlement::give_up(RequestIndex index, shm::Reason reason) {
+  TMX_ASSERT(state_->requests[index].state == RequestState::in_flight);
+  tell_lost(index, reason);
+  keep_for_late_answer(index);
+}
+
+void Settlement::tell_lost(RequestIndex index, shm::Reason reason) {
+  auto& request = state_->requests[index];
+  const bool ours = state_->seams.callers.lose(request.caller, reason);
+  ++counters(request).maybe_sent[counter_of(ours ? reason : callers_own_reason(request))];
+}
+
+void Settlement::forget(RequestIndex index) {
+  const auto& request = state_->requests[index];
+  ++counters(request).not_sent[counter_of(callers_own_reason(request))];
+  release(index);
+}
+
+void Settlement::abandon(RequestIndex index) {
+  auto& request = state_->requests[index];
+  constexpr auto kReason = shm::Reason::client_died;
+  if (is_waiting(request)) {
+    ++counters(request).not_sent[counter_of(kReason)];
+    release(index);
+  } else if (request.state == RequestState::in_flight) {
+    ++counters(request).maybe_sent[counter_of(kReason)];
+    keep_for_late_answer(index);
+  }
+}
+
+void Settlement::keep_for_late_answer(RequestIndex index) {
+  auto& request = state_->requests[index];
+  if (request.heap_position != kNone) state_->deadlines.remove(index);
+  request.state = RequestState::abandoned;
+  const auto& timeouts = state_->upstreams[request.upstream]->settings->timeouts;
+  request.deadline_ns = state_->now_ns + timeouts.late_answer_ms * kNanosecondsPerMillisecond;
+  state_->deadlines.insert(index);
+}
+
+}  // namespace tlsmux::engine::mux

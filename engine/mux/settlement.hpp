@@ -1,0 +1,48 @@
+#pragma once
+
+// Ends requests: each exactly once, whichever way it ends.
+
+#include <span>
+
+#include "engine/mux/state.hpp"
+
+namespace tlsmux::engine::mux {
+
+class Settlement {
+ public:
+  explicit Settlement(MuxState& state) : state_(&state) {}
+
+  // The answer has come, for a request in flight or abandoned.
+  void answer(RequestIndex index, std::span<const std::byte> message);
+
+  // NOT_SENT, for a request that is queued or of which no byte left.
+  void refuse(RequestIndex index, shm::Reason reason);
+
+  // NOT_SENT, for a request that never came into the table.
+  void reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, shm::Reason reason);
+
+  // MAYBE_SENT, for a request in flight. Nothing more can come for it: its session is over.
+  void lose(RequestIndex index, shm::Reason reason);
+
+  // MAYBE_SENT, for a request in flight on a session that lives on: the host may still answer, so the key and the
+  // place in the order stay taken until it does or `late_answer_ms` is over.
+  void give_up(RequestIndex index, shm::Reason reason);
+
+  // The caller has withdrawn the request before it was sealed, and knows.
+  void forget(RequestIndex index);
+
+  // The asking process is gone, and its slots with it: the caller is not told, and its memory not looked at again.
+  void abandon(RequestIndex index);
+
+ private:
+  GroupCounters& counters(const Request& request);
+  [[nodiscard]] shm::Reason callers_own_reason(const Request& request) const;
+  void tell_lost(RequestIndex index, shm::Reason reason);
+  void leave_lists(RequestIndex index);
+  void release(RequestIndex index);
+  void keep_for_late_answer(RequestIndex index);
+
+  MuxState* state_;
+};
+
+}  // namespace tlsmux::engine::mux

@@ -1,0 +1,95 @@
+#pragma once
+
+// One data loop's work, without the loop: clients in, multiplexer, outcomes out. Does no system call and reads no
+// clock, so that the simulator runs it as it is. One thread.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "engine/bells.hpp"
+#include "engine/client_table.hpp"
+#include "engine/intake.hpp"
+#include "engine/mux/multiplexer.hpp"
+#include "engine/outlet.hpp"
+#include "engine/shard_command.hpp"
+#include "engine/status_board.hpp"
+
+namespace tlsmux::engine {
+
+struct ShardSeams {
+  mux::Network& network;
+  mux::Workers& workers;
+  mux::Events& events;
+  Bells& bells;
+};
+
+class Shard {
+ public:
+  // `config` and the seams outlive it.
+  Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
+        StatusBoard board, std::uint64_t seed);
+
+  // Where news of connections, handshakes and names go.
+  mux::Multiplexer& multiplexer() { return multiplexer_; }
+
+  // The time of all that follows.
+  void set_time(std::uint64_t now_ns);
+  void start();
+  void execute(ShardCommand command);
+  std::vector<ShardReply> take_replies() { return std::exchange(replies_, {}); }
+
+  // From the bells.
+  void rung(std::uint32_t client_index);
+  void unwatched(std::uint32_t client_index);
+  void woken(std::uint32_t channel_ref);
+
+  // Takes requests in, fires timers, seals and sends, publishes outcomes. True: there was something to do, so look
+  // again before sleeping.
+  bool work();
+
+  // Asks all clients to ring. False: one has published meanwhile, so work() first.
+  bool prepare_sleep();
+
+  // When work() is next needed by itself.
+  [[nodiscard]] std::uint64_t next_due_ns() const;
+
+  // After Drain: everything is said and done.
+  [[nodiscard]] bool is_stopped() const { return stage_ == Stage::stopped; }
+
+ private:
+  enum class Stage : std::uint8_t { running, draining, closing, stopped };
+
+  void run(AdmitClient&& command);
+  void run(OpenChannel&& command);
+  void run(CloseChannel&& command);
+  void run(DismissClient&& command);
+  void run(Drain&& command);
+
+  void heat(Client& client);
+  bool take_requests();
+  void cool(std::size_t hot_index);
+  void handle_offences();
+  void part_with(Client& client);
+  void release_if_done(Client& client);
+  void ring(std::uint32_t channel_ref);
+  void drain_further();
+  ChannelOpened open_channel(Client& client, OpenChannel& command);
+
+  const config::Config* config_;
+  Bells* bells_;
+  ClientTable clients_;
+  Outlet outlet_;
+  mux::Multiplexer multiplexer_;
+  Intake intake_;
+  StatusBoard board_;
+  std::vector<Client*> hot_;
+  std::vector<std::uint32_t> leaving_;  // indexes of clients that may be done
+  std::vector<ShardReply> replies_;
+  std::uint64_t now_ns_ = 0;
+  Stage stage_ = Stage::running;
+  std::uint64_t stage_ends_ns_ = 0;
+};
+
+}  // namespace tlsmux::engine

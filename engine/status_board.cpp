@@ -1,0 +1,154 @@
+#include "engine/status_board.hpp"
+
+#include <algorithm>
+
+#include "shm/assert.hpp"
+#include "shm/control_protocol.hpp"
+#include "shm/row.hpp"
+
+namespace tlsmux::engine {
+namespace {
+
+std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std::string& group) {
+  std::vector<std::uint32_t> upstreams;
+  for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
+    if (std::ranges::find(config.upstreams[i].groups, group) != config.upstreams[i].groups.end()) upstreams.push_back(i);
+  }
+  return upstreams;
+}
+
+}  // namespace
+
+shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
+  shm::GroupTables tables{.clients = config.groups[group].memory.clients_max};
+  for (const auto upstream : upstreams_of(config, config.groups[group].name)) {
+    ++tables.upstreams;
+    tables.sessions += config.upstreams[upstream].sessions;
+  }
+  return tables;
+}
+
+StatusBoard::StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s)
+    : wall_offset_s_(wall_offset_s) {
+  TMX_ASSERT(parts.size() == config.groups.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    groups_.push_back({.part = parts[i],
+                       .upstreams = upstreams_of(config, config.groups[i].name),
+                       .client_rows = std::vector<bool>(config.groups[i].memory.clients_max)});
+  }
+}
+
+std::optional<std::uint32_t> StatusBoard::upstream_row(std::uint32_t group, std::uint32_t upstream) const {
+  const auto& rows = groups_[group].upstreams;
+  const auto found = std::ranges::find(rows, upstream);
+  if (found == rows.end()) return std::nullopt;
+  return static_cast<std::uint32_t>(found - rows.begin());
+}
+
+void StatusBoard::set_state(shm::EngineState state) {
+  for (auto& group : groups_) group.part.header().state.store(state, std::memory_order_relaxed);
+}
+
+void StatusBoard::add_client(Client& client, std::uint64_t now_ns) {
+  auto& rows = groups_[client.group].client_rows;
+  const auto free = std::ranges::find(rows, false);
+  TMX_ASSERT(free != rows.end());
+  *free = true;
+  client.row = static_cast<std::uint32_t>(free - rows.begin());
+  client.since_s = wall_s(now_ns);
+  write_client(client);
+}
+
+void StatusBoard::remove_client(const Client& client) {
+  auto& group = groups_[client.group];
+  group.client_rows[client.row] = false;
+  shm::write_row(group.part.clients()[client.row], shm::ClientRow{});
+}
+
+void StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns) {
+  if (now_ns - written_ns_ < kIntervalNs) return;
+  written_ns_ = now_ns;
+  write_upstreams(multiplexer);
+  for (const auto& client : clients.all()) {
+    if (client != nullptr && std::exchange(client->changed, false)) write_client(*client);
+  }
+  for (auto& group : groups_) group.part.header().heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+}
+
+void StatusBoard::write_client(Client& client) {
+  shm::ClientRow row{};
+  row.pid = client.pid;
+  row.client_id = client.id;
+  row.uid = client.uid;
+  row.since_s = client.since_s;
+  row.requests = client.requests;
+  shm::set_text(row.program, client.program);
+  for (const auto& channel : client.channels) {
+    row.channels += channel.is_open ? 1 : 0;
+    row.in_flight += channel.in_flight;
+    row.slots_held += 2 * channel.in_flight;
+  }
+  shm::write_row(groups_[client.group].part.clients()[client.row], row);
+}
+
+void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer) {
+  std::vector<bool> changed(multiplexer.upstreams().size());
+  for (std::size_t i = 0; i < changed.size(); ++i) changed[i] = multiplexer.take_changed(i);
+  for (std::uint32_t number = 0; number < groups_.size(); ++number) {
+    auto& group = groups_[number];
+    bool any = false;
+    for (std::size_t row_number = 0; row_number < group.upstreams.size(); ++row_number) {
+      if (!changed[group.upstreams[row_number]]) continue;
+      any = true;
+      const auto& upstream = *multiplexer.upstreams()[group.upstreams[row_number]];
+      const auto& counters = upstream.groups_counters[number];
+      auto& row = *scratch_;
+      row.in_use = 1;
+      shm::set_text(row.name, upstream.settings->name);
+      row.sessions_wanted = upstream.session_count;
+      row.sessions_ready = 0;
+      for (std::uint32_t i = 0; i < upstream.session_count; ++i) {
+        row.sessions_ready += multiplexer.sessions()[upstream.first_session + i].is_up() ? 1 : 0;
+      }
+      row.in_flight = upstream.in_flight;
+      row.queued = static_cast<std::uint32_t>(upstream.queue.size());
+      row.handshakes_full = upstream.handshakes_full;
+      row.handshakes_resumed = upstream.handshakes_resumed;
+      row.unsolicited = upstream.unsolicited;
+      row.late = counters.late;
+      row.answered = counters.answered;
+      row.not_sent = counters.not_sent;
+      row.maybe_sent = counters.maybe_sent;
+      row.latency = counters.latency;
+      row.last_error_s = upstream.last_error_ns == 0 ? 0 : wall_s(upstream.last_error_ns);
+      row.last_error_reason = upstream.last_error_reason;
+      shm::set_text(row.last_error, upstream.last_error);
+      shm::write_row(group.part.upstreams()[row_number], row);
+    }
+    if (any) write_sessions(group, multiplexer);
+  }
+}
+
+void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplexer) {
+  std::size_t row_number = 0;
+  for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
+    const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
+    for (std::uint32_t i = 0; i < upstream.session_count; ++i) {
+      const auto& session = multiplexer.sessions()[upstream.first_session + i];
+      shm::SessionRow row{};
+      row.upstream = upstream_row;
+      row.state = session.closing ? shm::SessionState::draining : session.state;
+      row.in_flight = static_cast<std::uint32_t>(session.in_flight.size());
+      row.since_s = wall_s(session.since_ns);
+      row.certificate_expires_s = session.facts.certificate_expires_s;
+      row.requests = session.requests;
+      row.resumed = session.facts.resumed ? 1 : 0;
+      shm::set_text(row.address, session.address.text());
+      shm::set_text(row.tls_version, session.facts.version);
+      shm::set_text(row.suite, session.facts.suite);
+      shm::write_row(group.part.sessions()[row_number++], row);
+    }
+  }
+}
+
+}  // namespace tlsmux::engine

@@ -1,0 +1,63 @@
+#pragma once
+
+// Writes what the engine is doing into the tables of the groups, where members and tools read it without asking. Only
+// rows that have changed are written, a few times a second.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "config/config.hpp"
+#include "engine/client_table.hpp"
+#include "engine/mux/multiplexer.hpp"
+#include "shm/group_part.hpp"
+
+namespace tlsmux::engine {
+
+// The tables that a group of this config needs.
+shm::GroupTables group_tables(const config::Config& config, std::size_t group);
+
+class StatusBoard {
+ public:
+  // One part for each group of the config, in its order. `wall_offset_s` added to a monotonic time in seconds gives
+  // seconds since 1970.
+  StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s);
+
+  // The upstream's row in the group's table; nothing when the group may not use it.
+  [[nodiscard]] std::optional<std::uint32_t> upstream_row(std::uint32_t group, std::uint32_t upstream) const;
+
+  void set_state(shm::EngineState state);
+
+  // Before a client is shown, and when it is gone. Requires a free row, which clients_max guarantees.
+  void add_client(Client& client, std::uint64_t now_ns);
+  void remove_client(const Client& client);
+
+  // Writes what has changed, at most every kIntervalNs.
+  void publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns);
+
+  static constexpr std::uint64_t kIntervalNs = 100'000'000;
+
+ private:
+  struct Group {
+    shm::GroupPart part;
+    std::vector<std::uint32_t> upstreams;  // in the config, by row
+    std::vector<bool> client_rows;         // in use
+  };
+
+  void write_upstreams(mux::Multiplexer& multiplexer);
+  void write_sessions(Group& group, const mux::Multiplexer& multiplexer);
+  void write_client(Client& client);
+  [[nodiscard]] std::int64_t wall_s(std::uint64_t monotonic_ns) const {
+    return static_cast<std::int64_t>(monotonic_ns / 1'000'000'000) + wall_offset_s_;
+  }
+
+  std::vector<Group> groups_;
+  std::int64_t wall_offset_s_;
+  std::uint64_t written_ns_ = 0;
+  std::unique_ptr<shm::UpstreamRow> scratch_ = std::make_unique<shm::UpstreamRow>();  // large for a stack
+};
+
+}  // namespace tlsmux::engine

@@ -1,0 +1,122 @@
+#include "engine/log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "tests/broker/log_pipe.hpp"
+#include "tests/broker/process.hpp"
+
+using namespace tlsmux;
+using engine::Log;
+
+namespace {
+
+// A pipe that is full to the last byte.
+shm::UniqueFd fill(std::array<int, 2>& ends) {
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+  const std::array<char, 4096> bytes{};
+  while (::write(ends[1], bytes.data(), bytes.size()) > 0) continue;
+  return shm::UniqueFd(ends[1]);
+}
+
+void empty(int fd) {
+  std::array<char, 65536> bytes{};
+  while (::read(fd, bytes.data(), bytes.size()) > 0) continue;
+}
+
+}  // namespace
+
+TEST_CASE("engine.log values cannot look like other fields or lines") {
+  CHECK(engine::format_event("a", {{"n", 7}, {"m", -7}, {"u", std::uint64_t(~0ULL)}, {"t", "plain"}}) ==
+        "event=a n=7 m=-7 u=18446744073709551615 t=plain");
+  CHECK(engine::format_event("a", {{"t", ""}}) == "event=a t=\"\"");
+  CHECK(engine::format_event("a", {{"t", "two words"}}) == "event=a t=\"two words\"");
+  CHECK(engine::format_event("a", {{"t", "x=1"}}) == "event=a t=\"x=1\"");
+  CHECK(engine::format_event("a", {{"t", "say \"no\" \\"}}) == "event=a t=\"say \\\"no\\\" \\\\\"");
+  CHECK(engine::format_event("a", {{"t", "one\nlevel=error"}}) == "event=a t=\"one\\nlevel=error\"");
+  CHECK(engine::format_event("a", {{"t", "\x1b[2J\x7f\xc2\x9b"}}) == "event=a t=\"\\x1b[2J\\x7f\\xc2\\x9b\"");
+  CHECK(engine::format_event("a", {{"t", std::string_view("\0b", 2)}}) == "event=a t=\"\\x00b\"");
+}
+
+TEST_CASE("engine.log lines have time and level and those below the level are left out") {
+  test::LogPipe pipe;
+  {
+    Log log(config::LogLevel::warning, pipe.take_writing_end(), Log::Mode::synchronous);
+    log.debug("d");
+    log.info("i");
+    log.warning("w", {{"upstream", "acquirer"}});
+    log.error("e");
+  }
+  const auto warning = pipe.wait_for("event=");
+  CHECK(warning.substr(23) == "Z level=warning event=w upstream=acquirer");
+  CHECK(warning[10] == 'T');
+  CHECK(warning[19] == '.');
+  CHECK(pipe.rest().substr(23) == "Z level=error event=e\n");
+}
+
+TEST_CASE("engine.log asynchronous lines all come in order") {
+  test::LogPipe pipe;
+  {
+    Log log(config::LogLevel::info, pipe.take_writing_end(), Log::Mode::asynchronous);
+    for (int i = 0; i < 500; ++i) log.info("count", {{"i", i}});
+  }
+  for (int i = 0; i < 500; ++i) CHECK(test::value_in(pipe.wait_for("event="), "i") == std::to_string(i));
+  CHECK(pipe.rest().empty());
+}
+
+TEST_CASE("engine.log with nobody reading neither blocks nor hides that lines were lost") {
+  std::array<int, 2> ends{};
+  auto writing = fill(ends);
+  const shm::UniqueFd reading(ends[0]);
+  SUBCASE("asynchronous") {
+    // Far more than the queue holds: the oldest go, the caller never waits, and so does the end.
+    Log log(config::LogLevel::info, std::move(writing), Log::Mode::asynchronous);
+    for (int i = 0; i < 20'000; ++i) log.info("count", {{"i", i}});
+    CHECK(log.lines_lost() > 0);
+  }
+  SUBCASE("synchronous") {
+    Log log(config::LogLevel::info, std::move(writing), Log::Mode::synchronous);
+    log.info("lost");
+    CHECK(log.lines_lost() == 1);
+    empty(reading.get());
+    log.info("written");
+    std::array<char, 512> text{};
+    REQUIRE(::read(reading.get(), text.data(), text.size()) > 0);
+    const std::string lines(text.data());
+    CHECK(lines.find("level=warning event=log_lines_lost count=1\n") != std::string::npos);
+    CHECK(lines.find("event=written\n") != std::string::npos);
+  }
+}
+
+TEST_CASE("engine.log line is cut to what a pipe takes in one piece") {
+  test::LogPipe pipe;
+  {
+    Log log(config::LogLevel::info, pipe.take_writing_end(), Log::Mode::synchronous);
+    log.info("long", {{"text", std::string(10'000, 'x')}});
+  }
+  CHECK(pipe.rest().size() == 4096);
+}
+
+TEST_CASE("engine.log file is appended to") {
+  const test::TestFolder folder;
+  const auto file = folder.add("log", "before\n");
+  auto output = engine::open_log({.level = config::LogLevel::info, .file = file});
+  REQUIRE(output);
+  {
+    Log(config::LogLevel::info, std::move(*output), Log::Mode::synchronous).info("after");
+  }
+  std::ifstream stream(file);
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  CHECK(text.starts_with("before\n"));
+  CHECK(text.ends_with("level=info event=after\n"));
+  const auto failed = engine::open_log({.level = config::LogLevel::info, .file = folder.path() + "/none/log"});
+  REQUIRE(!failed);
+  CHECK(failed.error().code == ENOENT);
+}

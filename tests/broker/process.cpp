@@ -1,0 +1,101 @@
+#include "tests/broker/process.hpp"
+
+#include <grp.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <doctest/doctest.h>
+
+#include "shm/pidfd.hpp"
+
+namespace tlsmux::test {
+namespace {
+
+constexpr int kPatienceMs = 20'000;
+
+bool readable(int fd) {
+  pollfd wanted{.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&wanted, 1, kPatienceMs) > 0;
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(const std::function<int()>& run) {
+  std::fflush(nullptr);
+  pid_ = ::fork();
+  REQUIRE(pid_ >= 0);
+  if (pid_ == 0) std::_Exit(run());
+  pidfd_ = shm::open_pidfd(pid_);
+  REQUIRE(pidfd_);
+}
+
+ChildProcess::~ChildProcess() {
+  if (pid_ < 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+void ChildProcess::send_signal(int signal) const { REQUIRE(::kill(pid_, signal) == 0); }
+
+int ChildProcess::wait() {
+  REQUIRE_MESSAGE(readable(pidfd_.get()), "a process does not end");
+  int status = 0;
+  REQUIRE(::waitpid(pid_, &status, 0) == pid_);
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool wait_for_end(pid_t pid) {
+  const auto pidfd = shm::open_pidfd(pid);
+  return !pidfd || readable(pidfd.get());
+}
+
+bool become_user(uid_t uid) {
+  return ::setgroups(0, nullptr) == 0 && ::setresgid(uid, uid, uid) == 0 && ::setresuid(uid, uid, uid) == 0;
+}
+
+bool skip_without_root(const char* why) {
+  if (::geteuid() == 0) return false;
+  std::printf("SKIPPED: needs root: %s\n", why);
+  return true;
+}
+
+std::size_t descriptor_count(pid_t pid) {
+  const std::filesystem::directory_iterator entries("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
+}
+
+TestFolder::TestFolder() : path_((std::filesystem::temp_directory_path() / "tlsmux-test-XXXXXX").string()) {
+  REQUIRE(::mkdtemp(path_.data()) != nullptr);
+  REQUIRE(::chmod(path_.c_str(), 0755) == 0);
+}
+
+TestFolder::~TestFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TestFolder::add(const std::string& name, const std::string& text, mode_t mode) const {
+  const auto file = path_ + "/" + name;
+  std::ofstream(file, std::ios::binary) << text;
+  REQUIRE(::chmod(file.c_str(), mode) == 0);
+  return file;
+}
+
+std::string unique_group() {
+  static std::atomic<int> count = 0;
+  return "TEST-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
+}
+
+}  // namespace tlsmux::test

@@ -1,0 +1,64 @@
+#pragma once
+
+// Child processes of tests, and folders for what they leave.
+
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+
+#include "shm/unique_fd.hpp"
+
+namespace tlsmux::test {
+
+inline constexpr uid_t kNobody = 65534;
+
+// A forked child that runs a function and exits with what it returns. Killed and reaped with the object.
+class ChildProcess {
+ public:
+  explicit ChildProcess(const std::function<int()>& run);
+  ~ChildProcess();
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void send_signal(int signal) const;
+  // Its exit code, or 128 + the signal that killed it. Fails the test when it has not ended after 20 seconds.
+  int wait();
+
+ private:
+  pid_t pid_ = -1;
+  shm::UniqueFd pidfd_;
+};
+
+// Whether `pid` has ended, waiting for it at most 20 seconds; it need not be a child.
+bool wait_for_end(pid_t pid);
+
+// For good, in a child: real, effective and saved ids, no supplementary groups.
+bool become_user(uid_t uid);
+// True when the test cannot run, having said so.
+bool skip_without_root(const char* why);
+
+// How many descriptors a process has open.
+std::size_t descriptor_count(pid_t pid);
+
+// A folder that every user may search, removed with all in it.
+class TestFolder {
+ public:
+  TestFolder();
+  ~TestFolder();
+  TestFolder(const TestFolder&) = delete;
+  TestFolder& operator=(const TestFolder&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // Makes a file in it; its path.
+  [[nodiscard]] std::string add(const std::string& name, const std::string& text, mode_t mode = 0600) const;
+
+ private:
+  std::string path_;
+};
+
+// A name for a group that no other test uses at the same time.
+std::string unique_group();
+
+}  // namespace tlsmux::test

@@ -1,0 +1,93 @@
+#pragma once
+
+// A Multiplexer in a world that a test moves by hand, with PlainTls hosts on the other side.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "engine/mux/multiplexer.hpp"
+#include "tests/mux/fake_seams.hpp"
+#include "tests/support/plain_tls.hpp"
+
+namespace tlsmux::test {
+
+// One group, one upstream "host" at 127.0.0.1:9000 with one session, 2-byte lengths.
+config::Config fifo_config();
+// The same with the first four bytes of a message as its key.
+config::Config keyed_config();
+
+class MuxRig {
+ public:
+  explicit MuxRig(config::Config config, std::size_t send_memory_bytes = 64 * 1024);
+
+  // ---- Time.
+  void advance_ms(std::uint64_t ms) { advance_ns(ms * engine::mux::kNanosecondsPerMillisecond); }
+  void advance_ns(std::uint64_t ns);
+  // To when the multiplexer wants to be called, and calls it.
+  void advance_to_due();
+
+  // ---- Callers. The tag names the request from then on.
+  std::uint64_t submit(std::string_view message, std::uint32_t timeout_ms = 0, std::uint32_t upstream = 0);
+  // The same, then flush.
+  std::uint64_t ask(std::string_view message, std::uint32_t timeout_ms = 0, std::uint32_t upstream = 0);
+  // What FakeCallers::outcome says.
+  [[nodiscard]] std::string outcome(std::uint64_t tag) const { return callers.outcome(tag); }
+  engine::mux::RequestIndex index_of(std::uint64_t tag) const { return indexes_[tag]; }
+
+  // ---- Connections, by the session's index.
+  void connect(std::size_t session, int error = 0);
+  // The worker does the oldest step, and the network all it was given.
+  void step_handshake(std::size_t session);
+  // Name, connect, handshake: all goes well.
+  void bring_up(std::size_t session);
+  void bring_up_all();
+  // The kernel accepts so many bytes of the send in flight.
+  void accept(std::size_t session, std::size_t bytes);
+  void accept_all(std::size_t session);
+  void fail_send(std::size_t session, int error);
+  // The network is done with a connection that was closed; a send in flight comes back with `accepted` bytes, or
+  // cancelled if that is 0.
+  void finish_close(std::size_t session, std::size_t accepted = 0);
+  // The host ends the connection: `ended` and all that follows.
+  void lose(std::size_t session, int error = 0);
+
+  // ---- Hosts, by the session's index.
+  // Messages that have arrived whole since the last call.
+  std::vector<std::string> heard(std::size_t session);
+  void say(std::size_t session, std::string_view message);
+  void say_raw(std::size_t session, std::span<const std::byte> plaintext);
+  void say_close_notify(std::size_t session);
+
+  [[nodiscard]] const engine::mux::Session& session(std::size_t index) const { return mux.sessions()[index]; }
+  [[nodiscard]] const engine::mux::Upstream& upstream(std::size_t index = 0) const { return *mux.upstreams()[index]; }
+  [[nodiscard]] const engine::mux::GroupCounters& counters() const { return upstream().groups_counters[0]; }
+  // Nothing is held any more: no request in a table, list or counter.
+  [[nodiscard]] bool is_clean() const;
+
+  config::Config config;
+  FakeNetwork network;
+  FakeWorkers workers;
+  FakeCallers callers;
+  FakeEvents events;
+  std::vector<PlainTlsClient*> tls_clients;  // owned by the multiplexer
+  std::uint64_t now_ns = 1'000'000'000;
+  engine::mux::Multiplexer mux;
+
+ private:
+  struct Host {
+    PlainTlsHost tls;
+    std::size_t read = 0;  // of the connection's wire
+    std::vector<std::byte> plaintext;
+    std::vector<std::byte> output;  // to be received by the engine
+  };
+
+  std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients();
+  void host_reads(std::size_t session);
+
+  std::vector<Host> hosts_;
+  std::vector<engine::mux::RequestIndex> indexes_;
+};
+
+}  // namespace tlsmux::test
