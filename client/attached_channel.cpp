@@ -94,7 +94,7 @@ int AttachedChannel::push(SlotUse use, std::uint32_t length, std::uint64_t tag, 
 
 void AttachedChannel::publish() {
   ring_out_.publish();
-  attachment_->announce(reply_.channel);
+  attachment_->announce(reply_.shard, reply_.channel);
 }
 
 bool AttachedChannel::collect(OutcomeQueue& outcomes) {

@@ -99,11 +99,11 @@ std::span<std::byte> Attachment::channel(std::uint32_t channel) const {
   return segment_->client().subspan(geometry_.channel_offset(channel), geometry_.channel_stride());
 }
 
-void Attachment::announce(std::uint32_t channel) {
-  auto& header = client_header();
+void Attachment::announce(std::uint32_t shard, std::uint32_t channel) {
+  auto& words = client_header().shards[shard];
   // Release: the engine that sees the bit sees the ring's new tail.
-  header.ready.fetch_or(1ULL << channel, std::memory_order_release);
-  if (!shm::must_ring(header.engine_armed)) return;
+  words.ready.fetch_or(1ULL << channel, std::memory_order_release);
+  if (!shm::must_ring(words.engine_armed)) return;
   const std::uint64_t one = 1;
   // EAGAIN: the count is full, so the descriptor is readable as it is.
   [[maybe_unused]] const auto written = ::write(doorbell_.get(), &one, sizeof one);

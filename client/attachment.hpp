@@ -56,7 +56,8 @@ class Attachment {
   [[nodiscard]] std::span<std::byte> channel(std::uint32_t channel) const;
 
   // Any thread, after this channel's request ring was published: wakes the engine if it sleeps.
-  void announce(std::uint32_t channel);
+  // Requires shard < config::kShardsMax.
+  void announce(std::uint32_t shard, std::uint32_t channel);
 
   // A row of the group's table of upstreams; null if the table has no such row.
   [[nodiscard]] const shm::UpstreamRow* upstream_row(std::uint32_t row) const;

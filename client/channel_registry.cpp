@@ -23,7 +23,7 @@ void nudge(const ChannelTicket& ticket) {
 }
 
 bool is_sound(const shm::OpenChannelReply& reply, const Attachment& attachment) {
-  return reply.channel < attachment.geometry().channels && reply.message_bytes_max > 0 && reply.timeout_ms > 0 &&
+  return reply.channel < attachment.geometry().channels && reply.shard < config::kShardsMax && reply.message_bytes_max > 0 && reply.timeout_ms > 0 &&
          reply.timeout_ms <= config::kTimeoutMsMax;
 }
 

@@ -25,6 +25,8 @@ inline constexpr std::uint32_t kSlotOverheadBytesMax = 512;
 inline constexpr std::uint32_t kChannelOverheadBytesMax = 8192;
 inline constexpr std::uint32_t kClientOverheadBytesMax = 8192;
 
+inline constexpr std::uint32_t kShardsMax = 16;  // data loops of one engine
+
 inline constexpr std::uint32_t kRequestsInFlightMax = 1U << 17;  // in one engine
 inline constexpr std::uint32_t kSessionInFlightMax = 1U << 14;
 inline constexpr std::uint32_t kQueueMax = 1U << 16;

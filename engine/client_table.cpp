@@ -6,6 +6,8 @@
 namespace tlsmux::engine {
 namespace {
 
+constexpr std::size_t kThisShard = 0;  // there is one so far
+
 Channel lay_out(std::span<std::byte> memory, const shm::ClientGeometry& geometry, std::uint32_t number) {
   auto* const start = memory.data() + geometry.channel_offset(number);
   Channel channel;
@@ -48,7 +50,7 @@ Client& ClientTable::admit(AdmitClient&& admitted) {
   client->geometry = admitted.geometry;
   client->memory = std::move(admitted.memory);
   client->doorbell = std::move(admitted.doorbell);
-  client->header = reinterpret_cast<shm::ClientHeader*>(client->memory.bytes().data());
+  client->words = &reinterpret_cast<shm::ClientHeader*>(client->memory.bytes().data())->shards[kThisShard];
   for (std::uint32_t number = 0; number < client->geometry.channels; ++number) {
     client->channels.push_back(lay_out(client->memory.bytes(), client->geometry, number));
   }

@@ -67,7 +67,7 @@ struct Client {
   shm::ClientGeometry geometry;
   shm::Mapping memory;
   shm::UniqueFd doorbell;
-  shm::ClientHeader* header = nullptr;
+  shm::ShardWords* words = nullptr;  // those of this shard
   std::vector<Channel> channels;
   std::uint64_t backlog = 0;       // bit c: channel c has more than was taken in one go
   std::uint32_t idle_turns = 0;

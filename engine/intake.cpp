@@ -17,14 +17,14 @@ std::uint64_t open_channels(const Client& client) {
 }  // namespace
 
 bool Intake::has_more(const Client& client) {
-  return client.backlog != 0 || client.header->ready.load(std::memory_order_relaxed) != 0;
+  return client.backlog != 0 || client.words->ready.load(std::memory_order_relaxed) != 0;
 }
 
 std::expected<bool, std::string_view> Intake::take(Client& client) {
   // Acquire: the requests that a set bit announces were published before it.
   auto announced = client.backlog;
-  if (client.header->ready.load(std::memory_order_relaxed) != 0) {
-    announced |= client.header->ready.exchange(0, std::memory_order_acquire);
+  if (client.words->ready.load(std::memory_order_relaxed) != 0) {
+    announced |= client.words->ready.exchange(0, std::memory_order_acquire);
   }
   client.backlog = 0;
   bool any = false;

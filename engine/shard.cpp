@@ -171,16 +171,16 @@ void Shard::heat(Client& client) {
   client.idle_turns = 0;
   if (client.is_hot || client.stage != ClientStage::served) return;
   client.is_hot = true;
-  shm::disarm(client.header->engine_armed);
+  shm::disarm(client.words->engine_armed);
   hot_.push_back(&client);
 }
 
 // From now on the client rings, unless it has published in the meantime.
 void Shard::cool(std::size_t hot_index) {
   auto& client = *hot_[hot_index];
-  shm::arm(client.header->engine_armed);
+  shm::arm(client.words->engine_armed);
   if (Intake::has_more(client)) {
-    shm::disarm(client.header->engine_armed);
+    shm::disarm(client.words->engine_armed);
     return;
   }
   client.is_hot = false;

@@ -144,6 +144,15 @@ static_assert(sizeof(SessionRow) == 256);
 
 // ---- The client's own part: one memfd for each client, writable by that client. ----
 
+// Between one data loop and the channels that it serves.
+struct ShardWords {
+  // Set by the engine before it stops looking at this client; see doorbell.hpp.
+  alignas(kCacheLineBytes) std::atomic<std::uint32_t> engine_armed;
+  // Bit c: channel c has published since the engine last looked.
+  alignas(kCacheLineBytes) std::atomic<std::uint64_t> ready;
+};
+static_assert(sizeof(ShardWords) == 128);
+
 struct alignas(kCacheLineBytes) ClientHeader {
   std::uint64_t magic;
   std::atomic<std::uint32_t> version;
@@ -160,13 +169,9 @@ struct alignas(kCacheLineBytes) ClientHeader {
   std::uint64_t leases_offset;  // of ports
   std::uint64_t leases_bytes;
   std::array<std::uint64_t, 3> reserved;
-  // Set by the engine before it stops looking at this client; see doorbell.hpp.
-  alignas(kCacheLineBytes) std::atomic<std::uint32_t> engine_armed;
-  // Bit c: channel c has published since the engine last looked.
-  alignas(kCacheLineBytes) std::atomic<std::uint64_t> ready;
+  std::array<ShardWords, config::kShardsMax> shards;
 };
-static_assert(offsetof(ClientHeader, engine_armed) == 128 && offsetof(ClientHeader, ready) == 192);
-static_assert(sizeof(ClientHeader) == 256);
+static_assert(offsetof(ClientHeader, shards) == 128 && sizeof(ClientHeader) == 2176);
 
 struct RingIndexes {
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> tail;  // producer's

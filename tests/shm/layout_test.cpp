@@ -52,8 +52,8 @@ static_assert(offsetof(ClientHeader, ring_entries) == 60);
 static_assert(offsetof(ClientHeader, channels_offset) == 64);
 static_assert(offsetof(ClientHeader, channel_stride) == 72);
 static_assert(offsetof(ClientHeader, leases_offset) == 80);
-static_assert(offsetof(ClientHeader, engine_armed) == 128);
-static_assert(offsetof(ClientHeader, ready) == 192);
+static_assert(offsetof(ClientHeader, shards) == 128);
+static_assert(offsetof(ShardWords, engine_armed) == 0 && offsetof(ShardWords, ready) == 64);
 
 static_assert(offsetof(RingIndexes, tail) == 0 && offsetof(RingIndexes, head) == 64);
 static_assert(offsetof(ChannelHeader, requests) == 0 && offsetof(ChannelHeader, completions) == 128);

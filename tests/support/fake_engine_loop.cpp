@@ -90,7 +90,7 @@ void FakeEngineLoop::listen() {
 void FakeEngineLoop::run() {
   while (!stopped_) {
     for (auto& client : clients_) {
-      if (client.has_memory()) client.header().ready.store(0);
+      if (client.has_memory()) client.header().shards[0].ready.store(0);
       for (auto& channel : client.channels) {
         if (!channel.open) continue;
         channel.serve();
@@ -104,7 +104,7 @@ void FakeEngineLoop::run() {
 // True: there is something to do, do not sleep.
 bool FakeEngineLoop::arm_all() {
   for (auto& client : clients_) {
-    if (client.has_memory()) shm::arm(client.header().engine_armed);
+    if (client.has_memory()) shm::arm(client.header().shards[0].engine_armed);
     for (auto& channel : client.channels) {
       if (channel.has_requests()) return true;
     }
@@ -126,7 +126,7 @@ void FakeEngineLoop::sleep() {
   // Clients do not ring when they end a request: look every millisecond while one is held.
   ::poll(wanted.data(), wanted.size(), arm_all() ? 0 : holding ? 1 : -1);
   for (auto& client : clients_) {
-    if (client.has_memory()) shm::disarm(client.header().engine_armed);
+    if (client.has_memory()) shm::disarm(client.header().shards[0].engine_armed);
     silence(client.doorbell.get());
   }
   std::erase_if(clients_, [&](FakeClient& client) { return !read_control(client); });

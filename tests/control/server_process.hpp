@@ -1,0 +1,65 @@
+#pragma once
+
+// A control server in a process of its own, with a stand-in for the shard:
+//
+//   open_channel "acquirer"  opened, as channels 0, 1, 2 ...
+//                "silent"    never answered
+//                "offend"    the client is declared to have broken a rule
+//                another     ENOENT
+//   close_channel 0          closed; another: EBUSY
+//
+// The stand-in writes into a client's memory when it is admitted and at each request, as a shard would.
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/identity.hpp"
+#include "shm/layout.hpp"
+#include "shm/unique_fd.hpp"
+#include "tests/broker/log_pipe.hpp"
+#include "tests/broker/process.hpp"
+
+namespace tlsmux::test {
+
+struct ServerOptions {
+  config::Membership members{.users = {0}, .groups = {}};
+  config::MemorySettings memory{.clients_max = 64, .channels_per_client = 4, .slots_per_channel = 8, .slot_bytes = 256};
+  std::vector<uid_t> observers{0};
+  std::uint64_t descriptors_max = 0;  // 0: as it is
+};
+
+inline constexpr std::uint64_t kGroupBytes = 8192;
+
+class ServerProcess {
+ public:
+  explicit ServerProcess(const ServerOptions& options = {});
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // The group that `options` is about; there is another, "OTHER", without members.
+  [[nodiscard]] const std::string& group() const { return group_; }
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  LogPipe& log() { return log_; }
+  void send_signal(int signal) const { process_.send_signal(signal); }
+  // What a dead broker looks like.
+  void close_broker_socket() { broker_socket_.reset(); }
+  int stop();
+  int wait() { return process_.wait(); }
+
+ private:
+  int run(const ServerOptions& options);
+
+  TestFolder folder_;
+  std::string path_;
+  std::string group_;
+  shm::UniqueFd broker_socket_;
+  shm::UniqueFd engine_socket_;
+  LogPipe log_;
+  ChildProcess process_;
+};
+
+}  // namespace tlsmux::test
