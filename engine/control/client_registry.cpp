@@ -202,6 +202,7 @@ void ClientRegistry::forget(Connection& connection) {
   }
   lobby_.leave(id);
   connections_.erase(id);
+  log_.debug("connection_closed", {{"client", id}});
 }
 
 void ClientRegistry::log_refusal(const Connection& connection, const Denial& denial) {

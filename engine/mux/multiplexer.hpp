@@ -75,6 +75,7 @@ class Multiplexer {
   // For status.
   [[nodiscard]] const std::vector<std::unique_ptr<Upstream>>& upstreams() const { return state_.upstreams; }
   [[nodiscard]] const std::vector<Session>& sessions() const { return state_.sessions; }
+  [[nodiscard]] std::size_t requests_held() const { return state_.requests.in_use(); }  // abandoned ones included
   bool take_changed(std::size_t upstream) { return std::exchange(state_.upstreams[upstream]->changed, false); }
 
  private:

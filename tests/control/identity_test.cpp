@@ -1,0 +1,89 @@
+// Who is a member: the real uid, the real and the supplementary gids, and nothing else.
+
+#include <grp.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include <doctest/doctest.h>
+
+#include "tests/control/control_client.hpp"
+#include "tests/control/server_process.hpp"
+
+using namespace tlsmux;
+using test::ControlClient;
+using test::ServerProcess;
+
+namespace {
+
+constexpr uid_t kMember = 54'321;
+constexpr uid_t kStranger = 54'322;
+constexpr gid_t kGroup = 54'323;
+
+// The errno of an attach by such a process; 0: granted; 200: the ids could not be set.
+int attach_as(const ServerProcess& server, std::array<uid_t, 2> real_and_effective, gid_t gid, gid_t supplementary) {
+  test::ChildProcess child([&] {
+    const auto [real, effective] = real_and_effective;
+    if (::setgroups(1, &supplementary) != 0 || ::setresgid(gid, gid, gid) != 0) return 200;
+    if (::setresuid(real, effective, effective) != 0) return 200;
+    return ControlClient(server.path()).attach_error(server.group());
+  });
+  return child.wait();
+}
+
+const config::Membership kMembers{.users = {kMember}, .groups = {kGroup}};
+
+}  // namespace
+
+TEST_CASE("engine.member is one by uid, by gid or by supplementary gid") {
+  if (test::skip_without_root("becomes other users")) return;
+  const ServerProcess server({.members = kMembers});
+  CHECK(attach_as(server, {kMember, kMember}, kStranger, kStranger) == 0);
+  CHECK(attach_as(server, {kStranger, kStranger}, kGroup, kStranger) == 0);
+  CHECK(attach_as(server, {kStranger, kStranger}, kStranger, kGroup) == 0);
+}
+
+TEST_CASE("hostile.stranger is refused with EACCES whoever he is") {
+  if (test::skip_without_root("becomes other users")) return;
+  ServerProcess server({.members = kMembers});
+  CHECK(attach_as(server, {kStranger, kStranger}, kStranger, kStranger) == EACCES);
+  CHECK(attach_as(server, {test::kNobody, test::kNobody}, test::kNobody, test::kNobody) == EACCES);
+  CHECK(attach_as(server, {0, 0}, 0, 0) == EACCES);
+  const auto line = server.log().wait_for("uid=54322");
+  CHECK(line.find("event=client_refused") != std::string::npos);
+}
+
+TEST_CASE("hostile.stranger in a set-user-id program of a member is still a stranger") {
+  if (test::skip_without_root("becomes other users")) return;
+  const ServerProcess server({.members = kMembers});
+  CHECK(attach_as(server, {kStranger, kMember}, kStranger, kStranger) == EACCES);
+  CHECK(attach_as(server, {kMember, kStranger}, kStranger, kStranger) == 0);
+}
+
+TEST_CASE("hostile.stranger sees no group and looks into none") {
+  if (test::skip_without_root("becomes other users")) return;
+  const ServerProcess server({.members = kMembers, .observers = {0}});
+  const auto look = [&](uid_t uid) {
+    test::ChildProcess child([&, uid] {
+      if (!test::become_user(uid)) return 200;
+      ControlClient client(server.path());
+      client.send(shm::ListGroupsRequest{});
+      const auto groups = client.receive_as<shm::ListGroupsReply>();
+      if (!groups || groups->count > 1) return 201;
+      shm::ObserveRequest request;
+      shm::set_text(request.group, server.group());
+      client.send(request);
+      return groups->count == 1 && client.receive_as<shm::ObserveReply>() ? 0 : client.receive_error();
+    });
+    return child.wait();
+  };
+  CHECK(look(kMember) == 0);
+  CHECK(look(kStranger) == EACCES);
+  test::ChildProcess root([&] {
+    ControlClient client(server.path());
+    client.send(shm::ListGroupsRequest{});
+    return static_cast<int>(client.receive_as<shm::ListGroupsReply>()->count);
+  });
+  CHECK(root.wait() == 2);
+}
