@@ -74,7 +74,7 @@ int attach(const tmx_attach_options* given, tmx_client** client) {
     }
     return -attached.error().code;
   }
-  *client = new tmx_client{std::move(*attached)};
+  *client = std::make_unique<tmx_client>(std::move(*attached)).release();
   return 0;
 }
 
@@ -88,7 +88,7 @@ int tmx_detach(tmx_client* client) {
   if (client == nullptr) return 0;
   return without_exceptions([&] {
     if (!client->client->in_child() && client->client->has_channels()) return -EBUSY;
-    delete client;
+    const std::unique_ptr<tmx_client> ended(client);
     return 0;
   });
 }
@@ -108,7 +108,7 @@ int tmx_channel_open(tmx_client* client, const char* upstream, tmx_channel** cha
   return without_exceptions([&] {
     auto opened = Channel::open(client->client, name);
     if (!opened) return -opened.error();
-    *channel = new tmx_channel{std::move(*opened)};
+    *channel = std::make_unique<tmx_channel>(std::move(*opened)).release();
     return 0;
   });
 }
@@ -121,7 +121,7 @@ int tmx_channel_close(tmx_channel* channel) {
 
 int tmx_channel_discard(tmx_channel* channel) {
   return without_exceptions([&] {
-    delete channel;
+    const std::unique_ptr<tmx_channel> ended(channel);
     return 0;
   });
 }

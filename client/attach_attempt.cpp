@@ -17,7 +17,8 @@ std::expected<shm::UniqueFd, SystemError> connect_to(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) {
-    return std::unexpected(SystemError{.code = EINVAL, .message = "the path of the control socket is too long: " + path});
+    return std::unexpected(
+        SystemError{.code = EINVAL, .message = "the path of the control socket is too long: " + path});
   }
   std::memcpy(address.sun_path, path.data(), path.size());
   shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));

@@ -27,16 +27,14 @@ AttachedChannel::AttachedChannel(OpenedChannel opened)
   const auto memory = attachment_->channel(reply_.channel);
   const auto entries = geometry().ring_entries();
   header_ = reinterpret_cast<shm::ChannelHeader*>(memory.data());
-  ring_out_ = {&header_->requests,
-               entries_at<shm::RequestDescriptor>(memory, geometry().requests_offset(), entries)};
+  ring_out_ = {&header_->requests, entries_at<shm::RequestDescriptor>(memory, geometry().requests_offset(), entries)};
   ring_in_ = {&header_->completions,
               entries_at<shm::CompletionDescriptor>(memory, geometry().completions_offset(), entries)};
   controls_ = entries_at<shm::SlotControl>(memory, geometry().slot_controls_offset(), geometry().slots_per_channel);
   payload_ = memory.subspan(geometry().slots_offset());
 }
 
-std::expected<SlotUse, int> AttachedChannel::reserve() {
-  if (slots_.free_count() < 2) return std::unexpected(EAGAIN);
+SlotUse AttachedChannel::reserve() {
   const auto response = slots_.take(Holder::application);
   const auto request = slots_.take(Holder::application);
   requests_[request.slot] = {.response_slot = response.slot, .state = State::reserved};

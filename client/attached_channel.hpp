@@ -7,7 +7,6 @@
 // construction.
 
 #include <cstdint>
-#include <expected>
 #include <limits>
 #include <memory>
 #include <span>
@@ -49,8 +48,9 @@ class AttachedChannel {
   [[nodiscard]] bool application_holds_slots() const { return slots_.held(Holder::application) > 0; }
   [[nodiscard]] bool engine_holds_slots() const { return slots_.held(Holder::engine) > 0; }
 
-  // Two slots for one request. EAGAIN when there are none.
-  std::expected<SlotUse, int> reserve();
+  // Two slots for one request. Requires has_free_slots().
+  [[nodiscard]] bool has_free_slots() const { return slots_.free_count() >= 2; }
+  SlotUse reserve();
   [[nodiscard]] std::span<std::byte> slot_bytes(std::uint32_t slot) const;
   int abandon(SlotUse use);
 

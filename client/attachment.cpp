@@ -15,13 +15,15 @@ namespace {
 using shm::SystemError;
 
 std::unexpected<SystemError> wrong(std::string_view what) {
-  return std::unexpected(SystemError{.code = EPROTO, .message = "the engine offers memory that is wrong: " + std::string(what)});
+  return std::unexpected(
+      SystemError{.code = EPROTO, .message = "the engine offers memory that is wrong: " + std::string(what)});
 }
 
 // Descriptors that are not what the protocol promises would fail later, and less clearly.
 std::expected<void, SystemError> check_descriptors(const shm::AttachReply& reply, const AttachDescriptors& offered) {
-  struct stat status {};
-  if (::fstat(offered.group.get(), &status) != 0) return std::unexpected(shm::last_error("asking the group object's size"));
+  struct stat status{};
+  if (::fstat(offered.group.get(), &status) != 0)
+    return std::unexpected(shm::last_error("asking the group object's size"));
   if (static_cast<std::uint64_t>(status.st_size) < reply.group_bytes) return wrong("the group object is too small");
 
   const auto client_bytes = shm::check_client_memory(offered.client_memory.get());
@@ -42,15 +44,13 @@ std::expected<void, SystemError> check_descriptors(const shm::AttachReply& reply
 
 }  // namespace
 
-std::expected<std::shared_ptr<Attachment>, SystemError> Attachment::accept(const shm::AttachReply& reply,
-                                                                           AttachDescriptors& descriptors,
-                                                                           std::uint32_t epoch,
-                                                                           std::shared_ptr<const ForkGuard> fork_guard) {
+std::expected<std::shared_ptr<Attachment>, SystemError> Attachment::accept(
+    const shm::AttachReply& reply, AttachDescriptors& descriptors, std::uint32_t epoch,
+    std::shared_ptr<const ForkGuard> fork_guard) {
   std::shared_ptr<Attachment> attachment(new Attachment());
   attachment->epoch_ = epoch;
-  attachment->geometry_ = {.channels = reply.channels,
-                           .slots_per_channel = reply.slots_per_channel,
-                           .slot_bytes = reply.slot_bytes};
+  attachment->geometry_ = {
+      .channels = reply.channels, .slots_per_channel = reply.slots_per_channel, .slot_bytes = reply.slot_bytes};
   if (!attachment->geometry_.valid()) return wrong("its channels or slots exceed the limits");
   if (reply.client_bytes != attachment->geometry_.total_bytes()) return wrong("its size does not fit its slots");
   if (auto good = check_descriptors(reply, descriptors); !good) return std::unexpected(good.error());
@@ -86,12 +86,11 @@ std::expected<void, SystemError> Attachment::check_client(const shm::AttachReply
   if (header.magic != shm::kClientMagic) return wrong("the client's part bears no mark of tlsmux");
   if (version >> 16 != shm::kLayoutMajor) return wrong("the client's part has another layout version");
   if (header.boot_id != reply.boot_id) return wrong("the client's part belongs to another engine");
-  const bool same = header.total_bytes == reply.client_bytes && header.client_id == reply.client_id &&
-                    header.channel_count == geometry_.channels &&
-                    header.slots_per_channel == geometry_.slots_per_channel &&
-                    header.slot_bytes == geometry_.slot_bytes && header.ring_entries == geometry_.ring_entries() &&
-                    header.channels_offset == geometry_.channels_offset() &&
-                    header.channel_stride == geometry_.channel_stride();
+  const bool same =
+      header.total_bytes == reply.client_bytes && header.client_id == reply.client_id &&
+      header.channel_count == geometry_.channels && header.slots_per_channel == geometry_.slots_per_channel &&
+      header.slot_bytes == geometry_.slot_bytes && header.ring_entries == geometry_.ring_entries() &&
+      header.channels_offset == geometry_.channels_offset() && header.channel_stride == geometry_.channel_stride();
   return same ? std::expected<void, SystemError>{} : wrong("the client's part contradicts the reply");
 }
 

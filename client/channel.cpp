@@ -67,7 +67,8 @@ Channel::~Channel() {
 bool Channel::is_idle() const { return outcomes_.empty() && (current_ == nullptr || current_->open_count() == 0); }
 
 int Channel::ensure_attached() {
-  if (current_ != nullptr && current_->attachment().loss() == Loss::none) [[likely]] return 0;
+  if (current_ != nullptr && current_->attachment().loss() == Loss::none) [[likely]]
+    return 0;
   return attach_again();
 }
 
@@ -112,28 +113,31 @@ bool Channel::collect() {
   return false;
 }
 
+bool Channel::has_room() const {
+  // Each request has a place in the queue of outcomes before it exists.
+  return current_->in_flight() + outcomes_.size() < current_->in_flight_max() && current_->has_free_slots();
+}
+
 std::expected<Channel::Buffer, int> Channel::reserve() {
   if (const int error = ensure_attached(); error != 0) return std::unexpected(error);
-  // Each request has a place in the queue of outcomes before it exists.
-  if (current_->in_flight() + outcomes_.size() >= current_->in_flight_max()) return std::unexpected(-EAGAIN);
+  // What the engine has returned meanwhile may be room enough.
+  if (!has_room()) {
+    if (!collect()) return std::unexpected(-ENOTCONN);
+    if (!has_room()) return std::unexpected(-EAGAIN);
+  }
   const auto use = current_->reserve();
-  if (!use) return std::unexpected(-use.error());
-  const auto bytes = current_->slot_bytes(use->slot).first(current_->request_bytes_max());
-  return Buffer{.handle = {current_->attachment().epoch(), *use}, .bytes = bytes};
+  const auto bytes = current_->slot_bytes(use.slot).first(current_->request_bytes_max());
+  return Buffer{.handle = {current_->attachment().epoch(), use}, .bytes = bytes};
 }
 
 std::expected<Channel::Buffer, int> Channel::reserve_until(std::int64_t until_ns) {
   for (;;) {
-    auto buffer = reserve();
-    if (buffer || (buffer.error() != -EAGAIN && buffer.error() != -ENOTCONN)) return buffer;
     const auto now = now_ns();
-    if (now >= until_ns) return buffer;
     do_what_is_due(now);
-    // Full of answers and outcomes that the application has not taken: it is waiting here, so nothing will change.
-    if (current_ != nullptr && !current_->engine_holds_slots()) {
-      if ((buffer = reserve())) return buffer;
-      if (buffer.error() == -EAGAIN) return buffer;
-    }
+    auto buffer = reserve();
+    if (buffer || (buffer.error() != -EAGAIN && buffer.error() != -ENOTCONN) || now >= until_ns) return buffer;
+    // Full of what the application has not taken or released: it is waiting here, so nothing will change.
+    if (current_ != nullptr && !current_->engine_holds_slots()) return buffer;
     sleep_until(until_ns);
   }
 }
@@ -187,8 +191,8 @@ int Channel::release(const SlotHandle& answer) {
 
 AttachedChannel* Channel::find(std::uint32_t epoch) {
   if (current_ != nullptr && current_->attachment().epoch() == epoch) return current_.get();
-  const auto found = std::ranges::find_if(
-      retired_, [&](const auto& channel) { return channel->attachment().epoch() == epoch; });
+  const auto found =
+      std::ranges::find_if(retired_, [&](const auto& channel) { return channel->attachment().epoch() == epoch; });
   return found != retired_.end() ? found->get() : nullptr;
 }
 

@@ -76,6 +76,7 @@ class Channel {
   void retire();
   void condemn(std::string why);
   void settle_current();
+  [[nodiscard]] bool has_room() const;
   bool collect();
   void do_what_is_due(std::int64_t now);
   void look_at_events(std::int64_t now);

@@ -23,8 +23,8 @@ void nudge(const ChannelTicket& ticket) {
 }
 
 bool is_sound(const shm::OpenChannelReply& reply, const Attachment& attachment) {
-  return reply.channel < attachment.geometry().channels && reply.shard < config::kShardsMax && reply.message_bytes_max > 0 && reply.timeout_ms > 0 &&
-         reply.timeout_ms <= config::kTimeoutMsMax;
+  return reply.channel < attachment.geometry().channels && reply.shard < config::kShardsMax &&
+         reply.message_bytes_max > 0 && reply.timeout_ms > 0 && reply.timeout_ms <= config::kTimeoutMsMax;
 }
 
 }  // namespace
@@ -89,8 +89,8 @@ std::expected<void, SystemError> ChannelRegistry::take_opened(shm::Packet& packe
     to_close_.push_back(reply.channel);
     return {};
   }
-  ticket->opened = std::make_unique<AttachedChannel>(OpenedChannel{
-      .attachment = attachment, .reply = reply, .wake = std::move(packet.descriptors.front())});
+  ticket->opened = std::make_unique<AttachedChannel>(
+      OpenedChannel{.attachment = attachment, .reply = reply, .wake = std::move(packet.descriptors.front())});
   ticket->state = State::opened;
   nudge(*ticket);
   return {};

@@ -58,7 +58,8 @@ std::expected<void, SystemError> Client::wait_until_attached() {
       if (!is_passing(result.error().code)) break;
     }
     if (now >= until) {
-      if (result) result = std::unexpected(SystemError{.code = ETIMEDOUT, .message = "the engine did not answer in time"});
+      if (result)
+        result = std::unexpected(SystemError{.code = ETIMEDOUT, .message = "the engine did not answer in time"});
       break;
     }
     epoll_event event{};

@@ -21,9 +21,7 @@ class ForkGuard {
   ~ForkGuard();
 
   // Any thread.
-  [[nodiscard]] bool in_child() const {
-    return std::atomic_ref(*flag_).load(std::memory_order_relaxed) == 0;
-  }
+  [[nodiscard]] bool in_child() const { return std::atomic_ref(*flag_).load(std::memory_order_relaxed) == 0; }
 
  private:
   explicit ForkGuard(std::uint32_t* flag) : flag_(flag) {}

@@ -38,17 +38,19 @@ std::expected<bool, std::string_view> Intake::take(Client& client) {
 
 std::expected<bool, std::string_view> Intake::take_channel(Client& client, std::uint32_t number) {
   auto& channel = client.channels[number];
-  const auto available = channel.requests.available();
-  if (!available) return std::unexpected("a request ring's tail ran ahead of the ring");
-  const auto count = std::min(*available, kRequestsPerTurnMax);
-  for (std::uint64_t i = 0; i < count; ++i) {
+  std::uint64_t count = 0;
+  // Until the ring itself says that it is empty: the ready bit that announced what is behind the known tail is gone.
+  for (; count < kRequestsPerTurnMax; ++count) {
+    const auto available = channel.requests.available();
+    if (!available) return std::unexpected("a request ring's tail ran ahead of the ring");
+    if (*available == 0) break;
     const auto descriptor = channel.requests.take();
     const auto rule = broken_rule(channel, descriptor);
     if (!rule.empty()) return std::unexpected(rule);
     submit(client, number, descriptor);
   }
   channel.requests.release();
-  if (*available > count) client.backlog |= std::uint64_t{1} << number;
+  if (count == kRequestsPerTurnMax) client.backlog |= std::uint64_t{1} << number;
   return count > 0;
 }
 

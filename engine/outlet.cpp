@@ -35,27 +35,29 @@ bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> messag
   TMX_ASSERT(message.size() <= channel.slot_bytes);  // config_check: message_bytes_max <= slot_bytes
   shm::copy_bytes(channel.slot(caller.response_slot), message);
   return settle(caller, SlotState::sending, SlotState::answered,
-                {.length = static_cast<std::uint32_t>(message.size()), .outcome = Outcome::answered});
+                {.length = static_cast<std::uint32_t>(message.size()), .outcome = Outcome::answered,
+                 .kind = CompletionKind::outcome});
 }
 
 bool Outlet::refuse(const mux::Caller& caller, shm::Reason reason) {
-  const CompletionDescriptor result{.reason = reason, .outcome = Outcome::not_sent};
+  const CompletionDescriptor result{
+      .reason = reason, .outcome = Outcome::not_sent, .kind = CompletionKind::outcome};
   auto& word = clients_->channel_of(caller.channel).controls[caller.request_slot].word;
   const auto from = word.load().state == SlotState::sending ? SlotState::sending : SlotState::queued;
   return settle(caller, from, SlotState::refused, result);
 }
 
 bool Outlet::lose(const mux::Caller& caller, shm::Reason reason) {
-  return settle(caller, SlotState::sending, SlotState::lost, {.reason = reason, .outcome = Outcome::maybe_sent});
+  return settle(caller, SlotState::sending, SlotState::lost,
+                {.reason = reason, .outcome = Outcome::maybe_sent, .kind = CompletionKind::outcome});
 }
 
-bool Outlet::settle(const mux::Caller& caller, SlotState from, SlotState to, CompletionDescriptor result) {
+bool Outlet::settle(const mux::Caller& caller, SlotState from, SlotState to, const CompletionDescriptor& result) {
   auto& control = clients_->channel_of(caller.channel).controls[caller.request_slot];
   // Before the word, so that a client whose engine dies right after it still learns the outcome.
   std::atomic_ref(control.result_length).store(result.length, std::memory_order_relaxed);
   std::atomic_ref(control.result_reason).store(result.reason, std::memory_order_relaxed);
   if (!control.word.try_move(caller.generation, from, to)) return decided_by_caller(caller);
-  result.kind = CompletionKind::outcome;
   push(caller, result);
   return true;
 }

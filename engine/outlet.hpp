@@ -38,7 +38,8 @@ class Outlet final : public mux::Callers {
   void report(std::uint32_t client_index, std::string_view rule) { offences_.push_back({client_index, rule}); }
 
  private:
-  bool settle(const mux::Caller& caller, shm::SlotState from, shm::SlotState to, shm::CompletionDescriptor result);
+  bool settle(const mux::Caller& caller, shm::SlotState from, shm::SlotState to,
+              const shm::CompletionDescriptor& result);
   bool decided_by_caller(const mux::Caller& caller);
   void push(const mux::Caller& caller, const shm::CompletionDescriptor& completion);
 

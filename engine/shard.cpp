@@ -93,7 +93,7 @@ void Shard::run(CloseChannel&& command) {
   if (client == nullptr || command.channel >= client->channels.size() || !client->channels[command.channel].is_open) {
     reply.error = EINVAL;
     reply.error_text = "no such channel is open";
-  } else if (client->channels[command.channel].in_flight > 0) {
+  } else if (client->channels[command.channel].in_flight > 0 || client->channels[command.channel].has_completions) {
     reply.error = EBUSY;
     reply.error_text = "the channel has requests in flight";
   } else {
@@ -246,9 +246,9 @@ bool Shard::work() {
   const bool any = take_requests();
   multiplexer_.tick();
   multiplexer_.flush();
+  if (stage_ != Stage::running) drain_further();
   outlet_.publish([this](std::uint32_t channel_ref) { ring(channel_ref); });
   handle_offences();
-  if (stage_ != Stage::running) drain_further();
   for (const auto index : std::exchange(leaving_, {})) {
     if (auto* client = clients_.at(index); client != nullptr) release_if_done(*client);
   }

@@ -39,7 +39,7 @@ void ClientRegistry::arrive(shm::UniqueFd socket) {
 void ClientRegistry::on_socket(ClientId id) {
   auto* const connection = find(id);
   if (connection == nullptr || !connection->socket) return;
-  const auto packet = shm::receive_packet(connection->socket.get());
+  auto packet = shm::receive_packet(connection->socket.get());
   if (packet && packet->bytes.empty()) {
     if (connection->stage == Stage::serving) {
       log_.info("client_disconnected",
@@ -47,7 +47,7 @@ void ClientRegistry::on_socket(ClientId id) {
     }
     return end(*connection, false);
   }
-  if (packet) return on_message(*connection, *packet);
+  if (packet) return on_message(*connection, std::move(*packet));
   if (packet.error().code == EAGAIN) return;
   if (packet.error().code == EPROTO) return detach(*connection, EPROTO, packet.error().message);
   end(*connection, false);

@@ -24,9 +24,12 @@ Denial lacking(const shm::SystemError& error) { return {.error = EAGAIN, .text =
 
 }  // namespace
 
-void ClientRegistry::on_message(Connection& connection, const shm::Packet& packet) {
+void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
   shm::ControlHeader header;
-  if (!packet.descriptors.empty()) return detach(connection, EPROTO, "it sent descriptors");
+  if (!packet.descriptors.empty()) {
+    packet.descriptors.clear();
+    return detach(connection, EPROTO, "it sent descriptors");
+  }
   if (shm::control_header(packet, header) == nullptr) return on_unreadable(connection, packet);
   switch (header.type) {
     case shm::ControlType::attach: return dispatch(connection, packet, &ClientRegistry::on_attach);

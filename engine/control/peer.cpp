@@ -146,12 +146,12 @@ std::expected<Peer, shm::SystemError> identify_peer(int socket) {
   ProcessStatus status;
   const auto text = read_proc(credentials->pid, "status");
   if (text && read_status(*text, status)) {
-    // Alive after the reading: the number has meant this process all the time.
-    if (is_dead(peer.pidfd.get())) return std::unexpected(dead());
     peer.program = std::move(status.program);
     peer.uid = status.real_uid;
     gid = status.real_gid;
   }
+  // Alive after the reading: the number has meant this process all the time.
+  if (is_dead(peer.pidfd.get())) return std::unexpected(dead());
   peer.gids = std::move(*gids);
   peer.gids.push_back(gid);
   return peer;

@@ -32,6 +32,7 @@ void Dispatch::flush(Upstream& upstream) {
     request.wire_position = kNotSealed;
     session->in_flight.push_back(state_->requests, index);
     ++upstream.in_flight;
+    upstream.changed = true;
     ++session->requests;
     auto& batch = batches_[session->id.index];
     batch.requests.push_back(index);

@@ -20,6 +20,7 @@ void Matching::receive(Session& session, std::span<const std::byte> bytes) {
 
 void Matching::message(Session& session, std::span<const std::byte> message) {
   if (session.closing) return;
+  session.was_heard = true;
   auto& upstream = state_->upstream_of(session);
   const auto index = find(session, message);
   if (index != kNone) return settlement_->answer(index, message);
@@ -39,20 +40,20 @@ void Matching::message(Session& session, std::span<const std::byte> message) {
 RequestIndex Matching::find(Session& session, std::span<const std::byte> message) {
   auto& upstream = state_->upstream_of(session);
   if (upstream.correlation.in_order()) {
-    const auto oldest = session.in_flight.front();
-    // Not sealed, so it cannot be answered; the list is in the order of sealing.
-    if (oldest == kNone || state_->requests[oldest].wire_position >= session.wire.sealed_position()) return kNone;
-    return oldest;
+    const auto oldest = session.in_flight.front();  // the list is in the order of sealing
+    return oldest != kNone && may_be_answered(session, state_->requests[oldest]) ? oldest : kNone;
   }
   const auto key = upstream.correlation.response_key(message);
   if (!key) return kNone;
   const auto index = upstream.keys.find(*key);
   if (index == kNone) return kNone;
-  const auto& request = state_->requests[index];
-  const bool is_on_this_session = (request.state == RequestState::in_flight ||
-                                   request.state == RequestState::abandoned) &&
-                                  request.session == session.id.index;
-  return is_on_this_session ? index : kNone;
+  return may_be_answered(session, state_->requests[index]) ? index : kNone;
+}
+
+// What was never given to the network on this session, nobody there can answer.
+bool Matching::may_be_answered(const Session& session, const Request& request) {
+  return (request.state == RequestState::in_flight || request.state == RequestState::abandoned) &&
+         request.session == session.id.index && request.wire_position < session.offered_position;
 }
 
 }  // namespace tlsmux::engine::mux

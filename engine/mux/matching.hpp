@@ -21,6 +21,7 @@ class Matching {
  private:
   void message(Session& session, std::span<const std::byte> message);
   RequestIndex find(Session& session, std::span<const std::byte> message);
+  static bool may_be_answered(const Session& session, const Request& request);
 
   MuxState* state_;
   Settlement* settlement_;

@@ -109,6 +109,7 @@ RequestIndex Multiplexer::submit(const NewRequest& request) {
     }
   }
   upstream.queue.push_back(state_.requests, index);
+  upstream.changed = true;
   state_.deadlines.insert(index);
   return index;
 }

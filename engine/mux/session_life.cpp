@@ -23,15 +23,12 @@ Reason reason_of_connect_error(int error) {
 }  // namespace
 
 void SessionLife::start(Session& session) {
-  ++session.id.generation;
-  session.closing = session.orderly = session.was_ready = session.host_ended = false;
+  session.orderly = session.was_ready = session.was_heard = false;
   session.end_reason = Reason::none;
   session.end_words.clear();
   session.facts = {};
   session.requests = 0;
-  const auto& upstream = state_->upstream_of(session);
-  session.wire = tls::WireBuffer(state_->seams.network.send_memory(session.id.index));
-  session.cutter = std::make_unique<message::FrameCutter>(upstream.framing);
+  session.cutter = std::make_unique<message::FrameCutter>(state_->upstream_of(session).framing);
   resolve(session);
 }
 
@@ -64,6 +61,8 @@ void SessionLife::connect_next_address(Session& session) {
   const auto& timeouts = state_->upstream_of(session).settings->timeouts;
   state_->set_state(session, SessionState::connecting);
   state_->set_timer(session, state_->now_ns + timeouts.connect_ms * kNanosecondsPerMillisecond);
+  session.wire = tls::WireBuffer(state_->seams.network.send_memory(session.id.index));
+  session.offered_position = 0;
   session.has_connection = true;
   state_->seams.network.connect(session.id, session.address);
 }
@@ -122,6 +121,7 @@ void SessionLife::become_ready(Session& session) {
   session.failures = 0;
   session.was_ready = true;
   state_->set_state(session, SessionState::ready);
+  if (session.sending) watch_for_stall(session);  // the end of the handshake may stall as well
   Event event{.kind = EventKind::session_ready};
   tell(session, event);
 }
@@ -129,11 +129,14 @@ void SessionLife::become_ready(Session& session) {
 void SessionLife::send_sealed(Session& session) {
   if (session.sending || session.wire.empty()) return;
   session.sending = true;
-  if (session.state == SessionState::ready) {
-    const auto& timeouts = state_->upstream_of(session).settings->timeouts;
-    state_->set_timer(session, state_->now_ns + timeouts.write_stall_ms * kNanosecondsPerMillisecond);
-  }
+  session.offered_position = session.wire.sealed_position();
+  if (session.state == SessionState::ready) watch_for_stall(session);
   state_->seams.network.send(session.id, session.wire.pending());
+}
+
+void SessionLife::watch_for_stall(Session& session) {
+  const auto& timeouts = state_->upstream_of(session).settings->timeouts;
+  state_->set_timer(session, state_->now_ns + timeouts.write_stall_ms * kNanosecondsPerMillisecond);
 }
 
 void SessionLife::sent(SessionId id, std::int64_t result) {
@@ -228,12 +231,11 @@ void SessionLife::finish(Session& session) {
     upstream.last_error_ns = state_->now_ns;
   }
   settle_requests(session, event);
+  ++session.id.generation;  // news of this connection that still comes finds nobody
+  session.closing = session.host_ended = false;
   if (!session.orderly && !session.was_ready && !state_->draining && !session.addresses.empty()) {
     // The name has more addresses: try the next at once.
     tell(session, event);
-    ++session.id.generation;
-    session.closing = session.host_ended = false;
-    session.wire = tls::WireBuffer(state_->seams.network.send_memory(session.id.index));
     return connect_next_address(session);
   }
   retry_later(session, event);
@@ -269,9 +271,15 @@ void SessionLife::settle_requests(Session& session, Event& event) {
 void SessionLife::retry_later(Session& session, Event& event) {
   if (state_->draining || session.orderly) return state_->set_state(session, SessionState::none);
   const auto& backoff = state_->upstream_of(session).settings->backoff;
-  session.failures = session.was_ready ? 0 : session.failures + 1;
-  if (!session.was_ready) ++session.endpoint;
-  const auto doublings = std::min(session.failures > 0 ? session.failures - 1 : 0U, 20U);
+  // In TLS 1.3 a host turns a client's certificate down after the handshake (RFC 8446 section 4.4.2.4).
+  const bool came_up = session.was_ready && session.end_reason != Reason::certificate_rejected_by_host;
+  session.failures = came_up ? 0 : session.failures + 1;
+  if (!came_up) ++session.endpoint;
+  // A host that ends each session as soon as it is up gets pauses like one that cannot be reached.
+  const auto longest_ns = backoff.max_ms * kNanosecondsPerMillisecond;
+  const bool was_of_use = came_up && (session.was_heard || state_->now_ns - session.since_ns >= longest_ns);
+  session.fruitless = was_of_use ? 0 : session.fruitless + 1;
+  const auto doublings = std::min(session.fruitless > 0 ? session.fruitless - 1 : 0U, 20U);
   const auto delay_ms = std::min<std::uint64_t>(std::uint64_t{backoff.initial_ms} << doublings, backoff.max_ms);
   const auto spread_ms = delay_ms * backoff.jitter_percent / 100;
   std::uniform_int_distribution<std::uint64_t> jitter(0, 2 * spread_ms);

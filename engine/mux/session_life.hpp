@@ -46,6 +46,7 @@ class SessionLife {
   void connect_next_address(Session& session);
   void step_handshake(Session& session, std::vector<std::byte> received);
   void become_ready(Session& session);
+  void watch_for_stall(Session& session);
   void finish(Session& session);
   void settle_requests(Session& session, Event& event);
   void retry_later(Session& session, Event& event);

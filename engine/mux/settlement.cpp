@@ -62,8 +62,14 @@ void Settlement::answer(RequestIndex index, std::span<const std::byte> message) 
 
 void Settlement::refuse(RequestIndex index, shm::Reason reason) {
   auto& request = state_->requests[index];
-  const bool ours = state_->seams.callers.refuse(request.caller, reason);
-  ++counters(request).not_sent[counter_of(ours ? reason : callers_own_reason(request))];
+  auto& count = counters(request);
+  if (state_->seams.callers.refuse(request.caller, reason)) {
+    ++count.not_sent[counter_of(reason)];
+  } else {
+    // A caller that finds its request taken must say MAYBE_SENT when it ends it by itself.
+    auto& callers_own = request.state == RequestState::requeued ? count.maybe_sent : count.not_sent;
+    ++callers_own[counter_of(callers_own_reason(request))];
+  }
   release(index);
 }
 

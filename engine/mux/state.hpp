@@ -31,14 +31,15 @@ struct GroupCounters {
 
 // One place for a connection to an upstream, used again and again.
 struct Session {
-  SessionId id;  // the generation counts connections
+  SessionId id;  // the generation counts connections, made or tried
   std::uint32_t upstream = 0;
   std::uint32_t number = 0;  // within the upstream
 
   shm::SessionState state = shm::SessionState::none;
   std::uint64_t since_ns = 0;
   std::uint64_t timer_ns = 0;  // when the present state has lasted too long; 0: never
-  std::uint32_t failures = 0;  // in a row, without having been ready
+  std::uint32_t failures = 0;   // in a row, without having been ready
+  std::uint32_t fruitless = 0;  // connections in a row that brought no message; the pause doubles with each
   std::uint32_t endpoint = 0;
   std::vector<Address> addresses;  // of the endpoint, still to be tried
   Address address;
@@ -49,6 +50,7 @@ struct Session {
   std::vector<std::byte> handshake_received;  // meanwhile
   tls::WireBuffer wire;
   bool sending = false;
+  std::uint64_t offered_position = 0;  // the network has been given the stream up to here, accepted or not
   std::unique_ptr<message::FrameCutter> cutter;
   RequestList in_flight;  // in the order of sealing; abandoned ones included
   std::uint64_t requests = 0;
@@ -58,6 +60,7 @@ struct Session {
   bool closing = false;
   bool orderly = false;  // we end it, nothing is wrong
   bool was_ready = false;
+  bool was_heard = false;  // a message came from the host
   shm::Reason end_reason = shm::Reason::none;
   std::string end_words;
 

@@ -21,8 +21,8 @@ constexpr std::uint32_t kCheckBroken = 0xFFFFFFFF;  // mbedTLS gave up on the ch
 
 std::string time_text(const mbedtls_x509_time& time) {
   std::array<char, 40> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02d %02d:%02d UTC", time.year, time.mon, time.day, time.hour,
-                time.min);
+  static_cast<void>(std::snprintf(text.data(), text.size(), "%04d-%02d-%02d %02d:%02d UTC", time.year, time.mon,
+                                  time.day, time.hour, time.min));
   return text.data();
 }
 
@@ -35,7 +35,7 @@ std::string name_text(const mbedtls_x509_name& name) {
 
 std::string wrong_name_words(const mbedtls_x509_crt& certificate, const ServerName& name) {
   const std::string names = certificate_names(certificate);
-  std::string words = "is not for \"" + name.text + "\"";
+  const std::string words = "is not for \"" + name.text + "\"";
   if (!names.empty()) return words + " but for " + names;
   return words + ": it has no DNS name in subjectAltName, and its common name does not count (RFC 9525)";
 }

@@ -17,7 +17,7 @@ std::string cipher_suite_name(int suite) {
     case 0xCCA9: return "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";
     default: {
       std::array<char, 16> text{};
-      std::snprintf(text.data(), text.size(), "0x%04X", static_cast<unsigned>(suite));
+      static_cast<void>(std::snprintf(text.data(), text.size(), "0x%04X", static_cast<unsigned>(suite)));
       return text.data();
     }
   }

@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t kPlaintextBytesMax = 16384;  // RFC 8446 section 5.1
 constexpr std::size_t kPaddingGranularityBytes = MBEDTLS_SSL_CID_TLS1_3_PADDING_GRANULARITY;
-constexpr std::int64_t kTicketLifetimeMaxS = 7 * 86'400;  // RFC 8446 section 4.6.1
-constexpr std::int64_t kTicketLifetimeDefaultS = 3'600;   // for a host that does not say
+constexpr std::int64_t kTicketLifetimeMaxS = 604'800;    // RFC 8446 section 4.6.1
+constexpr std::int64_t kTicketLifetimeDefaultS = 3'600;  // for a host that does not say
 
 // The wall clock, which mbedTLS reads by itself for the certificates of the same handshake.
 std::int64_t now_s() { return mbedtls_time(nullptr); }
@@ -41,7 +41,7 @@ std::expected<void, TlsError> MbedtlsSession::prepare() {
   if (verify && name.text.empty()) {
     return std::unexpected(fail({.words = "there is no server name to verify the host's certificate with"}));
   }
-  if (int code = mbedtls_ssl_setup(ssl_.get(), context_->config_for(key_name_)); code != 0) {
+  if (const int code = mbedtls_ssl_setup(ssl_.get(), context_->config_for(key_name_)); code != 0) {
     return std::unexpected(fail({.words = "no TLS session could be made: " + library_words(code)}));
   }
   // Without a name mbedTLS sends none; a literal address is compared by the check.

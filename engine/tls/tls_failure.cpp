@@ -19,9 +19,10 @@ std::string versions_text(const SessionProgress& progress) {
 }
 
 TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
-  std::string words = progress.certificate_configured
-                          ? "the host rejected our client certificate"
-                          : "the host demands a client certificate and none is configured (certificate_file, key_file)";
+  const std::string words =
+      progress.certificate_configured
+          ? "the host rejected our client certificate"
+          : "the host demands a client certificate and none is configured (certificate_file, key_file)";
   return {Reason::certificate_rejected_by_host, words + ": " + alert_text(alert)};
 }
 

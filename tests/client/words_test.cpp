@@ -64,8 +64,7 @@ TEST_CASE("client.the header knows every reason of the layout") {
     CAPTURE(number);
     CHECK(in_header(number) == (name != "unknown"));
     CHECK(tmx_reason_name(static_cast<tmx_reason>(number)) == name);
-    CHECK(tmx_reason_text(static_cast<tmx_reason>(number)) ==
-          tlsmux::shm::reason_text(static_cast<Reason>(number)));
+    CHECK(tmx_reason_text(static_cast<tmx_reason>(number)) == tlsmux::shm::reason_text(static_cast<Reason>(number)));
   }
 }
 

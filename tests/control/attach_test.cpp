@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -12,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include "shm/geometry.hpp"
 #include "shm/pidfd.hpp"
 #include "tests/control/control_client.hpp"
 #include "tests/control/server_process.hpp"

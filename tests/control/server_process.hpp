@@ -11,6 +11,7 @@
 // The stand-in writes into a client's memory when it is admitted and at each request, as a shard would.
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <functional>
@@ -27,9 +28,9 @@
 namespace tlsmux::test {
 
 struct ServerOptions {
-  config::Membership members{.users = {0}, .groups = {}};
+  config::Membership members{.users = {::geteuid()}, .groups = {}};
   config::MemorySettings memory{.clients_max = 64, .channels_per_client = 4, .slots_per_channel = 8, .slot_bytes = 256};
-  std::vector<uid_t> observers{0};
+  std::vector<uid_t> observers{::geteuid()};
   std::uint64_t descriptors_max = 0;  // 0: as it is
 };
 
@@ -56,8 +57,8 @@ class ServerProcess {
   TestFolder folder_;
   std::string path_;
   std::string group_;
-  shm::UniqueFd broker_socket_;
   shm::UniqueFd engine_socket_;
+  shm::UniqueFd broker_socket_;
   LogPipe log_;
   ChildProcess process_;
 };

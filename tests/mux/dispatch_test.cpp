@@ -11,6 +11,13 @@ using test::MuxRig;
 
 namespace {
 
+// The six digits of text_of() are the key.
+config::Config six_digits() {
+  auto config = test::keyed_config();
+  config.upstreams[0].correlation.length = 6;
+  return config;
+}
+
 std::string text_of(std::size_t number, std::size_t length) {
   auto text = std::to_string(number + 1'000'000).substr(1);
   text.resize(std::max<std::size_t>(length, 6), static_cast<char>('a' + number % 26));
@@ -33,7 +40,7 @@ std::vector<std::size_t> record_lengths(std::span<const std::byte> wire) {
 }  // namespace
 
 TEST_CASE("engine.requests of many callers go out in one record and one send") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   const auto before = rig.network[0].wire.size();
   const auto sends = rig.network[0].sends;
@@ -47,7 +54,7 @@ TEST_CASE("engine.requests of many callers go out in one record and one send") {
 }
 
 TEST_CASE("engine.what comes during a send goes out with the next one") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   const auto before = rig.network[0].wire.size();
   const auto sends = rig.network[0].sends;
@@ -61,7 +68,7 @@ TEST_CASE("engine.what comes during a send goes out with the next one") {
 }
 
 TEST_CASE("engine.the least loaded session takes the next request") {
-  auto config = test::keyed_config();
+  auto config = six_digits();
   config.upstreams[0].sessions = 3;
   MuxRig rig(config);
   rig.bring_up_all();
@@ -78,7 +85,7 @@ TEST_CASE("engine.the least loaded session takes the next request") {
 }
 
 TEST_CASE("engine.sessions that are not up take nothing") {
-  auto config = test::keyed_config();
+  auto config = six_digits();
   config.upstreams[0].sessions = 2;
   MuxRig rig(config);
   rig.bring_up(1);
@@ -88,7 +95,7 @@ TEST_CASE("engine.sessions that are not up take nothing") {
 }
 
 TEST_CASE("engine.no session has more than in_flight_max requests, abandoned ones included") {
-  auto config = test::keyed_config();
+  auto config = six_digits();
   config.upstreams[0].in_flight_max = 2;
   MuxRig rig(config);
   rig.bring_up(0);
@@ -109,7 +116,7 @@ TEST_CASE("engine.no session has more than in_flight_max requests, abandoned one
 }
 
 TEST_CASE("engine.a full queue refuses with overload, and so does a full engine") {
-  auto config = test::keyed_config();
+  auto config = six_digits();
   config.upstreams[0].queue_max = 3;
   config.upstreams.push_back(config.upstreams[0]);
   config.upstreams[1].name = "other";
@@ -124,7 +131,7 @@ TEST_CASE("engine.a full queue refuses with overload, and so does a full engine"
 }
 
 TEST_CASE("engine.a message over several records arrives whole, and others share its last record") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   const auto before = rig.network[0].wire.size();
   for (const auto& [number, length] : {std::pair{0, 10}, std::pair{1, 40'000}, std::pair{2, 20}}) {
@@ -138,7 +145,7 @@ TEST_CASE("engine.a message over several records arrives whole, and others share
 }
 
 TEST_CASE("engine.records that are exactly full begin a new one for the next request") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   const auto before = rig.network[0].wire.size();
   rig.submit(text_of(0, 16384 - 2));
@@ -150,7 +157,7 @@ TEST_CASE("engine.records that are exactly full begin a new one for the next req
 }
 
 TEST_CASE("engine.what does not fit the send memory waits until the kernel has accepted what is there") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   const auto big = rig.ask(text_of(0, 50'000));
   const auto behind = rig.ask(text_of(1, 30'000));
@@ -170,7 +177,7 @@ TEST_CASE("engine.what does not fit the send memory waits until the kernel has a
 
 TEST_CASE("engine.a message of the largest size fits the memory that is asked for it") {
   for (const std::uint32_t bytes : {1U, 4096U, 16384U, 65'000U}) {
-    auto config = test::keyed_config();
+    auto config = six_digits();
     config.upstreams[0].correlation = {};
     config.upstreams[0].framing.message_bytes_max = bytes;
     MuxRig rig(config, engine::mux::send_memory_bytes(config.upstreams[0]));
@@ -183,10 +190,9 @@ TEST_CASE("engine.a message of the largest size fits the memory that is asked fo
 
 TEST_CASE("engine.any mixture of sizes arrives whole and in order on each session") {
   std::mt19937_64 random(test::seed());
-  auto config = test::keyed_config();
+  auto config = six_digits();
   config.engine.in_flight_max = 4000;
   config.upstreams[0].in_flight_max = 2000;
-  config.upstreams[0].correlation.length = 6;
   MuxRig rig(config);
   rig.bring_up(0);
   std::vector<std::string> sent;
@@ -215,7 +221,7 @@ TEST_CASE("engine.any mixture of sizes arrives whole and in order on each sessio
 }
 
 TEST_CASE("engine.status is told of requests that only wait") {
-  MuxRig rig(test::keyed_config());
+  MuxRig rig(six_digits());
   rig.bring_up(0);
   rig.mux.take_changed(0);
   CHECK_FALSE(rig.mux.take_changed(0));

@@ -96,7 +96,7 @@ void MuxRig::connect(std::size_t session, int error) {
 }
 
 void MuxRig::step_handshake(std::size_t session) {
-  const auto step = std::ranges::find_if(workers.steps, [&](const auto& one) { return one.session.index == session; });
+  const auto step = std::ranges::find_if(workers.steps, [&](const auto& one) { return one.session == network[session].id; });
   REQUIRE(step != workers.steps.end());
   auto job = std::move(*step);
   workers.steps.erase(step);

@@ -10,7 +10,7 @@
 //   N  completes a request that does not exist       G  completes the request under a wrong generation
 //   B  returns a request that the client has not ended
 //   C  writes an impossible tail into the completion ring
-//   H  writes an impossible head into the request ring
+//   H  writes an impossible head into the request ring, and looks at it no more
 //
 // What the client has ended by itself is returned to it. Upstreams: "HOST" opens, "HOST2" too, "FORBIDDEN" is refused
 // with EACCES, all others with ENOENT.

@@ -31,10 +31,11 @@ shm::CompletionDescriptor completion_of(const shm::RequestDescriptor& request) {
 
 }  // namespace
 
-bool FakeChannel::has_requests() { return open && requests.available().value_or(0) > 0; }
+bool FakeChannel::has_requests() { return open && !stuck && requests.available().value_or(0) > 0; }
 
 void FakeChannel::serve() {
-  for (auto count = requests.available().value_or(0); count > 0; --count) {
+  if (stuck) return;
+  for (auto count = requests.available().value_or(0); count > 0 && !stuck; --count) {
     const auto request = requests.take();
     requests.release();
     perform(request);
@@ -72,7 +73,11 @@ void FakeChannel::perform(const shm::RequestDescriptor& request) {
     }
     case 'B': return complete(request, CompletionKind::returned);
     case 'C': header->completions.tail.fetch_add(1'000'000); break;
-    case 'H': header->requests.head.fetch_add(1'000'000); break;
+    case 'H':
+      header->requests.head.fetch_add(1'000'000);
+      stuck = true;  // else the next request would put it right
+      held.push_back(request);
+      return;
     default: return;
   }
   const std::uint64_t one = 1;

@@ -90,21 +90,21 @@ void FakeEngineLoop::listen() {
 void FakeEngineLoop::run() {
   while (!stopped_) {
     for (auto& client : clients_) {
-      if (client.has_memory()) client.header().shards[0].ready.store(0);
+      if (client.has_memory()) client.words().ready.store(0);
       for (auto& channel : client.channels) {
         if (!channel.open) continue;
         channel.serve();
         channel.return_ended();
       }
     }
-    sleep();
+    wait();
   }
 }
 
 // True: there is something to do, do not sleep.
 bool FakeEngineLoop::arm_all() {
   for (auto& client : clients_) {
-    if (client.has_memory()) shm::arm(client.header().shards[0].engine_armed);
+    if (client.has_memory()) shm::arm(client.words().engine_armed);
     for (auto& channel : client.channels) {
       if (channel.has_requests()) return true;
     }
@@ -112,7 +112,7 @@ bool FakeEngineLoop::arm_all() {
   return false;
 }
 
-void FakeEngineLoop::sleep() {
+void FakeEngineLoop::wait() {
   std::vector<pollfd> wanted;
   const auto want = [&](int fd) { wanted.push_back({.fd = fd, .events = POLLIN, .revents = 0}); };
   want(commands_.get());
@@ -126,7 +126,7 @@ void FakeEngineLoop::sleep() {
   // Clients do not ring when they end a request: look every millisecond while one is held.
   ::poll(wanted.data(), wanted.size(), arm_all() ? 0 : holding ? 1 : -1);
   for (auto& client : clients_) {
-    if (client.has_memory()) shm::disarm(client.header().shards[0].engine_armed);
+    if (client.has_memory()) shm::disarm(client.words().engine_armed);
     silence(client.doorbell.get());
   }
   std::erase_if(clients_, [&](FakeClient& client) { return !read_control(client); });
@@ -227,8 +227,7 @@ void FakeEngineLoop::open_channel(FakeClient& client, const shm::OpenChannelRequ
 
   const auto& geometry = options_.geometry;
   const auto number = static_cast<std::uint32_t>(free - client.channels.begin());
-  const auto memory =
-      client.memory.bytes().subspan(geometry.channel_offset(number), geometry.channel_stride());
+  const auto memory = client.memory.bytes().subspan(geometry.channel_offset(number), geometry.channel_stride());
   auto& channel = *free;
   const auto at = [&]<typename Entry>(std::uint64_t offset, std::uint32_t count, Entry*) {
     return std::span(reinterpret_cast<Entry*>(memory.data() + offset), count);
@@ -238,11 +237,9 @@ void FakeEngineLoop::open_channel(FakeClient& client, const shm::OpenChannelRequ
   std::construct_at(channel.header);
   channel.requests = {&channel.header->requests,
                       at(geometry.requests_offset(), geometry.ring_entries(), (shm::RequestDescriptor*)nullptr)};
-  channel.completions = {
-      &channel.header->completions,
-      at(geometry.completions_offset(), geometry.ring_entries(), (shm::CompletionDescriptor*)nullptr)};
-  channel.controls =
-      at(geometry.slot_controls_offset(), geometry.slots_per_channel, (shm::SlotControl*)nullptr);
+  channel.completions = {&channel.header->completions, at(geometry.completions_offset(), geometry.ring_entries(),
+                                                          (shm::CompletionDescriptor*)nullptr)};
+  channel.controls = at(geometry.slot_controls_offset(), geometry.slots_per_channel, (shm::SlotControl*)nullptr);
   channel.payload = memory.subspan(geometry.slots_offset());
   channel.stride = geometry.slot_stride();
   channel.slot_bytes = geometry.slot_bytes;
@@ -251,6 +248,7 @@ void FakeEngineLoop::open_channel(FakeClient& client, const shm::OpenChannelRequ
 
   shm::OpenChannelReply reply;
   reply.channel = number;
+  reply.shard = kFakeShard;
   reply.upstream = upstream == "HOST" ? 0 : 1;
   reply.message_bytes_max = options_.message_bytes_max;
   reply.timeout_ms = options_.timeout_ms;

@@ -18,8 +18,11 @@
 
 namespace tlsmux::test {
 
+inline constexpr std::uint32_t kFakeShard = 3;  // not the first, to see that the client cares
+
 struct FakeChannel {
   bool open = false;
+  bool stuck = false;  // looks at no more requests
   shm::UniqueFd wake;
   shm::ChannelHeader* header = nullptr;
   std::span<shm::SlotControl> controls;
@@ -28,8 +31,8 @@ struct FakeChannel {
   std::uint32_t slot_bytes = 0;
   shm::RingConsumer<shm::RequestDescriptor> requests;
   shm::RingProducer<shm::CompletionDescriptor> completions;
-  std::vector<shm::RequestDescriptor> held;           // until the client ends them
-  std::vector<shm::CompletionDescriptor> withheld;    // until the test says so
+  std::vector<shm::RequestDescriptor> held;         // until the client ends them
+  std::vector<shm::CompletionDescriptor> withheld;  // until the test says so
 
   // Does what the requests on the ring say.
   void serve();
@@ -53,8 +56,8 @@ struct FakeClient {
 
   [[nodiscard]] bool has_memory() const { return !memory.bytes().empty(); }
   // Requires has_memory().
-  [[nodiscard]] shm::ClientHeader& header() const {
-    return *reinterpret_cast<shm::ClientHeader*>(memory.bytes().data());
+  [[nodiscard]] shm::ShardWords& words() const {
+    return reinterpret_cast<shm::ClientHeader*>(memory.bytes().data())->shards[kFakeShard];
   }
 };
 
@@ -72,7 +75,7 @@ class FakeEngineLoop {
  private:
   void make_group();
   void listen();
-  void sleep();
+  void wait();
   bool arm_all();
   void accept_client();
   bool read_control(FakeClient& client);

@@ -20,14 +20,11 @@ namespace {
 constexpr std::string_view kClientHello = "plain client hello";
 constexpr std::string_view kHostHello = "plain host hello";
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 std::array<std::byte, kPlainHeaderBytes> header_of(PlainType type, std::size_t length) {
   TMX_ASSERT(length <= kPlainRecordBytesMax);
-  return {std::byte(type), std::byte(length >> 24), std::byte(length >> 16), std::byte(length >> 8),
-          std::byte(length)};
+  return {std::byte(type), std::byte(length >> 24), std::byte(length >> 16), std::byte(length >> 8), std::byte(length)};
 }
 
 void append(std::vector<std::byte>& output, std::span<const std::byte> bytes) {
@@ -45,8 +42,8 @@ bool is_hello(const PlainRecord& record, std::string_view hello) {
 
 TlsError refusal_error(std::span<const std::byte> content) {
   if (content.size() != 2) return {shm::Reason::handshake_failed, "the host sent a malformed refusal"};
-  const auto value = static_cast<std::uint16_t>((std::to_integer<unsigned>(content[0]) << 8) |
-                                                std::to_integer<unsigned>(content[1]));
+  const auto value =
+      static_cast<std::uint16_t>((std::to_integer<unsigned>(content[0]) << 8) | std::to_integer<unsigned>(content[1]));
   return {static_cast<shm::Reason>(value), "the host refused as its script says"};
 }
 
@@ -54,8 +51,7 @@ TlsError refusal_error(std::span<const std::byte> content) {
 
 PlainRecordCutter::PlainRecordCutter() : record_{} {}
 
-std::expected<std::optional<PlainRecord>, std::string> PlainRecordCutter::next(
-    std::span<const std::byte>& received) {
+std::expected<std::optional<PlainRecord>, std::string> PlainRecordCutter::next(std::span<const std::byte>& received) {
   const auto fill_to = [&](std::size_t size) {
     const std::size_t count = std::min(size - held_, received.size());
     shm::copy_bytes(std::span(record_).subspan(held_), received.first(count));
@@ -171,8 +167,8 @@ std::string PlainTlsClient::last_server_name() const {
   return last_server_name_;
 }
 
-PlainTlsHost::State PlainTlsHost::receive(std::span<const std::byte> received,
-                                          std::vector<std::byte>& plaintext, std::vector<std::byte>& output) {
+PlainTlsHost::State PlainTlsHost::receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
+                                          std::vector<std::byte>& output) {
   while (state_ == State::handshake || state_ == State::open) {
     const auto record = cutter_.next(received);
     if (!record) return state_ = State::corrupt;
@@ -199,9 +195,7 @@ void PlainTlsHost::seal(std::span<const std::byte> plaintext, std::vector<std::b
   }
 }
 
-void PlainTlsHost::close_notify(std::vector<std::byte>& output) {
-  append_record(output, PlainType::close_notify, {});
-}
+void PlainTlsHost::close_notify(std::vector<std::byte>& output) { append_record(output, PlainType::close_notify, {}); }
 
 void PlainTlsHost::refuse(shm::Reason reason, std::vector<std::byte>& output) {
   const auto value = static_cast<std::uint16_t>(reason);

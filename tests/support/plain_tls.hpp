@@ -49,8 +49,8 @@ class PlainTlsSession final : public engine::tls::TlsSession {
  public:
   explicit PlainTlsSession(std::optional<engine::tls::TlsError> failure);
 
-  std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(
-      std::span<const std::byte> received, std::vector<std::byte>& output) override;
+  std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(std::span<const std::byte> received,
+                                                                              std::vector<std::byte>& output) override;
   [[nodiscard]] engine::tls::PeerFacts peer_facts() const override;
   [[nodiscard]] std::size_t record_bytes_max() const override { return kPlainRecordBytesMax; }
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return kPlainHeaderBytes; }
@@ -97,8 +97,7 @@ class PlainTlsHost {
 
   // Feeds what came from the client. Answers its hello, appends the data to `plaintext`. After anything but
   // `open` the rest is ignored.
-  State receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
-                std::vector<std::byte>& output);
+  State receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext, std::vector<std::byte>& output);
   [[nodiscard]] State state() const { return state_; }
 
   // One record for each kPlainRecordBytesMax bytes begun.

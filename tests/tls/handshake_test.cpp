@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "engine/tls/cipher_suites.hpp"
 #include "tests/tls/tls_pair.hpp"
@@ -182,6 +185,28 @@ TEST_CASE("tls.handshake trusts anybody when told not to verify") {
       CHECK(pair.shake_hands());
     }
   }
+}
+
+TEST_CASE("tls.handshake may be made on many threads with one client") {
+  const Identity identity = authority().issue({.common_name = "client", .key = KeyKind::rsa});
+  auto material = trusting_material();
+  add_certificate(material, identity);
+  const auto client = make_client({}, material);
+  host_identity();  // made before the threads
+  std::atomic<int> done = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        OpenSslHost host(host_identity(), {.version_min = TLS1_3_VERSION, .client_authority = &authority()});
+        for (int round = 0; round < 3; ++round) {
+          TlsPair pair(*client, host);
+          if (pair.shake_hands() && pair.open_all()) ++done;
+        }
+      });
+    }
+  }
+  CHECK(done == 12);
 }
 
 TEST_CASE("tls.handshake offers ephemeral AEAD suites and nothing else") {

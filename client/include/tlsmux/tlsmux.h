@@ -98,11 +98,11 @@ typedef struct tmx_channel tmx_channel;
 
 /* ---- Words. All return static text, never NULL, from any thread. ---- */
 
-TMX_EXPORT const char* tmx_version(void);                   /* of the library, as "0.1.0" */
-TMX_EXPORT const char* tmx_outcome_name(tmx_outcome);       /* "ANSWERED" */
-TMX_EXPORT const char* tmx_reason_name(tmx_reason);         /* "certificate_expired" */
-TMX_EXPORT const char* tmx_reason_text(tmx_reason);         /* one sentence */
-TMX_EXPORT const char* tmx_error_text(int error);           /* of a negative (or positive) errno of this library */
+TMX_EXPORT const char* tmx_version(void);             /* of the library, as "0.1.0" */
+TMX_EXPORT const char* tmx_outcome_name(tmx_outcome); /* "ANSWERED" */
+TMX_EXPORT const char* tmx_reason_name(tmx_reason);   /* "certificate_expired" */
+TMX_EXPORT const char* tmx_reason_text(tmx_reason);   /* one sentence */
+TMX_EXPORT const char* tmx_error_text(int error);     /* of a negative (or positive) errno of this library */
 
 /* ---- Attaching ---- */
 
@@ -121,7 +121,7 @@ typedef struct tmx_attach_options {
   uint32_t timeout_ms;        /* of attaching and of opening a channel; 0: 5000 */
   uint32_t spin_us;           /* how long to look before sleeping; 0: 20, or none on fewer than 4 processors */
   uint32_t reserved;
-  char* error_text;           /* if not NULL: receives words when tmx_attach fails */
+  char* error_text; /* if not NULL: receives words when tmx_attach fails */
   size_t error_text_bytes;
 } tmx_attach_options;
 

@@ -1,0 +1,150 @@
+#include "client/cli/send.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <expected>
+#include <memory>
+#include <vector>
+
+#include <tlsmux/tlsmux.hpp>
+
+#include "client/cli/exit_code.hpp"
+#include "client/cli/hex.hpp"
+#include "client/cli/send_report.hpp"
+#include "client/cli/table.hpp"
+#include "config/limits.hpp"
+
+namespace tlsmux::client::cli {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using Clock = std::chrono::steady_clock;
+
+struct Failure {
+  int exit_code = kExitFailed;
+  std::string text;
+};
+
+struct CloseFile {
+  void operator()(std::FILE* file) const {
+    if (file != stdin) std::fclose(file);
+  }
+};
+
+std::expected<Bytes, Failure> read_file(const std::string& path) {
+  const bool standard_input = path.empty() || path == "-";
+  if (path.empty() && ::isatty(STDIN_FILENO) != 0) {
+    return std::unexpected(Failure{kExitUsage, "no message: give --hex or --file, or pipe it in"});
+  }
+  const std::unique_ptr<std::FILE, CloseFile> file(standard_input ? stdin : std::fopen(path.c_str(), "rb"));
+  if (file == nullptr) return std::unexpected(Failure{kExitUsage, path + ": " + std::strerror(errno)});
+  Bytes bytes(config::kSlotBytesMax + 1);
+  bytes.resize(std::fread(bytes.data(), 1, bytes.size(), file.get()));
+  if (std::ferror(file.get()) != 0) return std::unexpected(Failure{kExitUsage, path + ": " + std::strerror(errno)});
+  return bytes;
+}
+
+std::expected<Bytes, Failure> read_message(const SendOptions& options) {
+  std::expected<Bytes, Failure> message;
+  if (options.hex.empty()) {
+    message = read_file(options.file);
+  } else if (auto bytes = from_hex(options.hex)) {
+    message = std::move(*bytes);
+  } else {
+    return std::unexpected(Failure{kExitUsage, "--hex: not pairs of hexadecimal digits"});
+  }
+  if (message && message->empty()) return std::unexpected(Failure{kExitUsage, "the message is empty"});
+  if (message && message->size() > config::kSlotBytesMax) {
+    return std::unexpected(Failure{kExitUsage, "the message is longer than any upstream allows"});
+  }
+  return message;
+}
+
+Failure failure_of(const std::string& doing, Error error, const std::string& words) {
+  return {exit_code_of_error(error.code), doing + ": " + (words.empty() ? error.text() : escaped(words))};
+}
+
+std::expected<Client, Failure> attach(const SendOptions& options) {
+  std::array<char, 300> words{};
+  tmx_attach_options wanted{};
+  if (!options.group.empty()) wanted.group = options.group.c_str();
+  if (!options.control_socket.empty()) wanted.control_socket = options.control_socket.c_str();
+  wanted.channels = 1;
+  wanted.error_text = words.data();
+  wanted.error_text_bytes = words.size();
+  auto client = Client::attach(wanted);
+  if (!client) return std::unexpected(failure_of("attaching", client.error(), words.data()));
+  return std::move(*client);
+}
+
+void print_answer(std::span<const std::byte> answer, const SendOptions& options) {
+  if (options.hex_output) {
+    std::puts(to_hex(answer).c_str());
+  } else if (::isatty(STDOUT_FILENO) != 0) {
+    std::fputs(hex_dump(answer).c_str(), stdout);
+  } else {
+    std::fwrite(answer.data(), 1, answer.size(), stdout);
+  }
+}
+
+std::expected<int, Failure> send(const SendOptions& options) {
+  const auto message = read_message(options);
+  if (!message) return std::unexpected(message.error());
+  auto client = attach(options);
+  if (!client) return std::unexpected(client.error());
+  auto channel = client->open(options.upstream.c_str());
+  if (!channel) {
+    return std::unexpected(
+        failure_of("opening a channel to " + escaped(options.upstream), channel.error(), client->last_error()));
+  }
+  Bytes response(config::kSlotBytesMax);
+  const auto start = Clock::now();
+  const auto result = channel->call(*message, response, std::chrono::milliseconds(options.timeout_ms));
+  const std::chrono::duration<double, std::milli> took = Clock::now() - start;
+  if (!result) return std::unexpected(failure_of("not sent", result.error(), {}));
+
+  SendReport report{.outcome = result->outcome,
+                    .reason = result->reason,
+                    .last_error = {},
+                    .milliseconds = took.count(),
+                    .answer = std::span(response).first(result->length)};
+  if (report.outcome == TMX_NOT_SENT) report.last_error = channel->upstream_last_error();
+  if (options.json) {
+    std::fputs(send_json(report).c_str(), stdout);
+  } else {
+    if (report.outcome == TMX_ANSWERED) print_answer(report.answer, options);
+    std::fflush(stdout);
+    std::fputs(send_text(report).c_str(), stderr);
+  }
+  if (report.outcome == TMX_ANSWERED) return kExitDone;
+  return report.outcome == TMX_NOT_SENT ? kExitNotSent : kExitMaybeSent;
+}
+
+}  // namespace
+
+std::string send_text(const SendReport& report) {
+  std::array<char, 64> numbers{};
+  if (report.outcome == TMX_ANSWERED) {
+    std::snprintf(numbers.data(), numbers.size(), "ANSWERED %zu bytes in %.1f ms\n", report.answer.size(),
+                  report.milliseconds);
+    return numbers.data();
+  }
+  std::snprintf(numbers.data(), numbers.size(), " (after %.1f ms)\n", report.milliseconds);
+  std::string text = tmx_outcome_name(report.outcome);
+  text += std::string(" ") + tmx_reason_name(report.reason) + ": " + tmx_reason_text(report.reason);
+  if (!report.last_error.empty()) text += "; the upstream's last error: " + escaped(report.last_error);
+  return text + numbers.data();
+}
+
+int run_send(const SendOptions& options) {
+  const auto sent = send(options);
+  if (sent) return *sent;
+  std::fprintf(stderr, "tlsmux send: %s\n", sent.error().text.c_str());
+  return sent.error().exit_code;
+}
+
+}  // namespace tlsmux::client::cli

@@ -1,0 +1,54 @@
+#include "client/cli/status.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <vector>
+
+#include "client/cli/exit_code.hpp"
+#include "client/cli/observe.hpp"
+#include "client/cli/status_report.hpp"
+#include "client/cli/status_text.hpp"
+#include "client/monotonic_clock.hpp"
+
+namespace tlsmux::client::cli {
+namespace {
+
+std::string or_environment(const std::string& given, const char* variable, const char* otherwise) {
+  if (!given.empty()) return given;
+  const char* value = ::secure_getenv(variable);
+  return value != nullptr ? value : otherwise;
+}
+
+int fail(const shm::SystemError& error) {
+  std::fprintf(stderr, "tlsmux status: %s\n", error.message.c_str());
+  return exit_code_of_error(error.code);
+}
+
+}  // namespace
+
+int run_status(const StatusOptions& options) {
+  const auto socket = or_environment(options.control_socket, "TLSMUX_CONTROL_SOCKET", "/run/tlsmux/control.sock");
+  const auto group = or_environment(options.group, "TLSMUX_GROUP", "");
+  std::vector<std::string> names{group};
+  if (group.empty()) {
+    auto listed = list_groups(socket);
+    if (!listed) return fail(listed.error());
+    if (listed->empty()) return fail({.code = EACCES, .message = "there is no group that this user may look at"});
+    names = std::move(*listed);
+  }
+  std::vector<GroupStatus> groups;
+  for (const auto& name : names) {
+    const auto observed = observe_group(socket, name);
+    if (!observed) return fail(observed.error());
+    groups.push_back(report(*observed, static_cast<std::uint64_t>(now_ns())));
+  }
+  if (options.json) {
+    std::fputs(status_json(groups).c_str(), stdout);
+    return kExitDone;
+  }
+  for (const auto& each : groups) std::fputs(status_text(each, std::time(nullptr)).c_str(), stdout);
+  return kExitDone;
+}
+
+}  // namespace tlsmux::client::cli

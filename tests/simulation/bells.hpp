@@ -1,0 +1,48 @@
+#pragma once
+
+// Eventfds as io_uring serves them to the engine: real ones, since clients write and read them, but with nobody's
+// threads in between.
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "engine/bells.hpp"
+#include "engine/shard.hpp"
+#include "tests/simulation/context.hpp"
+
+namespace tlsmux::simulation {
+
+// What is in the count of an eventfd that does not block; 0 afterwards.
+std::uint64_t take_count(int eventfd);
+
+class Bells final : public engine::Bells {
+ public:
+  explicit Bells(Context& context) : context_(context) {}
+
+  void watch(std::uint32_t client_index, int descriptor) override;
+  void unwatch(std::uint32_t client_index) override;
+  void wake(std::uint32_t channel_ref, int descriptor) override;
+
+  // Writes one wake. False: there is none to be written.
+  bool step();
+
+  // Looks at all watched descriptors.
+  bool has_news();
+  bool tell(engine::Shard& shard);
+
+ private:
+  struct Wake {
+    std::uint32_t channel_ref = 0;
+    int descriptor = -1;
+  };
+
+  Context& context_;
+  std::map<std::uint32_t, int> watched_;  // by client index
+  std::vector<std::uint32_t> rung_;
+  std::vector<std::uint32_t> unwatched_;
+  std::vector<Wake> wakes_;
+  std::vector<std::uint32_t> woken_;
+};
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,373 @@
+#include "tests/simulation/client_process.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tests/simulation/message.hpp"
+
+namespace tlsmux::simulation {
+
+using client::kNever;
+using client::Loss;
+
+namespace {
+
+constexpr std::size_t kBurst = 4;
+
+}  // namespace
+
+ClientProcess::ClientProcess(Context& context, std::uint32_t number, std::uint32_t group)
+    : context_(context),
+      number_(number),
+      group_(group),
+      wanted_channels_(context.random.between(1, context.config.groups[group].memory.channels_per_client)) {}
+
+ClientProcess::~ClientProcess() = default;
+
+// ---- Life ----
+
+bool ClientProcess::step(EngineProcess* engine) {
+  if (dead_) return false;
+  if (step_attachment(engine)) return true;
+  if (!attached_) return false;
+  if (misbehave(*engine)) return true;
+  if (!asked_ && channels_.size() < wanted_channels_ && conduct_.attaches) {
+    const auto upstreams = allowed_upstreams();
+    asked_upstream_ = context_.random.pick(upstreams);
+    asked_ = true;
+    engine->open_channel(attached_->id, context_.upstream(asked_upstream_).name);
+    return true;
+  }
+  if (channels_.empty()) return false;
+  const auto first = context_.random.below(channels_.size());
+  for (std::size_t i = 0; i < channels_.size(); ++i) {
+    if (step_channel(*engine, channels_[(first + i) % channels_.size()])) return true;
+  }
+  return false;
+}
+
+bool ClientProcess::step_attachment(EngineProcess* engine) {
+  if (attached_ && attached_->attachment->loss() != Loss::none) {
+    const bool engine_lives = attached_->attachment->loss() == Loss::detached;
+    const auto id = attached_->id;
+    retire(client::reason_of(attached_->attachment->loss()));
+    if (engine_lives && engine != nullptr) engine->dismiss(id, false);
+    return true;
+  }
+  if (attached_ || engine == nullptr || !conduct_.attaches) return false;
+  attached_ = engine->attach(number_, group_, ++epoch_, *this);
+  return attached_.has_value();
+}
+
+bool ClientProcess::misbehave(EngineProcess& engine) {
+  auto& random = context_.random;
+  if (random.chance(context_.faults.client_dies)) {
+    die(&engine);
+    return true;
+  }
+  if (random.chance(context_.faults.client_leaves)) {
+    leave(engine);
+    return true;
+  }
+  if (random.chance(context_.faults.client_scribbles) || (mad_ && random.chance(100))) {
+    scribble();
+    return true;
+  }
+  return false;
+}
+
+void ClientProcess::die(EngineProcess* engine) {
+  context_.trace("client " + std::to_string(number_) + " dies");
+  context_.ledger.client_died(number_);
+  channels_.clear();
+  if (attached_ && engine != nullptr) engine->dismiss(attached_->id, true);
+  attached_.reset();
+  dead_ = true;
+}
+
+void ClientProcess::leave(EngineProcess& engine) {
+  if (!attached_) return;
+  context_.trace("client " + std::to_string(number_) + " leaves");
+  const auto id = attached_->id;
+  retire(shm::Reason::cancelled);
+  engine.dismiss(id, false);
+}
+
+void ClientProcess::engine_died() {
+  if (attached_) attached_->attachment->lose(Loss::engine_died);
+}
+
+// What the last completions say first, then the slot words.
+void ClientProcess::retire(shm::Reason reason) {
+  for (auto& channel : channels_) {
+    if (!channel.attached->collect(channel.outcomes) && !mad_) throw Violation("a last completion makes no sense");
+    channel.attached->settle(reason, channel.outcomes);
+    report(channel);
+    while (release(channel)) {
+    }
+  }
+  channels_.clear();
+  attached_.reset();
+  asked_ = false;
+}
+
+// ---- The control thread's answers ----
+
+void ClientProcess::channel_opened(const shm::OpenChannelReply& reply, shm::UniqueFd wake) {
+  asked_ = false;
+  Channel channel{.upstream = asked_upstream_,
+                  .attached = std::make_unique<client::AttachedChannel>(client::OpenedChannel{
+                      .attachment = attached_->attachment, .reply = reply, .wake = std::move(wake)}),
+                  .outcomes = {},
+                  .open = {},
+                  .held = {}};
+  channel.outcomes.set_capacity(channel.attached->in_flight_max());
+  channels_.push_back(std::move(channel));
+}
+
+void ClientProcess::channel_refused(int error) {
+  asked_ = false;
+  if (error != EAGAIN) throw Violation("a channel is refused with " + std::to_string(error));
+}
+
+void ClientProcess::channel_closed(int error) {
+  asked_ = false;
+  const auto closed = std::ranges::find_if(
+      channels_, [this](const Channel& channel) { return channel.closing && channel.attached->number() == closing_number_; });
+  if (closed == channels_.end()) throw Violation("the engine closes a channel that nobody asked it to close");
+  closed->closing = false;
+  if (error == 0) channels_.erase(closed);
+}
+
+void ClientProcess::detached(const std::string& rule) {
+  context_.trace("client " + std::to_string(number_) + " is detached: " + rule);
+  if (!mad_) throw Violation("an honest client is detached: " + rule);
+  attached_->attachment->lose(Loss::detached);
+}
+
+// ---- What an application does ----
+
+bool ClientProcess::step_channel(EngineProcess& engine, Channel& channel) {
+  if (channel.asleep) return wake_up(channel);
+  if (channel.closing) return collect(channel);
+  switch (context_.random.below(8)) {
+    case 0:
+    case 1:
+    case 2:
+      if (submit(channel)) return true;
+      break;
+    case 3:
+      if (cancel(channel)) return true;
+      break;
+    case 4:
+      if (close(engine, channel)) return true;
+      break;
+    case 5:
+      if (sleep(channel)) return true;
+      break;
+    default: break;
+  }
+  return collect(channel) || release(channel) || expire(channel) || sleep(channel);
+}
+
+bool ClientProcess::submit(Channel& channel) {
+  if (!conduct_.submits) return false;
+  const auto wanted = context_.random.between(1, kBurst);
+  std::size_t done = 0;
+  for (; done < wanted; ++done) {
+    const auto in_use = channel.attached->in_flight() + channel.outcomes.size();
+    if (!channel.attached->has_free_slots() || in_use >= channel.attached->in_flight_max()) break;
+    submit_one(channel, false);
+  }
+  if (done > 0) channel.attached->publish();
+  return done > 0;
+}
+
+void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
+  auto& random = context_.random;
+  const auto& settings = context_.upstream(channel.upstream);
+  const bool in_order = context_.in_order(channel.upstream);
+  const std::size_t key_offset = settings.correlation.offset;
+  const std::uint64_t shortest = key_offset + kRequestBytesMin;
+  const std::uint64_t longest = settings.framing.message_bytes_max;
+  RequestText text{.number = context_.ledger.size() + 1,
+                   .key = context_.ledger.size() + 1,
+                   .key_offset = key_offset,
+                   .length = random.between(shortest, std::min(longest, shortest + 200))};
+  if (random.chance(50)) text.length = random.between(shortest, longest);
+  if (!in_order && !must_be_answered && random.chance(20)) text.length = random.between(1, key_offset + kKeyBytes - 1);
+  // A key in use is refused. A host that answers twice would answer whoever has it next as well.
+  const bool may_repeat = !in_order && !must_be_answered && context_.faults.duplicate == 0 && !channel.open.empty();
+  if (may_repeat && random.chance(context_.faults.duplicate_key)) text.key = random.pick(channel.open);
+
+  const auto number = context_.ledger.submit({.client = number_,
+                                              .upstream = channel.upstream,
+                                              .in_order = in_order,
+                                              .key = text.key,
+                                              .key_offset = key_offset,
+                                              .length = text.length,
+                                              .must_be_answered = must_be_answered});
+  const auto use = channel.attached->reserve();
+  write_request(channel.attached->slot_bytes(use.slot).first(text.length), text);
+  const auto timeout_ms = must_be_answered ? 100'000 : random.below(3) == 0 ? 0 : random.between(1, 200);
+  const int pushed = channel.attached->push(use, static_cast<std::uint32_t>(text.length), number,
+                                            static_cast<std::uint32_t>(timeout_ms), now());
+  context_.trace("client " + std::to_string(number_) + " asks " + std::to_string(number) + ", " +
+                 std::to_string(text.length) + " bytes");
+  if (pushed == 0) {
+    channel.open.push_back(number);
+  } else if (mad_) {
+    channel.attached->abandon(use);
+  } else {
+    throw Violation("a request could not be pushed: " + std::to_string(pushed));
+  }
+}
+
+void ClientProcess::probe() {
+  for (auto& channel : channels_) {
+    submit_one(channel, true);
+    channel.attached->publish();
+  }
+}
+
+bool ClientProcess::collect(Channel& channel) {
+  if (!channel.attached->has_completions()) return false;
+  if (!channel.attached->collect(channel.outcomes)) {
+    if (!mad_) throw Violation("the engine wrote a completion that makes no sense");
+    attached_->attachment->lose(Loss::detached);
+  }
+  report(channel);
+  return true;
+}
+
+bool ClientProcess::expire(Channel& channel) {
+  if (channel.attached->earliest_deadline_ns() > now()) return false;
+  channel.attached->expire(now(), channel.outcomes);
+  report(channel);
+  return true;
+}
+
+bool ClientProcess::cancel(Channel& channel) {
+  if (channel.open.empty() || !conduct_.submits) return false;
+  if (context_.random.below(2) == 0) collect(channel);
+  if (channel.open.empty()) return true;
+  channel.attached->cancel(context_.random.pick(channel.open), channel.outcomes);
+  report(channel);
+  return true;
+}
+
+void ClientProcess::report(Channel& channel) {
+  while (!channel.outcomes.empty()) {
+    const auto outcome = channel.outcomes.pop();
+    const std::span answer(outcome.data, outcome.length);
+    context_.trace("request " + std::to_string(outcome.tag) + " ends: " +
+                   std::string(shm::outcome_name(outcome.outcome)) + " " + std::string(shm::reason_name(outcome.reason)));
+    context_.ledger.ended(outcome.tag, outcome.outcome, outcome.reason, answer);
+    std::erase(channel.open, outcome.tag);
+    if (outcome.outcome == shm::Outcome::answered) {
+      channel.held.push_back({.use = outcome.answer.use, .bytes = answer, .digest = digest_of(answer)});
+    }
+  }
+}
+
+bool ClientProcess::release(Channel& channel) {
+  if (channel.held.empty()) return false;
+  std::swap(context_.random.pick(channel.held), channel.held.back());
+  const auto answer = channel.held.back();
+  channel.held.pop_back();
+  if (!mad_ && digest_of(answer.bytes) != answer.digest) throw Violation("an answer changes while it is being read");
+  if (!channel.attached->release(answer.use)) throw Violation("an answer cannot be released");
+  return true;
+}
+
+bool ClientProcess::sleep(Channel& channel) {
+  channel.attached->arm_wake();
+  channel.asleep = !channel.attached->has_completions();
+  if (!channel.asleep) channel.attached->disarm_wake();
+  return channel.asleep;
+}
+
+bool ClientProcess::wake_up(Channel& channel) {
+  const bool rung = take_count(channel.attached->wake_descriptor()) > 0;
+  if (!rung && channel.attached->earliest_deadline_ns() > now() && !(conduct_.submits && context_.random.chance(50))) {
+    return false;
+  }
+  channel.asleep = false;
+  channel.attached->disarm_wake();
+  return true;
+}
+
+bool ClientProcess::close(EngineProcess& engine, Channel& channel) {
+  const auto& attached = *channel.attached;
+  if (asked_ || !conduct_.submits || attached.open_count() > 0 || attached.engine_holds_slots() ||
+      !channel.held.empty()) {
+    return false;
+  }
+  channel.closing = asked_ = true;
+  closing_number_ = attached.number();
+  engine.close_channel(attached_->id, closing_number_);
+  return true;
+}
+
+// ---- Madness ----
+
+void ClientProcess::scribble() {
+  if (channels_.empty()) return;
+  if (!mad_) {
+    context_.trace("client " + std::to_string(number_) + " scribbles");
+    context_.ledger.distrust(number_);
+  }
+  mad_ = true;
+  auto& random = context_.random;
+  const auto& geometry = attached_->attachment->geometry();
+  const auto memory = attached_->attachment->channel(random.pick(channels_).attached->number());
+  const auto words = std::span(reinterpret_cast<std::uint64_t*>(memory.data()), memory.size() / 8);
+  // Rings and slot words are a small part of the memory and most of what matters.
+  const auto reach = random.below(4) == 0 ? words.size() : geometry.slots_offset() / 8;
+  for (auto count = random.between(1, 4); count > 0; --count) {
+    auto& word = words[random.below(reach)];
+    switch (random.below(4)) {
+      case 0: word = random.next(); break;
+      case 1: word += random.between(1, 4); break;
+      case 2: word = (word & ~0xffULL) | random.below(9); break;  // another state, where it is a slot word
+      default: word = random.below(geometry.slots_per_channel + 2); break;
+    }
+  }
+  channels_.front().attached->publish();
+}
+
+// ---- What the checks ask ----
+
+bool ClientProcess::is_idle() const {
+  return std::ranges::all_of(channels_, [](const Channel& channel) {
+    return channel.attached->in_flight() == 0 && !channel.attached->engine_holds_slots() && channel.held.empty() &&
+           !channel.closing;
+  });
+}
+
+std::uint64_t ClientProcess::next_due_ns() const {
+  auto due = kNever;
+  for (const auto& channel : channels_) due = std::min(due, channel.attached->earliest_deadline_ns());
+  return due == kNever ? 0 : static_cast<std::uint64_t>(due);
+}
+
+void ClientProcess::check_nothing_is_slept_over(bool engine_is_fast_asleep) const {
+  if (mad_ || !attached_ || attached_->attachment->loss() != Loss::none) return;
+  for (const auto& channel : channels_) {
+    const auto memory = attached_->attachment->channel(channel.attached->number());
+    const auto& header = *reinterpret_cast<const shm::ChannelHeader*>(memory.data());
+    const bool engine_has_work = header.requests.tail.load() != header.requests.head.load();
+    if (engine_is_fast_asleep && engine_has_work) throw Violation("the engine sleeps over a request");
+  }
+}
+
+std::vector<std::uint32_t> ClientProcess::allowed_upstreams() const {
+  std::vector<std::uint32_t> allowed;
+  const auto& name = context_.config.groups[group_].name;
+  for (std::uint32_t i = 0; i < context_.config.upstreams.size(); ++i) {
+    if (std::ranges::find(context_.upstream(i).groups, name) != context_.upstream(i).groups.end()) allowed.push_back(i);
+  }
+  return allowed;
+}
+
+}  // namespace tlsmux::simulation

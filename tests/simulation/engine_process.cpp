@@ -1,0 +1,225 @@
+#include "tests/simulation/engine_process.hpp"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "shm/client_part.hpp"
+#include "tests/simulation/tls.hpp"
+
+namespace tlsmux::simulation {
+namespace {
+
+// What must not fail on a machine that can run tests at all.
+template <typename Value, typename Error>
+Value must(std::expected<Value, Error> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+
+shm::UniqueFd must_be(int fd, const char* what) {
+  if (fd < 0) throw std::runtime_error(shm::last_error(what).message);
+  return shm::UniqueFd(fd);
+}
+
+shm::UniqueFd duplicate(const shm::UniqueFd& fd) {
+  return must_be(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "duplicating a descriptor");
+}
+
+shm::UniqueFd make_eventfd() { return must_be(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "making an eventfd"); }
+
+// Stands for the engine's: this process lives at least as long.
+shm::UniqueFd open_pidfd() {
+  return must_be(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)), "opening a pidfd");
+}
+
+std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients(Context& context) {
+  std::vector<std::unique_ptr<engine::tls::TlsClient>> clients;
+  for (std::size_t i = 0; i < context.config.upstreams.size(); ++i) clients.push_back(std::make_unique<TlsClient>(context));
+  return clients;
+}
+
+}  // namespace
+
+EngineProcess::EngineProcess(Context& context, Network& network)
+    : context_(context),
+      network_(context, network),
+      workers_(context),
+      bells_(context),
+      events_(context),
+      clients_of_group_(context.config.groups.size()) {
+  for (auto& byte : boot_id_) byte = static_cast<std::uint8_t>(context.random.next());
+  context.trace("an engine starts");
+  shard_ = std::make_unique<engine::Shard>(context.config,
+                                           engine::ShardSeams{network_, workers_, events_, bells_},
+                                           make_tls_clients(context), make_board(), context.random.next());
+  shard_->set_time(context.now_ns);
+  shard_->start();
+}
+
+engine::StatusBoard EngineProcess::make_board() {
+  std::vector<shm::GroupPart> parts;
+  for (std::size_t i = 0; i < context_.config.groups.size(); ++i) {
+    const auto tables = engine::group_tables(context_.config, i);
+    auto& group = groups_.emplace_back();
+    group.object = must(shm::create_client_memory(tables.total_bytes()));
+    group.mapping = must(shm::Mapping::map(group.object.get(), tables.total_bytes(), shm::Access::read_write));
+    parts.push_back(shm::GroupPart::format(
+        group.mapping.bytes(), tables,
+        {.group = context_.config.groups[i].name, .boot_id = boot_id_, .engine_pid = 1, .engine_started_s = 0}));
+  }
+  return {context_.config, std::move(parts), 0};
+}
+
+void EngineProcess::Silence::event(const engine::mux::Event& event) {
+  context.engine_calls_world();
+  context.trace("session " + std::to_string(event.session) + " of " + std::string(event.upstream) + ": event " +
+                std::to_string(static_cast<int>(event.kind)) + ", " + std::string(event.words));
+}
+
+// ---- The control thread ----
+
+std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_t group, std::uint32_t epoch,
+                                              ControlListener& listener) {
+  const auto& settings = context_.config.groups[group].memory;
+  if (draining_ || clients_of_group_[group] == settings.clients_max) return std::nullopt;
+  const shm::ClientGeometry geometry{.channels = settings.channels_per_client,
+                                     .slots_per_channel = settings.slots_per_channel,
+                                     .slot_bytes = settings.slot_bytes};
+  const auto id = ++last_id_;
+  auto memfd = must(shm::create_client_memory(geometry.total_bytes()));
+  auto mapping = must(shm::Mapping::map(memfd.get(), geometry.total_bytes(), shm::Access::read_write));
+  shm::format_client(mapping.bytes(), geometry, boot_id_, id);
+  auto doorbell = make_eventfd();
+
+  const auto group_bytes = groups_[group].mapping.bytes().size();
+  const shm::AttachReply reply{.header = {},
+                               .client_id = id,
+                               .boot_id = boot_id_,
+                               .group_bytes = group_bytes,
+                               .client_bytes = geometry.total_bytes(),
+                               .channels = geometry.channels,
+                               .slots_per_channel = geometry.slots_per_channel,
+                               .slot_bytes = geometry.slot_bytes};
+  client::AttachDescriptors descriptors{.group = duplicate(groups_[group].object),
+                                        .client_memory = std::move(memfd),
+                                        .doorbell = duplicate(doorbell),
+                                        .engine = open_pidfd()};
+  auto attachment = must(client::Attachment::accept(reply, descriptors, epoch, nullptr));
+  clients_[id] = {.group = group, .listener = &listener, .wake = {}};
+  ++clients_of_group_[group];
+  commands_.emplace_back(engine::AdmitClient{.id = id,
+                                             .group = group,
+                                             .pid = client,
+                                             .uid = 0,
+                                             .program = "simulated",
+                                             .geometry = geometry,
+                                             .memory = std::move(mapping),
+                                             .doorbell = std::move(doorbell)});
+  return Attached{.id = id, .attachment = std::move(attachment)};
+}
+
+void EngineProcess::open_channel(engine::ClientId client, const std::string& upstream) {
+  auto& wake = clients_.at(client).wake;
+  wake = make_eventfd();
+  commands_.emplace_back(engine::OpenChannel{.client = client, .upstream = upstream, .wake = duplicate(wake)});
+}
+
+void EngineProcess::close_channel(engine::ClientId client, std::uint32_t channel) {
+  commands_.emplace_back(engine::CloseChannel{.client = client, .channel = channel});
+}
+
+void EngineProcess::dismiss(engine::ClientId client, bool died) {
+  clients_.at(client).listener = nullptr;
+  commands_.emplace_back(engine::DismissClient{.client = client, .died = died});
+}
+
+void EngineProcess::drain(std::uint32_t timeout_ms) {
+  draining_ = true;
+  commands_.emplace_back(engine::Drain{.timeout_ms = timeout_ms});
+}
+
+void EngineProcess::take_replies() {
+  for (const auto& reply : shard_->take_replies()) {
+    std::visit([this](const auto& one) { take(one); }, reply);
+  }
+}
+
+void EngineProcess::take(const engine::ChannelOpened& reply) {
+  const auto found = clients_.find(reply.client);
+  if (found == clients_.end() || found->second.listener == nullptr) return;
+  if (reply.error != 0) return found->second.listener->channel_refused(reply.error);
+  shm::OpenChannelReply opened;
+  opened.channel = reply.channel;
+  opened.upstream = reply.upstream_row;
+  opened.message_bytes_max = reply.message_bytes_max;
+  opened.timeout_ms = reply.timeout_ms;
+  found->second.listener->channel_opened(opened, std::move(found->second.wake));
+}
+
+void EngineProcess::take(const engine::ChannelClosed& reply) {
+  const auto found = clients_.find(reply.client);
+  if (found != clients_.end() && found->second.listener != nullptr) found->second.listener->channel_closed(reply.error);
+}
+
+void EngineProcess::take(const engine::ClientOffended& reply) {
+  const auto found = clients_.find(reply.client);
+  if (found != clients_.end() && found->second.listener != nullptr) found->second.listener->detached(reply.rule);
+}
+
+void EngineProcess::take(const engine::ClientReleased& reply) {
+  const auto found = clients_.find(reply.client);
+  if (found == clients_.end()) throw Violation("the engine releases a client that it does not have");
+  --clients_of_group_[found->second.group];
+  clients_.erase(found);
+}
+
+// ---- The data loop ----
+
+bool EngineProcess::is_due() const {
+  const auto due = shard_->next_due_ns();
+  return due != 0 && due <= context_.now_ns;
+}
+
+bool EngineProcess::wants_turn() {
+  return !asleep_ || is_due() || !commands_.empty() || network_.has_news() || workers_.has_news() || bells_.has_news();
+}
+
+// As DataLoop does it.
+void EngineProcess::turn() {
+  if (!asleep_ && !busy_ && shard_->prepare_sleep()) {
+    asleep_ = true;
+    return;  // whatever there is wakes it, in its next turn
+  }
+  asleep_ = false;
+  shard_->set_time(context_.now_ns);
+  busy_ = network_.tell(shard_->multiplexer());
+  busy_ = bells_.tell(*shard_) || busy_;
+  busy_ = !commands_.empty() || busy_;
+  for (auto& command : std::exchange(commands_, {})) shard_->execute(std::move(command));
+  busy_ = workers_.tell(shard_->multiplexer()) || busy_;
+  busy_ = shard_->work() || busy_;
+  take_replies();
+}
+
+bool EngineProcess::step() {
+  if (context_.random.below(2) == 0) return workers_.step() || bells_.step();
+  return bells_.step() || workers_.step();
+}
+
+std::array<std::uint64_t, 4> EngineProcess::counted() {
+  std::array<std::uint64_t, 4> counts{};
+  for (const auto& upstream : shard_->multiplexer().upstreams()) {
+    for (const auto& group : upstream->groups_counters) {
+      counts[static_cast<std::size_t>(shm::Outcome::answered)] += group.answered;
+      for (const auto count : group.not_sent) counts[static_cast<std::size_t>(shm::Outcome::not_sent)] += count;
+      for (const auto count : group.maybe_sent) counts[static_cast<std::size_t>(shm::Outcome::maybe_sent)] += count;
+    }
+  }
+  return counts;
+}
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,108 @@
+#pragma once
+
+// One life of the engine: a Shard as it is, with a data loop's turns, the control thread's part of attaching, and all
+// of its memory. Destroying it is its death.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "client/attachment.hpp"
+#include "engine/shard.hpp"
+#include "shm/control_protocol.hpp"
+#include "tests/simulation/bells.hpp"
+#include "tests/simulation/network.hpp"
+#include "tests/simulation/workers.hpp"
+
+namespace tlsmux::simulation {
+
+// What the control thread has to say to one client.
+class ControlListener {
+ public:
+  virtual ~ControlListener() = default;
+  virtual void channel_opened(const shm::OpenChannelReply& reply, shm::UniqueFd wake) = 0;
+  virtual void channel_refused(int error) = 0;
+  virtual void channel_closed(int error) = 0;
+  virtual void detached(const std::string& rule) = 0;
+};
+
+struct Attached {
+  engine::ClientId id = 0;
+  std::shared_ptr<client::Attachment> attachment;
+};
+
+class EngineProcess {
+ public:
+  EngineProcess(Context& context, Network& network);
+
+  // ---- What clients ask of the control thread. The listener lives until dismiss() or the engine's end.
+  // Nothing: there is no room for another client.
+  std::optional<Attached> attach(std::uint32_t client, std::uint32_t group, std::uint32_t epoch,
+                                 ControlListener& listener);
+  void open_channel(engine::ClientId client, const std::string& upstream);
+  void close_channel(engine::ClientId client, std::uint32_t channel);
+  void dismiss(engine::ClientId client, bool died);
+  void drain(std::uint32_t timeout_ms);
+
+  // ---- The data loop.
+  // It does not sleep, or has been woken.
+  bool wants_turn();
+  // Throws EngineKilled.
+  void turn();
+  // Something that takes time of its own: a worker's job, a wake on its way. False: there is none.
+  bool step();
+  // Sleeping, with nothing that would wake it.
+  bool is_fast_asleep() { return !wants_turn(); }
+  [[nodiscard]] std::uint64_t next_due_ns() const { return shard_->next_due_ns(); }
+  [[nodiscard]] bool is_stopped() const { return shard_->is_stopped(); }
+
+  engine::mux::Multiplexer& multiplexer() { return shard_->multiplexer(); }
+  [[nodiscard]] bool has_clients() const { return !clients_.empty(); }
+  // Requests that ended in a way, over all upstreams and groups.
+  std::array<std::uint64_t, 4> counted();
+
+ private:
+  struct GroupMemory {
+    shm::UniqueFd object;
+    shm::Mapping mapping;
+  };
+  struct ControlledClient {
+    std::uint32_t group = 0;
+    ControlListener* listener = nullptr;  // null: dismissed
+    shm::UniqueFd wake;                   // of the channel that is being opened
+  };
+
+  engine::StatusBoard make_board();
+  [[nodiscard]] bool is_due() const;
+  void take_replies();
+  void take(const engine::ChannelOpened& reply);
+  void take(const engine::ChannelClosed& reply);
+  void take(const engine::ClientOffended& reply);
+  void take(const engine::ClientReleased& reply);
+  void take(const engine::Drained& /*reply*/) {}
+
+  // Where it matters, in the order in which the memory must outlive its users.
+  Context& context_;
+  shm::BootId boot_id_{};
+  std::vector<GroupMemory> groups_;
+  EngineNetwork network_;
+  Workers workers_;
+  Bells bells_;
+  struct Silence final : engine::mux::Events {
+    explicit Silence(Context& shared) : context(shared) {}
+    void event(const engine::mux::Event& event) override;
+    Context& context;
+  } events_;
+  std::unique_ptr<engine::Shard> shard_;
+
+  std::vector<engine::ShardCommand> commands_;
+  std::map<engine::ClientId, ControlledClient> clients_;
+  std::vector<std::uint32_t> clients_of_group_;
+  engine::ClientId last_id_ = 0;
+  bool draining_ = false;
+  bool busy_ = true;
+  bool asleep_ = false;
+};
+
+}  // namespace tlsmux::simulation

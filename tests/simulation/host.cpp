@@ -1,0 +1,146 @@
+#include "tests/simulation/host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/simulation/message.hpp"
+
+namespace tlsmux::simulation {
+
+namespace {
+
+// No client uses such a key.
+constexpr std::uint64_t kNobodysKey = 1ULL << 63;
+
+}  // namespace
+
+Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
+    : context_(context),
+      upstream_(upstream),
+      connection_(connection),
+      key_offset_(context.upstream(upstream).correlation.offset),
+      framing_(context.upstream(upstream).framing),
+      cutter_(framing_) {
+  if (context.random.chance(context.faults.handshake_refused)) manner_ = Manner::refuses;
+  if (context.random.chance(context.faults.handshake_hangs)) manner_ = Manner::hangs;
+}
+
+void Host::receive(std::span<const std::byte> bytes) {
+  if (ended_) return;
+  std::vector<std::byte> plaintext;
+  std::vector<std::byte> reply;
+  const bool was_shaking_hands = tls_.state() == test::PlainTlsHost::State::handshake;
+  const auto state = tls_.receive(bytes, plaintext, reply);
+  if (was_shaking_hands && state != test::PlainTlsHost::State::handshake) {
+    if (manner_ == Manner::hangs) mute_ = true;
+    if (manner_ == Manner::refuses) {
+      reply.clear();
+      test::PlainTlsHost::refuse(shm::Reason::certificate_rejected_by_host, reply);
+      mute_ = true;
+    }
+  }
+  if (manner_ != Manner::hangs) output_.insert(output_.end(), reply.begin(), reply.end());
+  if (state == test::PlainTlsHost::State::corrupt) throw Violation("a host received what is no record");
+  const auto cut = cutter_.feed(plaintext, [this](std::span<const std::byte> message) { hear(message); });
+  if (!cut) throw Violation("a host received what is no frame");
+  if (state == test::PlainTlsHost::State::closed_by_client) end();
+}
+
+void Host::hear(std::span<const std::byte> message) {
+  const auto number = number_in(message, key_offset_);
+  const bool is_known = number && context_.ledger.knows(*number);  // else a distrusted client's, or the wire log objects
+  if (is_known) {
+    context_.trace("host hears request " + std::to_string(*number) + " on connection " + std::to_string(connection_));
+    context_.ledger.heard(*number, message);
+  }
+  if (context_.random.chance(context_.faults.silent)) {
+    // Where order tells, a host that leaves one answer out can give none behind it.
+    mute_ = mute_ || context_.in_order(upstream_);
+    return;
+  }
+  if (mute_) return;
+  const std::uint64_t shortest = key_offset_ + kAnswerBytesMin;
+  const std::uint64_t longest = context_.upstream(upstream_).framing.message_bytes_max;
+  const auto length =
+      context_.random.chance(100) ? longest : context_.random.between(shortest, std::min(longest, shortest + 100));
+  answers_.push_back(is_known ? make_answer(message, key_offset_, length) : make_unsolicited(kNobodysKey, key_offset_));
+}
+
+bool Host::act() {
+  if (ended_ || tls_.state() != test::PlainTlsHost::State::open) return false;
+  if (misbehave()) return true;
+  if (context_.faults.none()) {
+    // Somebody has looked after it: what is broken begins anew.
+    if (mute_) end();
+    reading_ = true;
+  }
+  if (!answers_.empty()) answer_one();
+  if (plaintext_.empty()) return false;
+  // Records need not be messages: some hold many, some a part of one.
+  const bool may_cut = context_.random.chance(context_.faults.partial_io);
+  const auto count = may_cut ? context_.random.piece(plaintext_.size()) : plaintext_.size();
+  test::PlainTlsHost::seal(std::span(plaintext_).first(count), output_);
+  plaintext_.erase(plaintext_.begin(), plaintext_.begin() + static_cast<std::ptrdiff_t>(count));
+  return true;
+}
+
+bool Host::misbehave() {
+  auto& random = context_.random;
+  const auto& faults = context_.faults;
+  if (random.chance(faults.unsolicited)) {
+    context_.ledger.lied(connection_);
+    say(make_unsolicited(kNobodysKey | random.next(), key_offset_));
+    return true;
+  }
+  if (random.chance(faults.garbage)) {
+    std::vector<std::byte> garbage(random.between(1, 40));
+    for (auto& byte : garbage) byte = std::byte(random.next());
+    // As plaintext it may well look like a message or two; as a record it is none. Either way the stream is spoilt.
+    context_.ledger.lied(connection_);
+    mute_ = true;
+    answers_.clear();
+    if (random.below(2) == 0) {
+      output_.push_back(std::byte(0x99));
+      output_.insert(output_.end(), garbage.begin(), garbage.end());
+    } else {
+      test::PlainTlsHost::seal(garbage, output_);
+    }
+    return true;
+  }
+  if (random.chance(faults.close)) {
+    if (random.below(2) == 0) test::PlainTlsHost::close_notify(output_);
+    end();
+    return true;
+  }
+  if (reading_ && random.chance(faults.stops_reading)) {
+    reading_ = false;
+    return true;
+  }
+  return false;
+}
+
+void Host::answer_one() {
+  auto& random = context_.random;
+  const bool out_of_order = !context_.in_order(upstream_) && random.chance(context_.faults.shuffled);
+  const auto place = answers_.begin() + static_cast<std::ptrdiff_t>(out_of_order ? random.below(answers_.size()) : 0);
+  const auto answer = std::exchange(*place, {});
+  answers_.erase(place);
+  say(answer);
+  if (!random.chance(context_.faults.duplicate)) return;
+  context_.ledger.lied(connection_);
+  say(answer);
+}
+
+void Host::say(std::span<const std::byte> message) {
+  const auto start = plaintext_.size();
+  plaintext_.resize(start + framing_.header_bytes());
+  framing_.write_header(std::span(plaintext_).subspan(start), message.size());
+  plaintext_.insert(plaintext_.end(), message.begin(), message.end());
+}
+
+void Host::end() {
+  context_.trace("host ends connection " + std::to_string(connection_));
+  ended_ = true;
+}
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,56 @@
+#pragma once
+
+// One host's side of one connection: shakes hands, hears requests, answers as its faults let it.
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "engine/message/framing.hpp"
+#include "tests/simulation/context.hpp"
+#include "tests/support/plain_tls.hpp"
+
+namespace tlsmux::simulation {
+
+class Host {
+ public:
+  Host(Context& context, std::uint32_t upstream, std::uint64_t connection);
+
+  // Bytes off the network.
+  void receive(std::span<const std::byte> bytes);
+  [[nodiscard]] bool is_reading() const { return reading_; }
+
+  // Does one thing of its own accord. False: it has nothing to do.
+  bool act();
+
+  // What it has written and the network has not carried yet. It ends the connection once that is gone, if is_ended().
+  std::vector<std::byte>& output() { return output_; }
+  [[nodiscard]] bool is_ended() const { return ended_; }
+
+ private:
+  enum class Manner : std::uint8_t { good, refuses, hangs };
+
+  void hear(std::span<const std::byte> message);
+  bool misbehave();
+  void answer_one();
+  void say(std::span<const std::byte> message);
+  void end();
+
+  Context& context_;
+  std::uint32_t upstream_;
+  std::uint64_t connection_;
+  std::size_t key_offset_;
+  Manner manner_ = Manner::good;  // in the handshake
+  test::PlainTlsHost tls_;
+  engine::message::Framing framing_;
+  engine::message::FrameCutter cutter_;
+  std::deque<std::vector<std::byte>> answers_;  // owed
+  std::vector<std::byte> plaintext_;            // framed and not sealed yet
+  std::vector<std::byte> output_;
+  bool reading_ = true;
+  bool mute_ = false;  // answers nothing any more
+  bool ended_ = false;
+};
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,121 @@
+#include "tests/simulation/ledger.hpp"
+
+#include <algorithm>
+
+#include "tests/simulation/message.hpp"
+
+namespace tlsmux::simulation {
+
+using shm::Outcome;
+using shm::Reason;
+
+namespace {
+
+// Reasons that only the loss of a session on which the request was sent can give.
+bool is_loss(Reason reason) {
+  switch (reason) {
+    case Reason::host_closed:
+    case Reason::connection_lost:
+    case Reason::write_stalled:
+    case Reason::stream_corrupt:
+    case Reason::record_corrupt:
+    case Reason::engine_draining: return true;
+    default: return false;
+  }
+}
+
+std::vector<std::byte> text_of(std::uint64_t number, const NewEntry& entry) {
+  std::vector<std::byte> text(entry.length);
+  write_request(text, {.number = number, .key = entry.key, .key_offset = entry.key_offset, .length = entry.length});
+  return text;
+}
+
+}  // namespace
+
+void Ledger::object(std::uint64_t number, const Entry& entry, const std::string& what) {
+  throw Violation("request " + std::to_string(number) + " (client " + std::to_string(entry.client) + ", upstream " +
+                  std::to_string(entry.upstream) + ", " + std::string(shm::outcome_name(entry.outcome)) + " " +
+                  std::string(shm::reason_name(entry.reason)) + "): " + what);
+}
+
+std::uint64_t Ledger::submit(const NewEntry& entry) {
+  entries_.emplace_back();
+  static_cast<NewEntry&>(entries_.back()) = entry;
+  if (!is_distrusted(entries_.back())) ++open_;
+  return entries_.size();
+}
+
+void Ledger::started(std::uint64_t number, std::uint64_t connection) {
+  auto& entry = at(number);
+  if (is_distrusted(entry)) return;
+  entry.connections.insert(connection);
+  if (entry.outcome == Outcome::not_sent) object(number, entry, "its bytes reach the wire after all");
+  if (entry.connections.size() > 1) object(number, entry, "it is sent on two connections");
+}
+
+void Ledger::heard(std::uint64_t number, std::span<const std::byte> message) {
+  auto& entry = at(number);
+  if (is_distrusted(entry)) return;
+  ++entry.heard;
+  if (entry.outcome == Outcome::not_sent) object(number, entry, "a host has received it");
+  if (entry.heard > 1) object(number, entry, "hosts have received it twice");
+  if (!std::ranges::equal(message, text_of(number, entry))) object(number, entry, "a host has received other bytes");
+}
+
+void Ledger::ended(std::uint64_t number, Outcome outcome, Reason reason, std::span<const std::byte> answer) {
+  auto& entry = at(number);
+  if (is_distrusted(entry)) return;
+  if (entry.outcome != Outcome::none) {
+    object(number, entry, "it ends again, as " + std::string(shm::outcome_name(outcome)));
+  }
+  entry.outcome = outcome;
+  entry.reason = reason;
+  --open_;
+  ++told_[static_cast<std::size_t>(outcome)];
+  switch (outcome) {
+    case Outcome::answered: check_answer(number, entry, answer); break;
+    case Outcome::not_sent:
+      if (!entry.connections.empty()) object(number, entry, "its bytes had reached the wire");
+      break;
+    case Outcome::maybe_sent:
+      if (is_loss(reason) && entry.connections.empty()) object(number, entry, "no byte of it had left");
+      break;
+    case Outcome::none: object(number, entry, "it ended without an outcome");
+  }
+  if (entry.must_be_answered && outcome != Outcome::answered) object(number, entry, "all was well, but no answer");
+}
+
+void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const {
+  if (entry.connections.empty()) object(number, entry, "it is answered, but never left");
+  const bool may_be_mixed_up = entry.in_order && liars_.contains(*entry.connections.begin());
+  if (may_be_mixed_up) return;
+  if (entry.heard == 0) object(number, entry, "it is answered, but no host has heard it");
+  if (number_in(answer, entry.key_offset) != number) object(number, entry, "it has got another request's answer");
+  if (digest_in(answer, entry.key_offset) != digest_of(text_of(number, entry))) {
+    object(number, entry, "the host has answered to other bytes than the client's");
+  }
+}
+
+void Ledger::client_died(std::uint32_t client) {
+  for (auto& entry : entries_) {
+    if (entry.client != client || entry.outcome != Outcome::none || entry.caller_died || is_distrusted(entry)) continue;
+    entry.caller_died = true;
+    --open_;
+  }
+}
+
+void Ledger::distrust(std::uint32_t client) {
+  client_died(client);
+  distrusted_.insert(client);
+}
+
+void Ledger::check_all_ended() const {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const auto& entry = entries_[i];
+    if (entry.outcome == Outcome::none && !entry.caller_died && !is_distrusted(entry)) {
+      object(i + 1, entry, "it never ends");
+    }
+  }
+}
+
+}  // namespace tlsmux::simulation

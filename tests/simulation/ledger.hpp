@@ -1,0 +1,90 @@
+#pragma once
+
+// The reference model: what is known of each request, from everywhere at once. It objects (by throwing Violation) the
+// moment something happens that the product promises never to happen:
+//
+//  - each request ends once, and in the end all have ended whose caller lives
+//  - NOT_SENT: no connection has accepted, or ever accepts, a byte of a record that holds a byte of it
+//  - MAYBE_SENT because a session was lost: at least one such byte was accepted
+//  - no request is sent on two connections
+//  - ANSWERED: the answer is the host's answer to this request, and to what the client wrote
+
+#include <array>
+#include <cstdint>
+#include <set>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "shm/outcome.hpp"
+
+namespace tlsmux::simulation {
+
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct NewEntry {
+  std::uint32_t client = 0;
+  std::uint32_t upstream = 0;
+  bool in_order = false;  // the upstream's correlation
+  std::uint64_t key = 0;
+  std::size_t key_offset = 0;
+  std::size_t length = 0;
+  bool must_be_answered = false;
+};
+
+class Ledger {
+ public:
+  // A request's number, from 1 on.
+  std::uint64_t submit(const NewEntry& entry);
+
+  // The kernel has accepted a byte of a record that holds a byte of the request.
+  void started(std::uint64_t number, std::uint64_t connection);
+  // A host has received the whole of it.
+  void heard(std::uint64_t number, std::span<const std::byte> message);
+  // A host on this connection, where order tells, has said what it should not: answers may be mixed up from here on.
+  void lied(std::uint64_t connection) { liars_.insert(connection); }
+
+  // What the caller was told.
+  void ended(std::uint64_t number, shm::Outcome outcome, shm::Reason reason, std::span<const std::byte> answer);
+
+  // The process is dead: its open requests end with nobody to tell.
+  void client_died(std::uint32_t client);
+  // It writes where it should not. What it is told does not count, and what it sends may be anything.
+  void distrust(std::uint32_t client);
+  [[nodiscard]] bool has_distrusted() const { return !distrusted_.empty(); }
+
+  // In the end: everything has ended.
+  void check_all_ended() const;
+
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] std::size_t open_count() const { return open_; }
+  // By outcome, of those that were told to a caller.
+  [[nodiscard]] const std::array<std::uint64_t, 4>& told() const { return told_; }
+  // True when an entry with that number was written.
+  [[nodiscard]] bool knows(std::uint64_t number) const { return number >= 1 && number <= entries_.size(); }
+
+ private:
+  struct Entry : NewEntry {
+    shm::Outcome outcome = shm::Outcome::none;
+    shm::Reason reason = shm::Reason::none;
+    bool caller_died = false;
+    std::set<std::uint64_t> connections;  // on which it was started
+    std::uint32_t heard = 0;
+  };
+
+  Entry& at(std::uint64_t number) { return entries_[number - 1]; }
+  void check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const;
+  [[nodiscard]] bool is_distrusted(const Entry& entry) const { return distrusted_.contains(entry.client); }
+  [[noreturn]] static void object(std::uint64_t number, const Entry& entry, const std::string& what);
+
+  std::vector<Entry> entries_;
+  std::set<std::uint64_t> liars_;
+  std::set<std::uint32_t> distrusted_;
+  std::size_t open_ = 0;
+  std::array<std::uint64_t, 4> told_{};
+};
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,262 @@
+#include "tests/simulation/network.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "shm/assert.hpp"
+
+namespace tlsmux::simulation {
+
+using engine::mux::SessionId;
+
+namespace {
+
+// So much may lie between two hosts before a write has to wait.
+constexpr std::size_t kWindowBytes = 64 * 1024;
+
+}  // namespace
+
+Connection::Connection(Context& context, std::uint64_t number, std::uint32_t upstream, SessionId session)
+    : context_(context),
+      number_(number),
+      session_(session),
+      wire_(context, upstream, number),
+      host_(context, upstream, number),
+      hangs_(context.random.chance(context.faults.connect_hangs)),
+      window_(context.random.chance(context.faults.small_window) ? context.random.between(1, 200) : kWindowBytes) {}
+
+// ---- The engine's calls ----
+
+void Connection::send(std::span<const std::byte> bytes) {
+  TMX_ASSERT(stage_ == Stage::up && !sending_ && !sent_ && !bytes.empty());
+  wire_.offered(bytes);
+  sending_ = bytes;
+}
+
+void Connection::close() {
+  TMX_ASSERT(stage_ == Stage::connecting || stage_ == Stage::up);
+  stage_ = Stage::closing;
+}
+
+void Connection::engine_dies() {
+  if (sending_) finish_send();
+  stage_ = Stage::gone;
+}
+
+// ---- News ----
+
+bool Connection::has_news() const {
+  switch (stage_) {
+    case Stage::connecting: return connected_.has_value();
+    case Stage::up: return sent_ || !to_engine_.empty() || (ended_ && !ended_told_);
+    case Stage::closing: return sent_ || !sending_;
+    case Stage::gone: return false;
+  }
+  return false;
+}
+
+void Connection::tell(engine::mux::Multiplexer& multiplexer) {
+  if (stage_ == Stage::connecting) {
+    stage_ = Stage::up;
+    return multiplexer.connected(session_, *std::exchange(connected_, std::nullopt));
+  }
+  // A send's completion and what is received come in any order.
+  if (sent_ && (to_engine_.empty() || stage_ == Stage::closing || context_.random.below(2) == 0)) {
+    return multiplexer.sent(session_, *std::exchange(sent_, std::nullopt));
+  }
+  if (stage_ == Stage::closing) {
+    stage_ = Stage::gone;
+    return multiplexer.closed(session_);
+  }
+  if (!to_engine_.empty()) {
+    const auto count = piece(to_engine_.size());
+    const std::vector<std::byte> bytes(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
+    to_engine_.erase(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
+    return multiplexer.received(session_, bytes);
+  }
+  ended_told_ = true;
+  context_.trace("connection " + std::to_string(number_) + " ends with " + std::to_string(*ended_));
+  multiplexer.ended(session_, *ended_);
+}
+
+// ---- The world ----
+
+std::size_t Connection::piece(std::size_t total) {
+  return context_.random.chance(context_.faults.partial_io) ? context_.random.piece(total) : total;
+}
+
+bool Connection::step() {
+  if (stage_ == Stage::connecting) return step_connect();
+  if (step_reset()) return true;
+  using Step = bool (Connection::*)();
+  constexpr Step kSteps[] = {&Connection::step_send, &Connection::step_deliver, &Connection::step_carry};
+  const auto first = context_.random.below(4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto which = (first + i) % 4;
+    if (which == 3 ? host_.act() : (this->*kSteps[which])()) return true;
+  }
+  return false;
+}
+
+bool Connection::step_connect() {
+  if (connected_ || hangs_) return false;
+  connected_ = 0;
+  if (context_.random.chance(context_.faults.connect_refused)) {
+    constexpr int kErrors[] = {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
+    connected_ = context_.random.pick(kErrors);
+  }
+  return true;
+}
+
+bool Connection::step_reset() {
+  if (reset_ || !context_.random.chance(context_.faults.reset)) return false;
+  context_.trace("connection " + std::to_string(number_) + " is reset");
+  reset_ = true;
+  to_host_.clear();  // accepted by the kernel, and lost all the same
+  if (context_.random.below(2) == 0) to_engine_.clear();
+  if (!ended_) ended_ = ECONNRESET;
+  return true;
+}
+
+bool Connection::step_send() {
+  if (!sending_) return false;
+  if (reset_ || stage_ == Stage::closing) {
+    finish_send();
+    return true;
+  }
+  if (to_host_.size() >= window_) return false;
+  const auto count = piece(std::min(sending_->size(), window_ - to_host_.size()));
+  accept(count);
+  sent_ = static_cast<std::int64_t>(count);
+  return true;
+}
+
+void Connection::accept(std::size_t count) {
+  const auto bytes = sending_->first(count);
+  to_host_.insert(to_host_.end(), bytes.begin(), bytes.end());
+  sending_.reset();
+  wire_.accepted(count);
+}
+
+// It will not go on: the kernel says how far it came, or that it did not come anywhere.
+void Connection::finish_send() {
+  const auto came = reset_ || context_.random.below(2) == 0 ? 0 : piece(sending_->size());
+  if (came == 0) {
+    sending_.reset();
+    sent_ = reset_ ? -EPIPE : -ECANCELED;
+  } else {
+    accept(came);
+    sent_ = static_cast<std::int64_t>(came);
+  }
+}
+
+bool Connection::step_deliver() {
+  if (to_host_.empty() || reset_ || !host_.is_reading()) return false;
+  const auto count = piece(to_host_.size());
+  const std::vector<std::byte> bytes(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
+  to_host_.erase(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
+  host_.receive(bytes);
+  return true;
+}
+
+bool Connection::step_carry() {
+  auto& output = host_.output();
+  if (!output.empty() && !reset_) {
+    const auto count = piece(output.size());
+    to_engine_.insert(to_engine_.end(), output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
+    output.erase(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
+    return true;
+  }
+  if (!host_.is_ended() || ended_) return false;
+  ended_ = 0;
+  return true;
+}
+
+bool Connection::is_over() const {
+  return stage_ == Stage::gone && (to_host_.empty() || reset_ || !host_.is_reading());
+}
+
+// ---- All of them ----
+
+std::shared_ptr<Connection> Network::connect(SessionId session, std::uint32_t upstream) {
+  std::erase_if(connections_, [](const auto& connection) { return connection->is_over(); });
+  connections_.push_back(std::make_shared<Connection>(context_, ++last_number_, upstream, session));
+  context_.trace("connection " + std::to_string(last_number_) + " to upstream " + std::to_string(upstream));
+  return connections_.back();
+}
+
+bool Network::step() {
+  if (connections_.empty()) return false;
+  const auto first = context_.random.below(connections_.size());
+  for (std::size_t i = 0; i < connections_.size(); ++i) {
+    if (connections_[(first + i) % connections_.size()]->step()) return true;
+  }
+  return false;
+}
+
+EngineNetwork::EngineNetwork(Context& context, simulation::Network& network) : context_(context), network_(network) {
+  for (std::uint32_t upstream = 0; upstream < context.config.upstreams.size(); ++upstream) {
+    for (std::uint32_t i = 0; i < context.upstream(upstream).sessions; ++i) {
+      auto& session = sessions_.emplace_back();
+      session.upstream = upstream;
+      session.send_memory.resize(engine::mux::send_memory_bytes(context.upstream(upstream)));
+    }
+  }
+}
+
+EngineNetwork::~EngineNetwork() {
+  for (auto& session : sessions_) {
+    if (session.connection != nullptr) session.connection->engine_dies();
+  }
+}
+
+std::span<std::byte> EngineNetwork::send_memory(std::uint32_t session_index) {
+  return sessions_[session_index].send_memory;
+}
+
+Connection& EngineNetwork::connection_of(SessionId session) {
+  auto& connection = sessions_[session.index].connection;
+  TMX_ASSERT(connection != nullptr && connection->session() == session);
+  return *connection;
+}
+
+void EngineNetwork::connect(SessionId session, const engine::mux::Address& /*address*/) {
+  context_.engine_calls_world();
+  auto& own = sessions_[session.index];
+  TMX_ASSERT(own.connection == nullptr);
+  own.connection = network_.connect(session, own.upstream);
+}
+
+void EngineNetwork::send(SessionId session, std::span<const std::byte> bytes) {
+  context_.engine_calls_world();
+  connection_of(session).send(bytes);
+}
+
+void EngineNetwork::close(SessionId session) {
+  context_.engine_calls_world();
+  connection_of(session).close();
+}
+
+bool EngineNetwork::has_news() const {
+  return std::ranges::any_of(sessions_, [](const Session& session) {
+    return session.connection != nullptr && session.connection->has_news();
+  });
+}
+
+bool EngineNetwork::tell(engine::mux::Multiplexer& multiplexer) {
+  bool any = false;
+  const auto first = context_.random.below(sessions_.size());
+  for (std::size_t i = 0; i < sessions_.size(); ++i) {
+    auto& session = sessions_[(first + i) % sessions_.size()];
+    while (session.connection != nullptr && session.connection->has_news() && context_.random.below(3) != 0) {
+      any = true;
+      // Kept alive while it speaks: its last news makes room for the session's next connection.
+      const auto connection = session.connection;
+      if (connection->is_about_to_go()) session.connection.reset();
+      connection->tell(multiplexer);
+    }
+  }
+  return any;
+}
+
+}  // namespace tlsmux::simulation

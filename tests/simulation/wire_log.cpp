@@ -1,0 +1,70 @@
+#include "tests/simulation/wire_log.hpp"
+
+#include <algorithm>
+
+#include "tests/simulation/message.hpp"
+#include "tests/support/plain_tls.hpp"
+
+namespace tlsmux::simulation {
+
+WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connection)
+    : context_(context),
+      upstream_(upstream),
+      connection_(connection),
+      framing_(context.upstream(upstream).framing) {}
+
+void WireLog::offered(std::span<const std::byte> pending) {
+  const auto known = std::span(stream_).subspan(accepted_);
+  if (pending.size() < known.size() || !std::ranges::equal(pending.first(known.size()), known)) {
+    throw Violation("bytes that were given to the kernel have changed before it accepted them");
+  }
+  stream_.insert(stream_.end(), pending.begin() + static_cast<std::ptrdiff_t>(known.size()), pending.end());
+  while (stream_.size() - read_ >= test::kPlainHeaderBytes) {
+    std::size_t length = 0;
+    for (std::size_t i = 1; i < test::kPlainHeaderBytes; ++i) {
+      length = length << 8 | std::to_integer<std::size_t>(stream_[read_ + i]);
+    }
+    if (stream_.size() - read_ - test::kPlainHeaderBytes < length) throw Violation("half a record was given to the kernel");
+    if (stream_[read_] == std::byte(test::PlainType::data)) {
+      read_record(read_, std::span(stream_).subspan(read_ + test::kPlainHeaderBytes, length));
+    }
+    read_ += test::kPlainHeaderBytes + length;
+  }
+}
+
+void WireLog::read_record(std::uint64_t record, std::span<const std::byte> content) {
+  while (!content.empty()) {
+    if (frame_.empty()) frame_record_ = record;
+    const auto header_bytes = framing_.header_bytes();
+    std::size_t wanted = header_bytes;
+    if (frame_.size() >= header_bytes) {
+      const auto message_bytes = framing_.read_header(std::span(frame_).first(header_bytes));
+      if (!message_bytes) throw Violation("a message was framed wrongly");
+      wanted = header_bytes + *message_bytes;
+    }
+    const auto count = std::min(wanted - frame_.size(), content.size());
+    frame_.insert(frame_.end(), content.begin(), content.begin() + static_cast<std::ptrdiff_t>(count));
+    content = content.subspan(count);
+    if (wanted == header_bytes || frame_.size() < wanted) continue;
+    read_message(std::span(frame_).subspan(header_bytes), frame_record_);
+    frame_.clear();
+  }
+}
+
+void WireLog::read_message(std::span<const std::byte> message, std::uint64_t first_record) {
+  const auto number = number_in(message, context_.upstream(upstream_).correlation.offset);
+  if (number && context_.ledger.knows(*number)) {
+    placed_.push_back({.request = *number, .first_record = first_record});
+  } else if (!context_.ledger.has_distrusted()) {
+    throw Violation("a message on the wire is nobody's");
+  }
+}
+
+void WireLog::accepted(std::size_t count) {
+  accepted_ += count;
+  for (; started_ < placed_.size() && placed_[started_].first_record < accepted_; ++started_) {
+    context_.ledger.started(placed_[started_].request, connection_);
+  }
+}
+
+}  // namespace tlsmux::simulation
