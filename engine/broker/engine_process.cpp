@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,8 +48,8 @@ void set_signals() {
   shm::UniqueFd log_output(::fcntl(start.log_output, F_DUPFD_CLOEXEC, 3));
   std::vector<int> kept(start.inherited.begin(), start.inherited.end());
   kept.insert(kept.end(), {socket.get(), log_output.get(), start.log_output});
-  // The broker's log still works here, for errors.
   close_all_but(std::move(kept));
+  ::prctl(PR_SET_NAME, "tlsmuxd-engine");  // for ps: only the broker is called tlsmuxd
   set_signals();
   if (auto became = become(start.identity); !became) {
     log.error("engine_user_failed", {{"uid", start.identity.uid}, {"error", became.error().message}});

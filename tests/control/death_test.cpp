@@ -23,7 +23,7 @@ constexpr config::MemorySettings kOneClient{
     .clients_max = 1, .channels_per_client = 1, .slots_per_channel = 2, .slot_bytes = 64};
 
 struct Step {
-  const char* name;
+  std::string name;
   std::function<bool(ControlClient&, const std::string& group)> run;
 };
 

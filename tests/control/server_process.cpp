@@ -32,7 +32,10 @@ class FakeShard {
   void run() {
     pollfd wanted{.fd = commands.descriptor(), .events = POLLIN, .revents = 0};
     while (!drained_ && ::poll(&wanted, 1, -1) >= 0) {
-      for (auto& command : commands.take()) std::visit([this](auto& it) { execute(it); }, command);
+      for (auto& command : commands.take()) {
+        // Each is gone, with its descriptors, before the next is answered.
+        std::visit([this](auto& it) { execute(std::move(it)); }, command);
+      }
     }
   }
 
@@ -42,12 +45,12 @@ class FakeShard {
     std::vector<shm::UniqueFd> wakes;
   };
 
-  void execute(AdmitClient& command) {
+  void execute(AdmitClient command) {
     command.memory.bytes().back() = std::byte{1};
     clients_[command.id] = {.memory = std::move(command.memory), .wakes = {}};
   }
 
-  void execute(OpenChannel& command) {
+  void execute(OpenChannel command) {
     auto& client = clients_.at(command.client);
     client.memory.bytes().back() = std::byte{2};
     if (command.upstream == "silent") return;
@@ -70,18 +73,18 @@ class FakeShard {
                                .timeout_ms = 1234});
   }
 
-  void execute(CloseChannel& command) {
+  void execute(CloseChannel command) {
     const bool known = command.channel == 0;
     replies.post(
         ChannelClosed{.client = command.client, .error = known ? 0 : EBUSY, .error_text = known ? "" : "in flight"});
   }
 
-  void execute(DismissClient& command) {
+  void execute(DismissClient command) {
     clients_.erase(command.client);
     replies.post(ClientReleased{.client = command.client});
   }
 
-  void execute(Drain&) {
+  void execute(Drain /*command*/) {
     drained_ = true;
     replies.post(Drained{.requests_left = 5});
   }

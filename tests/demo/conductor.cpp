@@ -36,7 +36,7 @@ void run_load(Stage& stage, Screen& screen, const Interrupt& interrupt, const Op
     const auto now = Clock::now();
     if (now - start > planned + kOvertime) throw std::runtime_error("the authorizers do not come to an end");
     incidents.step((now - start) / planned);
-    progress.show(now);
+    if (screen.is_live() || !incidents.is_waiting()) progress.show(now);  // so that lines come in order of time
     interrupt.pause(incidents.is_waiting() ? kTickWhileWaiting : kTick);
   }
   if (!incidents.all_over()) throw std::runtime_error("the authorizers were done before everything had happened");
@@ -131,8 +131,9 @@ bool conduct(const Options& options, const Interrupt& interrupt, Screen& screen)
              thousands(options.messages) + " card payments each, in " + decimal(options.seconds, 0) + " s, over " +
              std::to_string(kSessions) + " TLS sessions");
   screen.say("");
-  Stage stage(interrupt, screen, options);
+  Stage stage(interrupt, options);
   try {
+    stage.set_up(screen);
     return perform(stage, options, interrupt, screen);
   } catch (const Interrupted&) {
     throw;

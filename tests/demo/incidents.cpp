@@ -23,8 +23,8 @@ Incidents::Incidents(Stage& stage, Screen& screen, std::int64_t start_ns)
   plan_.push_back({.share_of_time = 0.40,
                    .strike = [this] { kill_authorizer(); },
                    .outcome = [this](const std::string& answered) -> std::optional<std::string> {
-                     return screen_.bad("SIGKILL to " + name_of(kVictim) + ".") + " The other " + survivors() +
-                            " were answered " + answered + ".";
+                     return screen_.bad("SIGKILL to " + name_of(kVictim)) + "; new requests of the other " +
+                            survivors() + " answered in " + answered;
                    }});
   plan_.push_back({.share_of_time = 0.50,
                    .strike = [this] { restart_host(); },
@@ -68,8 +68,8 @@ void Incidents::restart_host() {
 
 std::optional<std::string> Incidents::host_is_back(const std::string& answered) {
   if (stage_.host_b().record_bytes() == record_bytes_) return std::nullopt;
-  return screen_.bad("Host B stopped, and started again.") + " All " + survivors() + " were answered " + answered +
-         "; host B answers again after " + since_strike(now_ns()) + ".";
+  return screen_.bad("host B restarted") + "; new requests of all " + survivors() + " answered in " + answered +
+         ", by B in " + since_strike(now_ns());
 }
 
 void Incidents::kill_engine() { killed_engine_ = stage_.engine().kill(); }
@@ -77,8 +77,7 @@ void Incidents::kill_engine() { killed_engine_ = stage_.engine().kill(); }
 std::optional<std::string> Incidents::engine_is_back(const std::string& answered) {
   const auto facts = stage_.engine().facts();
   if (!facts || facts->pid == killed_engine_ || facts->sessions_ready < kSessions) return std::nullopt;
-  return screen_.bad("SIGKILL to the engine.") + " Engine " + std::to_string(facts->pid) +
-         " follows; all " + survivors() + " were answered " + answered + ".";
+  return screen_.bad("SIGKILL to the engine") + "; new requests of all " + survivors() + " answered in " + answered;
 }
 
 std::optional<std::string> Incidents::time_to_answers() const {
@@ -89,7 +88,7 @@ std::optional<std::string> Incidents::time_to_answers() const {
     if (!answered) return std::nullopt;
     latest = std::max(latest, *answered);
   }
-  return "within " + since_strike(latest);
+  return since_strike(latest);
 }
 
 std::string Incidents::since_strike(std::int64_t when_ns) const {

@@ -40,7 +40,7 @@ class Incidents {
   void kill_engine();
   std::optional<std::string> engine_is_back(const std::string& answered);
 
-  // How long until each survivor was answered a request made since the incident: "within 21 ms".
+  // How long until each survivor was answered a request made since the incident: "21 ms".
   [[nodiscard]] std::optional<std::string> time_to_answers() const;
   [[nodiscard]] std::string since_strike(std::int64_t when_ns) const;
   [[nodiscard]] std::string survivors() const;

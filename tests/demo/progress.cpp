@@ -102,11 +102,9 @@ void Progress::draw_block(double seconds, const Counts& all) {
 }
 
 void Progress::say_line(double seconds, const Counts& all) {
-  screen_.say(right_aligned(decimal(seconds), 6) + " s  " +
-              right_aligned(thousands(all.submitted), 6) + " of " +
-              thousands(std::uint64_t{options_.messages} * kAuthorizers) + " requests, " +
-              thousands(all.answered) + " answered, " + thousands(all.not_sent) + " not sent, " +
-              thousands(all.maybe_sent) + " maybe sent; " + engine_words());
+  screen_.say(right_aligned(decimal(seconds), 6) + " s  " + right_aligned(thousands(all.submitted), 6) +
+              " requests: " + thousands(all.answered) + " answered, " + thousands(all.not_sent) + " not sent, " +
+              thousands(all.maybe_sent) + " maybe sent, " + thousands(all.in_flight()) + " in flight");
 }
 
 }  // namespace tlsmux::demo

@@ -33,9 +33,12 @@ std::string host_name(const PaymentHost& host) {
 
 }  // namespace
 
-Stage::Stage(const Interrupt& interrupt, Screen& screen, const Options& options)
+Stage::Stage(const Interrupt& interrupt, const Options& options)
     : interrupt_(interrupt), options_(options), path_(temporary_.path("")) {
   if (path_.ends_with('/')) path_.pop_back();
+}
+
+void Stage::set_up(Screen& screen) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that residue() sees an engine that outlives its broker
   static_cast<void>(host::certificate_file("ca.pem"));
   screen.say("  set up  certificates of a throw-away authority");

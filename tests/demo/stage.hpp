@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/demo/engine.hpp"
@@ -19,7 +20,10 @@
 namespace tlsmux::demo {
 
 struct AuthorizerProcess {
-  unsigned number = 0;  // as in RequestId
+  AuthorizerProcess(unsigned its_number, Ledger its_ledger, Launch launch)
+      : number(its_number), ledger(std::move(its_ledger)), process(std::move(launch)) {}
+
+  unsigned number;  // as in RequestId
   Ledger ledger;
   Process process;
   bool killed = false;
@@ -27,14 +31,15 @@ struct AuthorizerProcess {
 
 class Stage {
  public:
-  // `interrupt` must outlive it. Starts hosts and engine and says so. Failures, here and later, throw
-  // std::runtime_error.
-  Stage(const Interrupt& interrupt, Screen& screen, const Options& options);
+  // Both must outlive it. Failures, here and later, throw std::runtime_error.
+  Stage(const Interrupt& interrupt, const Options& options);
   // Whatever still runs is ended, authorizers first.
   ~Stage() = default;
   Stage(const Stage&) = delete;
   Stage& operator=(const Stage&) = delete;
 
+  // Starts hosts and engine and says so.
+  void set_up(Screen& screen);
   // Returns when all are attached; they wait for start_authorizers.
   void attach_authorizers();
   void start_authorizers();

@@ -12,8 +12,16 @@
 namespace tlsmux::demo {
 namespace {
 
-constexpr std::size_t kNameColumns = 24;
-constexpr std::size_t kNumberColumns = 11;
+constexpr std::size_t kNameColumns = 21;
+constexpr std::size_t kFactColumns = 17;
+constexpr std::size_t kReasonColumns = 10;
+
+struct Column {
+  const char* heading;
+  std::size_t width;
+};
+constexpr std::array<Column, 6> kColumns = {
+    {{"requests", 9}, {"answered", 9}, {"not sent", 9}, {"maybe sent", 11}, {"p50", 9}, {"p99", 9}}};
 
 Tally tally_of_survivors(const Figures& figures) {
   Tally tally;
@@ -28,64 +36,80 @@ std::size_t survivors(const Figures& figures) {
 }
 
 std::string row(const std::string& name, const Tally& tally) {
+  const auto ms = [&](double q) { return decimal(tally.percentile_ms(q)) + " ms"; };
+  const std::array<std::string, kColumns.size()> values = {
+      thousands(tally.requests), thousands(tally.answered), thousands(tally.not_sent), thousands(tally.maybe_sent),
+      ms(0.50),                  ms(0.99)};
   std::string line = "  " + left_aligned(name, kNameColumns);
-  for (const auto count : {tally.requests, tally.answered, tally.not_sent, tally.maybe_sent}) {
-    line += right_aligned(thousands(count), kNumberColumns);
-  }
-  for (const double q : {0.50, 0.99}) line += right_aligned(decimal(tally.percentile_ms(q)) + " ms", kNumberColumns);
+  for (std::size_t i = 0; i < kColumns.size(); ++i) line += right_aligned(values[i], kColumns[i].width);
   return line;
 }
 
 std::string heading() {
   std::string line = "  " + left_aligned("", kNameColumns);
-  for (const auto* text : {"requests", "answered", "not sent", "maybe sent", "p50", "p99"}) {
-    line += right_aligned(text, kNumberColumns);
-  }
+  for (const auto& column : kColumns) line += right_aligned(column.heading, column.width);
   return line;
 }
 
-void print_reasons(Screen& screen, const char* outcome, const std::map<std::uint16_t, std::uint64_t>& reasons,
-                   const char* advice) {
+void print_reasons(Screen& screen, const char* title, const std::map<std::uint16_t, std::uint64_t>& reasons) {
+  if (reasons.empty()) return;
+  screen.say(std::string("  ") + title);
   for (const auto& [reason, count] : reasons) {
-    screen.say("  " + left_aligned(thousands(count) + " " + outcome, kNameColumns) + "because " +
-               tmx_reason_text(static_cast<tmx_reason>(reason)) + ": " + advice);
+    screen.say(right_aligned(thousands(count), kReasonColumns) + "  " +
+               tmx_reason_text(static_cast<tmx_reason>(reason)));
   }
 }
 
 void print_fact(Screen& screen, const char* name, const std::vector<std::string>& lines) {
   const char* column = name;
   for (const auto& line : lines) {
-    screen.say("  " + screen.bold(left_aligned(column, kNameColumns)) + line);
+    screen.say("  " + screen.bold(left_aligned(column, kFactColumns)) + line);
     column = "";
   }
+}
+
+std::vector<std::string> latency_words(const Tally& all) {
+  return {"p50 " + decimal(all.percentile_ms(0.5)) + " ms, p99 " + decimal(all.percentile_ms(0.99)) +
+              " ms, longest " + decimal(all.percentile_ms(1)) + " ms",
+          "(the hosts themselves take " + std::to_string(kHostDelayMsMin) + " to " + std::to_string(kHostDelayMsMax) +
+              " ms)"};
+}
+
+std::string saved(std::uint64_t otherwise, std::uint64_t made) {
+  return thousands(otherwise - std::min(made, otherwise)) + " saved";
 }
 
 std::vector<std::string> handshake_words(const Figures& figures) {
   const auto made = figures.hosts.handshakes;
   const auto requests = figures.hosts.received;
-  const auto each_ms = figures.own.handshake_cpu_ms;
-  return {thousands(made) + " made in all, after both restarts too, as the hosts counted",
-          "A connection per process takes at least " + std::to_string(kAuthorizers) + ", and " +
-              std::to_string(kAuthorizers) + " connections instead of " + std::to_string(kSessions) + ".",
-          "A process per request takes " + thousands(requests) + ": " + thousands(requests - std::min(made, requests)) +
-              " saved, " + decimal(static_cast<double>(requests) * each_ms / 1000) + " s of processor time at " +
-              decimal(each_ms, 2) + " ms each."};
+  const auto seconds = static_cast<double>(requests) * figures.own.handshake_cpu_ms / 1000;
+  return {thousands(made) + " made, those after the two restarts included",
+          std::to_string(kAuthorizers) + " or more with a connection per process: " + saved(kAuthorizers, made),
+          thousands(requests) + " with a connection per request: " + saved(requests, made) + ",",
+          "which is " + decimal(seconds, 0) + " s of processor time at " + decimal(figures.own.handshake_cpu_ms, 2) +
+              " ms each"};
 }
 
 std::vector<std::string> memory_words(const Figures& figures) {
   std::vector<std::string> lines;
   if (figures.segment) {
-    lines.push_back(std::to_string(figures.segment->client_kb + figures.library_kb) + " KiB: " +
-                    std::to_string(figures.segment->client_kb) + " of rings and slots, shared with the engine, and " +
-                    std::to_string(figures.library_kb) + " of its own");
-    lines.push_back("Besides, all clients map the same " + std::to_string(figures.segment->group_kb) +
-                    " KiB of tables; the engine takes " + thousands(figures.engine_kb) + " KiB, once.");
+    lines.push_back(std::to_string(figures.segment->client_kb) + " KiB of rings and slots, shared with the engine, and " +
+                    std::to_string(figures.library_kb) + " KiB of its own");
   }
   if (figures.own.heap_kb > 0) {
-    lines.push_back("A TLS connection of its own takes " + decimal(figures.own.heap_kb, 0) +
-                    " KiB of heap (OpenSSL), measured just now too.");
+    lines.push_back(decimal(figures.own.heap_kb, 0) + " KiB of heap for a TLS connection of its own (OpenSSL)");
+  }
+  if (figures.segment) {
+    lines.push_back("once for all: " + std::to_string(figures.segment->group_kb) + " KiB of tables, " +
+                    thousands(figures.engine_kb) + " KiB in the engine");
   }
   return lines;
+}
+
+std::vector<std::string> record_words(const Figures& figures) {
+  return {thousands(figures.messages_at_a) + " messages at host A, " + thousands(figures.messages_at_b) +
+              " at host B, none twice:",
+          "each that was ANSWERED, and none that was NOT_SENT"};
 }
 
 }  // namespace
@@ -101,32 +125,29 @@ void print_outcomes(Screen& screen, const Figures& figures) {
     screen.say(row(name_of(account.authorizer), tally));
   }
   screen.say(screen.bold(row("these " + std::to_string(survivors(figures)), all)));
+  std::uint64_t open = 0;
   for (const auto& account : figures.accounts) {
     if (!account.killed) continue;
     Tally tally;
     tally.add(account.requests);
-    screen.say(row(name_of(account.authorizer) + ", killed", tally) + "   " +
-               screen.dim("and " + std::to_string(tally.open) + " that were open when it died"));
+    screen.say(row(name_of(account.authorizer) + ", killed", tally));
+    open += tally.open;
   }
   screen.say("");
-  print_reasons(screen, "not sent", all.not_sent_reasons, "safe to send again");
-  print_reasons(screen, "maybe sent", all.maybe_sent_reasons, "to be reversed");
+  print_reasons(screen, "Not sent, so safe to send again, because", all.not_sent_reasons);
+  print_reasons(screen, "Maybe sent, so to be reversed, because", all.maybe_sent_reasons);
+  if (open > 0) {
+    screen.say("  Without outcome, since they were open when their authorizer was killed");
+    screen.say(right_aligned(thousands(open), kReasonColumns));
+  }
 }
 
 void print_costs(Screen& screen, const Figures& figures) {
-  const auto all = tally_of_survivors(figures);
-  const auto worst_ms = all.percentile_ms(1);
   screen.say("");
-  print_fact(screen, "latency",
-             {"p50 " + decimal(all.percentile_ms(0.5)) + " ms, p99 " + decimal(all.percentile_ms(0.99)) + " ms, longest " +
-              decimal(worst_ms) + " ms; the hosts themselves take " + std::to_string(kHostDelayMsMin) + " to " +
-              std::to_string(kHostDelayMsMax) + " ms"});
+  print_fact(screen, "latency", latency_words(tally_of_survivors(figures)));
   print_fact(screen, "TLS handshakes", handshake_words(figures));
-  print_fact(screen, "memory of a client", memory_words(figures));
-  print_fact(screen, "the hosts' own records",
-             {thousands(figures.messages_at_a) + " messages at host A, " + thousands(figures.messages_at_b) +
-                  " at host B, none twice",
-              "All that were answered are there; none that was not sent is."});
+  print_fact(screen, "a client's memory", memory_words(figures));
+  print_fact(screen, "hosts' records", record_words(figures));
 }
 
 std::string result_line(const Figures& figures) {

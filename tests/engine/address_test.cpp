@@ -64,7 +64,7 @@ TEST_CASE("engine.session ids compare and hash by place and generation") {
   CHECK(id != SessionId{1, 3});
   CHECK(id != SessionId{2, 1});
   CHECK(id < SessionId{2, 0});
-  std::unordered_set<SessionId> ids{{0, 0}, {0, 1}, {1, 0}, {0, 1}};
+  const std::unordered_set<SessionId> ids{{0, 0}, {0, 1}, {1, 0}, {0, 1}};
   CHECK(ids.size() == 3);
   CHECK(ids.contains({1, 0}));
   CHECK(!ids.contains({1, 1}));

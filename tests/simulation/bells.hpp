@@ -27,6 +27,8 @@ class Bells final : public engine::Bells {
   // Writes one wake. False: there is none to be written.
   bool step();
 
+  [[nodiscard]] bool has_wakes() const { return !wakes_.empty(); }
+
   // Looks at all watched descriptors.
   bool has_news();
   bool tell(engine::Shard& shard);

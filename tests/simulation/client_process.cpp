@@ -1,5 +1,7 @@
 #include "tests/simulation/client_process.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -26,47 +28,48 @@ ClientProcess::~ClientProcess() = default;
 
 // ---- Life ----
 
-bool ClientProcess::step(EngineProcess* engine) {
+bool ClientProcess::step(EngineProcess* present) {
   if (dead_) return false;
-  if (step_attachment(engine)) return true;
+  if (step_attachment(present)) return true;
   if (!attached_) return false;
-  if (misbehave(*engine)) return true;
-  if (!asked_ && channels_.size() < wanted_channels_ && conduct_.attaches) {
+  if (misbehave()) return true;
+  if (engine_ != nullptr && !asked_ && channels_.size() < wanted_channels_ && conduct_.attaches) {
     const auto upstreams = allowed_upstreams();
     asked_upstream_ = context_.random.pick(upstreams);
     asked_ = true;
-    engine->open_channel(attached_->id, context_.upstream(asked_upstream_).name);
+    engine_->open_channel(attached_->id, context_.upstream(asked_upstream_).name);
     return true;
   }
   if (channels_.empty()) return false;
   const auto first = context_.random.below(channels_.size());
   for (std::size_t i = 0; i < channels_.size(); ++i) {
-    if (step_channel(*engine, channels_[(first + i) % channels_.size()])) return true;
+    if (step_channel(channels_[(first + i) % channels_.size()])) return true;
   }
   return false;
 }
 
-bool ClientProcess::step_attachment(EngineProcess* engine) {
-  if (attached_ && attached_->attachment->loss() != Loss::none) {
-    const bool engine_lives = attached_->attachment->loss() == Loss::detached;
-    const auto id = attached_->id;
-    retire(client::reason_of(attached_->attachment->loss()));
-    if (engine_lives && engine != nullptr) engine->dismiss(id, false);
+bool ClientProcess::step_attachment(EngineProcess* present) {
+  if (attached_) {
+    auto& attachment = *attached_->attachment;
+    if (engine_ == nullptr && context_.random.below(3) == 0) attachment.lose(Loss::engine_died);
+    if (attachment.loss() == Loss::none) return false;
+    retire(client::reason_of(attachment.loss()));
     return true;
   }
-  if (attached_ || engine == nullptr || !conduct_.attaches) return false;
-  attached_ = engine->attach(number_, group_, ++epoch_, *this);
+  if (present == nullptr || !conduct_.attaches) return false;
+  attached_ = present->attach(number_, group_, ++epoch_, *this);
+  if (attached_) engine_ = present;
   return attached_.has_value();
 }
 
-bool ClientProcess::misbehave(EngineProcess& engine) {
+bool ClientProcess::misbehave() {
   auto& random = context_.random;
   if (random.chance(context_.faults.client_dies)) {
-    die(&engine);
+    die();
     return true;
   }
   if (random.chance(context_.faults.client_leaves)) {
-    leave(engine);
+    leave();
     return true;
   }
   if (random.chance(context_.faults.client_scribbles) || (mad_ && random.chance(100))) {
@@ -76,25 +79,20 @@ bool ClientProcess::misbehave(EngineProcess& engine) {
   return false;
 }
 
-void ClientProcess::die(EngineProcess* engine) {
+void ClientProcess::die() {
   context_.trace("client " + std::to_string(number_) + " dies");
   context_.ledger.client_died(number_);
   channels_.clear();
-  if (attached_ && engine != nullptr) engine->dismiss(attached_->id, true);
+  if (attached_ && engine_ != nullptr) engine_->dismiss(attached_->id, true);
   attached_.reset();
+  engine_ = nullptr;
   dead_ = true;
 }
 
-void ClientProcess::leave(EngineProcess& engine) {
+void ClientProcess::leave() {
   if (!attached_) return;
   context_.trace("client " + std::to_string(number_) + " leaves");
-  const auto id = attached_->id;
   retire(shm::Reason::cancelled);
-  engine.dismiss(id, false);
-}
-
-void ClientProcess::engine_died() {
-  if (attached_) attached_->attachment->lose(Loss::engine_died);
 }
 
 // What the last completions say first, then the slot words.
@@ -107,6 +105,8 @@ void ClientProcess::retire(shm::Reason reason) {
     }
   }
   channels_.clear();
+  if (engine_ != nullptr) engine_->dismiss(attached_->id, false);
+  engine_ = nullptr;
   attached_.reset();
   asked_ = false;
 }
@@ -147,7 +147,7 @@ void ClientProcess::detached(const std::string& rule) {
 
 // ---- What an application does ----
 
-bool ClientProcess::step_channel(EngineProcess& engine, Channel& channel) {
+bool ClientProcess::step_channel(Channel& channel) {
   if (channel.asleep) return wake_up(channel);
   if (channel.closing) return collect(channel);
   switch (context_.random.below(8)) {
@@ -160,7 +160,7 @@ bool ClientProcess::step_channel(EngineProcess& engine, Channel& channel) {
       if (cancel(channel)) return true;
       break;
     case 4:
-      if (close(engine, channel)) return true;
+      if (close(channel)) return true;
       break;
     case 5:
       if (sleep(channel)) return true;
@@ -223,11 +223,9 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
   }
 }
 
-void ClientProcess::probe() {
-  for (auto& channel : channels_) {
-    submit_one(channel, true);
-    channel.attached->publish();
-  }
+void ClientProcess::probe(std::size_t channel) {
+  submit_one(channels_[channel], true);
+  channels_[channel].attached->publish();
 }
 
 bool ClientProcess::collect(Channel& channel) {
@@ -297,15 +295,15 @@ bool ClientProcess::wake_up(Channel& channel) {
   return true;
 }
 
-bool ClientProcess::close(EngineProcess& engine, Channel& channel) {
+bool ClientProcess::close(Channel& channel) {
   const auto& attached = *channel.attached;
-  if (asked_ || !conduct_.submits || attached.open_count() > 0 || attached.engine_holds_slots() ||
+  if (engine_ == nullptr || asked_ || !conduct_.submits || attached.open_count() > 0 || attached.engine_holds_slots() ||
       !channel.held.empty()) {
     return false;
   }
   channel.closing = asked_ = true;
   closing_number_ = attached.number();
-  engine.close_channel(attached_->id, closing_number_);
+  engine_->close_channel(attached_->id, closing_number_);
   return true;
 }
 
@@ -320,8 +318,13 @@ void ClientProcess::scribble() {
   mad_ = true;
   auto& random = context_.random;
   const auto& geometry = attached_->attachment->geometry();
-  const auto memory = attached_->attachment->channel(random.pick(channels_).attached->number());
+  const auto channel_number = random.pick(channels_).attached->number();
+  const auto memory = attached_->attachment->channel(channel_number);
   const auto words = std::span(reinterpret_cast<std::uint64_t*>(memory.data()), memory.size() / 8);
+  if (random.below(4) == 0) {
+    const auto header = memory.data() - geometry.channel_offset(channel_number);
+    reinterpret_cast<shm::ClientHeader*>(header)->shards[0].ready.store(random.next());
+  }
   // Rings and slot words are a small part of the memory and most of what matters.
   const auto reach = random.below(4) == 0 ? words.size() : geometry.slots_offset() / 8;
   for (auto count = random.between(1, 4); count > 0; --count) {
@@ -351,13 +354,15 @@ std::uint64_t ClientProcess::next_due_ns() const {
   return due == kNever ? 0 : static_cast<std::uint64_t>(due);
 }
 
-void ClientProcess::check_nothing_is_slept_over(bool engine_is_fast_asleep) const {
-  if (mad_ || !attached_ || attached_->attachment->loss() != Loss::none) return;
+void ClientProcess::check_nothing_is_slept_over() const {
+  if (mad_ || engine_ == nullptr || attached_->attachment->loss() != Loss::none) return;
   for (const auto& channel : channels_) {
     const auto memory = attached_->attachment->channel(channel.attached->number());
     const auto& header = *reinterpret_cast<const shm::ChannelHeader*>(memory.data());
-    const bool engine_has_work = header.requests.tail.load() != header.requests.head.load();
-    if (engine_is_fast_asleep && engine_has_work) throw Violation("the engine sleeps over a request");
+    if (header.requests.tail.load() != header.requests.head.load()) throw Violation("the engine sleeps over a request");
+    if (!channel.asleep || header.completions.tail.load() == header.completions.head.load()) continue;
+    pollfd wake{.fd = channel.attached->wake_descriptor(), .events = POLLIN, .revents = 0};
+    if (::poll(&wake, 1, 0) == 0) throw Violation("a client sleeps over a completion");
   }
 }
 

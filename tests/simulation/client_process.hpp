@@ -20,10 +20,10 @@ class ClientProcess final : public ControlListener {
   ~ClientProcess() override;
 
   // One step of the process, with the engine that runs now, if any. False: it waits. It may have died: is_dead().
-  bool step(EngineProcess* engine);
+  bool step(EngineProcess* present);
   [[nodiscard]] bool is_dead() const { return dead_; }
-  // Its kernel reports the engine's death.
-  void engine_died();
+  // Its engine is dead. It learns of that some time later, and may go on writing into its memory until then.
+  void engine_died() { engine_ = nullptr; }
 
   // What the application does of its own accord.
   struct Conduct {
@@ -31,10 +31,11 @@ class ClientProcess final : public ControlListener {
     bool attaches = true;
   };
   void set_conduct(Conduct conduct) { conduct_ = conduct; }
-  // One request on each channel, which must be answered.
-  void probe();
-  // Ends all that it has with this engine.
-  void leave(EngineProcess& engine);
+  // One request on one channel, which must be answered. Requires channel < channel_count().
+  void probe(std::size_t channel);
+  [[nodiscard]] std::size_t channel_count() const { return channels_.size(); }
+  // Ends all that it has with its engine.
+  void leave();
 
   // It has nothing open, holds nothing, and the engine holds nothing of it.
   [[nodiscard]] bool is_idle() const;
@@ -43,8 +44,8 @@ class ClientProcess final : public ControlListener {
   [[nodiscard]] std::uint32_t group() const { return group_; }
   // When it does something by itself; 0: never.
   [[nodiscard]] std::uint64_t next_due_ns() const;
-  // Throws Violation when the engine or the client sleeps over something. `engine` is fast asleep.
-  void check_nothing_is_slept_over(bool engine_is_fast_asleep) const;
+  // Its engine is fast asleep, and no wake is on its way. Throws Violation if one of the two sleeps over something.
+  void check_nothing_is_slept_over() const;
 
   // ControlListener.
   void channel_opened(const shm::OpenChannelReply& reply, shm::UniqueFd wake) override;
@@ -68,9 +69,9 @@ class ClientProcess final : public ControlListener {
     bool closing = false;
   };
 
-  bool step_attachment(EngineProcess* engine);
-  bool misbehave(EngineProcess& engine);
-  bool step_channel(EngineProcess& engine, Channel& channel);
+  bool step_attachment(EngineProcess* present);
+  bool misbehave();
+  bool step_channel(Channel& channel);
   bool wake_up(Channel& channel);
   bool submit(Channel& channel);
   void submit_one(Channel& channel, bool must_be_answered);
@@ -79,11 +80,11 @@ class ClientProcess final : public ControlListener {
   bool cancel(Channel& channel);
   bool release(Channel& channel);
   bool sleep(Channel& channel);
-  bool close(EngineProcess& engine, Channel& channel);
+  bool close(Channel& channel);
   void retire(shm::Reason reason);
   void report(Channel& channel);
   void scribble();
-  void die(EngineProcess* engine);
+  void die();
   [[nodiscard]] std::int64_t now() const { return static_cast<std::int64_t>(context_.now_ns); }
   [[nodiscard]] std::vector<std::uint32_t> allowed_upstreams() const;
 
@@ -93,6 +94,7 @@ class ClientProcess final : public ControlListener {
   std::size_t wanted_channels_;
   Conduct conduct_;
   std::uint32_t epoch_ = 0;
+  EngineProcess* engine_ = nullptr;  // to which it is attached; null: none, or dead
   std::optional<Attached> attached_;
   std::vector<Channel> channels_;
   bool asked_ = false;            // a question to the control thread is open

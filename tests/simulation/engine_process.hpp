@@ -52,8 +52,8 @@ class EngineProcess {
   void turn();
   // Something that takes time of its own: a worker's job, a wake on its way. False: there is none.
   bool step();
-  // Sleeping, with nothing that would wake it.
-  bool is_fast_asleep() { return !wants_turn(); }
+  // Sleeping, with nothing on its way that would wake it or that it sent to wake others.
+  bool is_fast_asleep() { return !wants_turn() && !bells_.has_wakes(); }
   [[nodiscard]] std::uint64_t next_due_ns() const { return shard_->next_due_ns(); }
   [[nodiscard]] bool is_stopped() const { return shard_->is_stopped(); }
 

@@ -72,6 +72,7 @@ void Ledger::ended(std::uint64_t number, Outcome outcome, Reason reason, std::sp
   entry.reason = reason;
   --open_;
   ++told_[static_cast<std::size_t>(outcome)];
+  ++reasons_[static_cast<std::size_t>(reason)];
   switch (outcome) {
     case Outcome::answered: check_answer(number, entry, answer); break;
     case Outcome::not_sent:

@@ -63,6 +63,7 @@ class Ledger {
   [[nodiscard]] std::size_t open_count() const { return open_; }
   // By outcome, of those that were told to a caller.
   [[nodiscard]] const std::array<std::uint64_t, 4>& told() const { return told_; }
+  [[nodiscard]] const std::array<std::uint64_t, shm::kReasonCount>& reasons() const { return reasons_; }
   // True when an entry with that number was written.
   [[nodiscard]] bool knows(std::uint64_t number) const { return number >= 1 && number <= entries_.size(); }
 
@@ -85,6 +86,7 @@ class Ledger {
   std::set<std::uint32_t> distrusted_;
   std::size_t open_ = 0;
   std::array<std::uint64_t, 4> told_{};
+  std::array<std::uint64_t, shm::kReasonCount> reasons_{};
 };
 
 }  // namespace tlsmux::simulation

@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <random>
-#include <span>
 
 namespace tlsmux::simulation {
 
@@ -30,7 +30,7 @@ class Random {
 
   template <typename Container>
   auto& pick(Container& from) {
-    return from[below(from.size())];
+    return from[below(std::size(from))];
   }
 
  private:

@@ -1,0 +1,121 @@
+// The `tlsmux` command as scripts use it.
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+
+#include "client/cli/hex.hpp"
+#include "tests/client/client_fixture.hpp"
+
+using namespace tlsmux::test;
+namespace cli = tlsmux::client::cli;
+
+namespace {
+
+struct Printed {
+  std::string text;
+  int exit_code = -1;
+};
+
+// `redirection` chooses what of the two outputs is seen.
+Printed run(const std::string& before, const std::string& arguments, const std::string& redirection) {
+  const auto command = before + TLSMUX_PROGRAM_FOLDER "/tlsmux " + arguments + " " + redirection;
+  Printed printed;
+  FILE* output = ::popen(command.c_str(), "r");
+  REQUIRE(output != nullptr);
+  std::array<char, 4096> part{};
+  for (std::size_t got = 1; got > 0;) {
+    got = std::fread(part.data(), 1, part.size(), output);
+    printed.text.append(part.data(), got);
+  }
+  printed.exit_code = WEXITSTATUS(::pclose(output));
+  return printed;
+}
+
+std::string at(const FakeEngineOptions& engine) {
+  return " --group " + engine.group + " --control-socket " + engine.control_socket;
+}
+
+constexpr const char* kOnlyOutput = "2>/dev/null";
+constexpr const char* kOnlyErrors = "2>&1 >/dev/null";
+
+}  // namespace
+
+TEST_CASE("client.hexadecimal digits are read with and without separators") {
+  const auto bytes = cli::from_hex("00 ff:7F\n0a");
+  REQUIRE(bytes.has_value());
+  CHECK(cli::to_hex(*bytes) == "00ff7f0a");
+  CHECK(cli::from_hex("")->empty());
+  CHECK_FALSE(cli::from_hex("0").has_value());
+  CHECK_FALSE(cli::from_hex("0 0").has_value());
+  CHECK_FALSE(cli::from_hex("0x00").has_value());
+  const std::string text = "0123456789 abcdef\x7f";
+  CHECK(cli::hex_dump(std::as_bytes(std::span(text))) ==
+        "000000  30 31 32 33 34 35 36 37  38 39 20 61 62 63 64 65  0123456789 abcde\n"
+        "000010  66 7f                                             f.\n");
+}
+
+TEST_CASE("client.send prints the answer and exits by the outcome") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.last_error = "certificate expired";
+  const ForkedEngine engine(options);
+  const auto there = at(options);
+
+  auto sent = run("printf 'A\\0\\377' | ", "send HOST" + there, kOnlyOutput);
+  CHECK(sent.text == std::string("A\0\xff", 3));  // raw to a pipe
+  CHECK(sent.exit_code == 0);
+  sent = run("", "send HOST --hex '41 0a0b' --hex-output" + there, kOnlyOutput);
+  CHECK(sent.text == "410a0b\n");
+  sent = run("", "send HOST --hex 41" + there, kOnlyErrors);
+  CHECK(sent.text.starts_with("ANSWERED 1 bytes in "));
+  sent = run("", "send HOST --hex 52" + there, kOnlyErrors);
+  CHECK(sent.text.starts_with("NOT_SENT overload: the queue or the in-flight limit is full"));
+  CHECK(sent.text.contains("certificate expired"));
+  CHECK(sent.exit_code == 3);
+  sent = run("", "send HOST --hex 4c --json" + there, kOnlyOutput);
+  CHECK(sent.text.starts_with(R"({"outcome":"MAYBE_SENT","reason":"host_closed",)"));
+  CHECK(sent.exit_code == 4);
+  sent = run("", "send HOST --hex 41ff --json" + there, kOnlyOutput);
+  CHECK(sent.text.contains(R"("answer_hex":"41ff")"));
+  sent = run("", "send HOST --hex 51 --timeout-ms 10" + there, kOnlyErrors);
+  CHECK(sent.text.starts_with("NOT_SENT deadline"));
+}
+
+TEST_CASE("client.send says what is wrong and exits accordingly") {
+  const FakeEngineNames names;
+  const auto options = names.options();
+  const auto there = at(options);
+  auto sent = run("", "send HOST --hex 41" + there, kOnlyErrors);
+  CHECK(sent.text.contains("is tlsmuxd running?"));
+  CHECK(sent.exit_code == 5);
+  const ForkedEngine engine(options);
+  CHECK(run("", "send HOST --hex 4x" + there, kOnlyErrors).exit_code == 2);
+  CHECK(run("", "send HOST --file /no/such/file" + there, kOnlyErrors).exit_code == 2);
+  CHECK(run("", "send HOST --hex 41 --file x" + there, kOnlyErrors).exit_code == 2);
+  CHECK(run("", "send" + there, kOnlyErrors).exit_code == 2);
+  CHECK(run("", "send HOST </dev/null" + there, kOnlyErrors).text == "tlsmux send: the message is empty\n");
+  sent = run("", "send FORBIDDEN --hex 41" + there, kOnlyErrors);
+  CHECK(sent.text == "tlsmux send: opening a channel to FORBIDDEN: the group may not use this upstream\n");
+  CHECK(sent.exit_code == 5);
+  sent = run("head -c 300 /dev/zero | ", "send HOST" + there, kOnlyErrors);
+  CHECK(sent.text == "tlsmux send: not sent: the message is longer than the upstream allows\n");
+  CHECK(sent.exit_code == 1);
+}
+
+TEST_CASE("client.check lists every error of a configuration") {
+  const auto path = "/tmp/tlsmux-check-" + std::to_string(::getpid()) + ".json";
+  FILE* file = std::fopen(path.c_str(), "w");
+  REQUIRE(file != nullptr);
+  std::fputs(R"({"groups": [{"name": "G", "memory": {"slot_bytes": 1}}], "nonsense": 1})", file);
+  std::fclose(file);
+  const auto checked = run("", "check " + path, kOnlyErrors);
+  CHECK(checked.text.contains(path + ": /groups/0/memory/slot_bytes: "));
+  CHECK(checked.text.contains("/nonsense: "));
+  CHECK(checked.exit_code == 1);
+  ::unlink(path.c_str());
+  CHECK(run("", "check " + path, kOnlyErrors).exit_code == 1);
+  CHECK(run("", "check", kOnlyErrors).exit_code == 2);
+  CHECK(run("", "--version", kOnlyOutput).text == "tlsmux " TLSMUX_VERSION "\n");
+}

@@ -1,0 +1,91 @@
+#include "tests/simulation/scenario.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "tests/simulation/message.hpp"
+
+namespace tlsmux::simulation {
+namespace {
+
+std::uint32_t number(Random& random, std::uint64_t lowest, std::uint64_t highest) {
+  return static_cast<std::uint32_t>(random.between(lowest, highest));
+}
+
+config::FramingSettings make_framing(Random& random, std::uint32_t message_bytes_max) {
+  constexpr std::array<config::FramingSettings, 4> kForms{{
+      {.length_encoding = config::LengthEncoding::binary_be, .length_bytes = 2, .message_bytes_max = 0},
+      {.length_encoding = config::LengthEncoding::binary_be, .length_bytes = 4, .message_bytes_max = 0},
+      {.length_encoding = config::LengthEncoding::ascii, .length_bytes = 5, .message_bytes_max = 0},
+      {.length_encoding = config::LengthEncoding::ascii,
+       .length_bytes = 6,
+       .length_includes_itself = true,
+       .message_bytes_max = 0},
+  }};
+  auto framing = random.pick(kForms);
+  framing.message_bytes_max = message_bytes_max;
+  return framing;
+}
+
+config::CorrelationSettings make_correlation(Random& random) {
+  if (random.below(2) == 0) return {};
+  return {.kind = config::CorrelationKind::bytes,
+          .offset = number(random, 0, 12),
+          .length = static_cast<std::uint32_t>(kKeyBytes),
+          .mask = {}};
+}
+
+std::vector<config::EndpointSettings> make_endpoints(Random& random) {
+  std::vector<config::EndpointSettings> endpoints(random.between(1, 2));
+  for (auto& endpoint : endpoints) {
+    endpoint.host = random.below(2) == 0 ? "127.0.0.1" : "host.example";
+    endpoint.port = static_cast<std::uint16_t>(random.between(1, 60'000));
+  }
+  return endpoints;
+}
+
+config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes) {
+  config::UpstreamSettings upstream;
+  upstream.endpoints = make_endpoints(random);
+  upstream.sessions = number(random, 1, 3);
+  upstream.in_flight_max = number(random, 1, 8);
+  upstream.queue_max = number(random, 1, 12);
+  upstream.correlation = make_correlation(random);
+  upstream.framing = make_framing(random, number(random, slot_bytes / 2, slot_bytes));
+  upstream.timeouts = {.connect_ms = number(random, 5, 50),
+                       .handshake_ms = number(random, 5, 50),
+                       .request_ms = number(random, 20, 200),
+                       .late_answer_ms = number(random, 1, 200),
+                       .write_stall_ms = number(random, 5, 50)};
+  upstream.backoff = {.initial_ms = number(random, 1, 10), .max_ms = number(random, 10, 50), .jitter_percent = number(random, 0, 50)};
+  return upstream;
+}
+
+}  // namespace
+
+config::Config make_scenario(Random& random) {
+  config::Config config;
+  config.engine.in_flight_max = number(random, 4, 40);
+  // Most messages lie in one TLS record; some in three.
+  const std::uint32_t slot_bytes = random.below(10) == 0 ? 40'000 : number(random, 2, 20) * 64;
+  const auto groups = random.between(1, 2);
+  for (std::size_t i = 0; i < groups; ++i) {
+    config.groups.push_back({.name = "group" + std::to_string(i),
+                             .users = {},
+                             .unix_groups = {},
+                             .memory = {.clients_max = number(random, 2, 5),
+                                        .channels_per_client = number(random, 1, 3),
+                                        .slots_per_channel = 2 * number(random, 1, 8),
+                                        .slot_bytes = slot_bytes}});
+  }
+  const auto upstreams = random.between(1, 3);
+  for (std::size_t i = 0; i < upstreams; ++i) {
+    auto upstream = make_upstream(random, slot_bytes);
+    upstream.name = "upstream" + std::to_string(i);
+    for (const auto& group : config.groups) upstream.groups.push_back(group.name);
+    config.upstreams.push_back(std::move(upstream));
+  }
+  return config;
+}
+
+}  // namespace tlsmux::simulation

@@ -1,0 +1,68 @@
+#pragma once
+
+// One run: an engine that may die and come again, clients, hosts, the network between them, and the order in which they
+// act, all out of one seed. First everything may go wrong, then nothing more does, and all must come to rest.
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "tests/simulation/client_process.hpp"
+#include "tests/simulation/context.hpp"
+#include "tests/simulation/engine_process.hpp"
+#include "tests/simulation/network.hpp"
+
+namespace tlsmux::simulation {
+
+// What a run saw, to show that the runs together see everything.
+struct Statistics {
+  std::uint64_t runs = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t engines = 0;
+  std::uint64_t clients = 0;
+  std::array<std::uint64_t, 4> told{};  // by outcome
+  std::array<std::uint64_t, shm::kReasonCount> reasons{};
+
+  void add(const Statistics& other);
+};
+
+class World {
+ public:
+  World(std::uint64_t seed, bool is_traced);
+
+  // Throws Violation at the step at which the product breaks a promise.
+  Statistics run();
+
+ private:
+  void run_faults();
+  void run_calm();
+  void probe();
+  void shut_down();
+
+  // One thing happens somewhere. When nothing can, time goes on to when something does; false if nothing ever will.
+  bool step();
+  bool step_anywhere();
+  bool step_engine();
+  bool step_client();
+  void fail_engine();
+  void lose_engine();
+  bool wait();
+  void check_wakes();
+  void check_queues();
+  // Until it holds. Throws Violation when it takes too long.
+  template <typename Condition>
+  void run_until(Condition condition, const char* what);
+  [[nodiscard]] bool is_at_rest();
+  void check_counters();
+
+  Context context_;
+  Network network_;
+  std::unique_ptr<EngineProcess> engine_;
+  std::vector<std::unique_ptr<ClientProcess>> clients_;
+  std::uint32_t last_client_ = 0;
+  Statistics statistics_;
+  bool counters_comparable_ = true;  // nobody died, no engine was lost: the engine's counts are the ledger's
+};
+
+}  // namespace tlsmux::simulation
