@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
+#include "shm/assert.hpp"
 #include "shm/row.hpp"
 
 namespace tlsmux::client {
@@ -56,7 +57,7 @@ int Channel::enroll(std::string_view upstream) {
 Channel::~Channel() {
   if (client_->in_child() || ticket_ == nullptr) return;
   if (current_ != nullptr) {
-    static_cast<void>(waiter_.set_wake(-1));
+    waiter_.clear_wake();
     OutcomeQueue nobody_asks;
     nobody_asks.set_capacity(current_->open_count());
     current_->settle(shm::Reason::cancelled, nobody_asks);
@@ -75,7 +76,10 @@ int Channel::ensure_attached() {
 int Channel::attach_again() {
   if (current_ != nullptr) retire();
   auto claimed = client_->claim(ticket_, now_ns());
-  if (!claimed) return -claimed.error();
+  if (!claimed) {
+    TMX_ASSERT(claimed.error() > 0);
+    return -claimed.error();
+  }
   outcomes_.set_capacity(outcomes_.size() + (*claimed)->in_flight_max());
   if (auto watched = waiter_.set_wake((*claimed)->wake_descriptor()); !watched) {
     const int error = watched.error().code;
@@ -96,7 +100,7 @@ void Channel::retire() {
 
 void Channel::settle_current() {
   current_->settle(reason_of(current_->attachment().loss()), outcomes_);
-  static_cast<void>(waiter_.set_wake(-1));
+  waiter_.clear_wake();
   auto old = std::move(current_);
   if (old->application_holds_slots()) retired_.push_back(std::move(old));
   if (waiter_.is_exposed()) waiter_.nudge();

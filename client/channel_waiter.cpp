@@ -33,12 +33,15 @@ std::expected<ChannelWaiter, shm::SystemError> ChannelWaiter::create() {
 }
 
 std::expected<void, shm::SystemError> ChannelWaiter::set_wake(int wake) {
-  if (wake_ >= 0) unwatch(epoll(), wake_);
-  wake_ = -1;
-  if (wake < 0) return {};
+  clear_wake();
   if (auto watched = watch(epoll(), wake, EventSource::wake); !watched) return watched;
   wake_ = wake;
   return {};
+}
+
+void ChannelWaiter::clear_wake() {
+  if (wake_ >= 0) unwatch(epoll(), wake_);
+  wake_ = -1;
 }
 
 bool ChannelWaiter::wait(int timeout_ms) {

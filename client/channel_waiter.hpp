@@ -21,8 +21,9 @@ class ChannelWaiter {
   [[nodiscard]] int epoll() const { return epoll_.get(); }
   [[nodiscard]] int nudge_descriptor() const { return nudge_.get(); }
 
-  // The eventfd by which the engine wakes this channel; -1: none. The old one must still be open.
+  // The eventfd by which the engine wakes this channel, until `clear_wake`; it stays open as long.
   std::expected<void, shm::SystemError> set_wake(int wake);
+  void clear_wake();
 
   // Waits for an event, takes it, and says whether the client has something to do.
   bool wait(int timeout_ms);

@@ -124,8 +124,12 @@ void Client::condemn(const Attachment& attachment, std::string why, std::int64_t
 
 std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstream, int epoll, int nudge) {
   const std::lock_guard lock(mutex_);
-  if (auto joined = hub_.join(epoll); !joined) return std::unexpected(joined.error());
-  return registry_.add(upstream, nudge);
+  auto* ticket = registry_.add(upstream, nudge);
+  if (auto joined = hub_.join(epoll); !joined) {
+    registry_.remove(ticket, nullptr);
+    return std::unexpected(joined.error());
+  }
+  return ticket;
 }
 
 std::expected<std::unique_ptr<AttachedChannel>, int> Client::claim(ChannelTicket* ticket, std::int64_t now) {

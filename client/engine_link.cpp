@@ -42,7 +42,7 @@ void EngineLink::step(std::int64_t now) {
     }
   }
   if (attachment() != nullptr) return;
-  if (attempt_) advance_attempt(now);
+  advance_attempt(now);
   const bool wanted = options_.reattach || !was_attached_;
   if (attachment() == nullptr && !attempt_ && wanted && now >= next_attempt_ns_) begin_attempt(now);
 }
@@ -66,20 +66,21 @@ void EngineLink::begin_attempt(std::int64_t now) {
 }
 
 void EngineLink::advance_attempt(std::int64_t now) {
+  if (!attempt_) return;
   const int socket = attempt_->socket();
   auto advanced = attempt_->advance();
   if (!advanced) return fail_attempt(advanced.error(), now);
-  if (!advanced->has_value()) {
+  auto& connection = *advanced;
+  if (!connection) {
     if (now < attempt_until_ns_) return;
     return fail_attempt({.code = ETIMEDOUT, .message = "the engine did not answer in time"}, now);
   }
-  auto& connection = **advanced;
-  if (auto added = hub_.add(connection.engine.get()); !added) {
+  if (auto added = hub_.add(connection->engine.get()); !added) {
     hub_.remove(socket);
     attempt_.reset();
     return fail_attempt(added.error(), now);
   }
-  connection_ = std::move(connection);
+  connection_ = std::move(*connection);
   attempt_.reset();
   hung_up_until_ns_ = 0;
   failures_ = 0;
@@ -98,14 +99,14 @@ void EngineLink::fail_attempt(SystemError why, std::int64_t now) {
 
 std::optional<shm::Packet> EngineLink::receive(std::int64_t now) {
   if (!connection_.control) return std::nullopt;
-  auto packet = receive_now(control());
-  if (!packet) {
+  auto received = receive_now(control());
+  if (!received) {
     hang_up(now);
     return std::nullopt;
   }
-  if (!packet->has_value()) return std::nullopt;
+  auto& packet = *received;
   shm::DetachedNotice notice;
-  if (!shm::read_message(**packet, notice)) return std::move(*packet);
+  if (!packet || !shm::read_message(*packet, notice)) return std::move(packet);
   lose(Loss::detached, error_from(notice.error, shm::text_of(notice.text)), now);
   return std::nullopt;
 }

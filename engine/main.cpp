@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <tuple>
 
 #include <CLI/CLI.hpp>
 
@@ -20,13 +21,13 @@ constexpr const char* kAfterword =
 int run(const std::string& path, bool check_only) {
   const auto errors = config::find_errors(path);
   if (!errors.empty()) {
-    std::fputs(config::format_errors(path, errors).c_str(), stderr);
+    std::ignore = std::fputs(config::format_errors(path, errors).c_str(), stderr);
     return engine::kExitConfig;
   }
   if (check_only) return engine::kExitClean;
   const auto settings = config::load(path);
   if (!settings) {  // it has changed since
-    std::fputs(config::format_errors(path, settings.error()).c_str(), stderr);
+    std::ignore = std::fputs(config::format_errors(path, settings.error()).c_str(), stderr);
     return engine::kExitConfig;
   }
   return engine::broker::run_broker(*settings, engine::run_engine);

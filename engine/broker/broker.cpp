@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <expected>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,8 +26,8 @@ void block_signals() {
   ::sigemptyset(&blocked);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&blocked, signal);
   ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to reap
+  std::ignore = ::signal(SIGPIPE, SIG_IGN);
+  std::ignore = ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to reap
 }
 
 std::expected<std::vector<gid_t>, std::string> find_reader_gids(const config::Config& config, gid_t engine_gid) {
@@ -89,7 +90,7 @@ int run_broker(const config::Config& config, const EngineMain& engine_main) {
   block_signals();
   auto log_output = open_log(config.engine.log);
   if (!log_output) {
-    std::fprintf(stderr, "tlsmuxd: %s\n", log_output.error().message.c_str());
+    std::ignore = std::fprintf(stderr, "tlsmuxd: %s\n", log_output.error().message.c_str());
     return kExitCannotStart;
   }
   const int descriptor = log_output->get();

@@ -56,19 +56,19 @@ std::optional<Request> read_request(const shm::Packet& packet) {
 
 // Which fields an operation uses; the others must be zero.
 struct BrokerRequests::Row {
-  Operation operation;
   Handler handler;
+  Operation operation;
   bool uses_index;
   bool uses_file;
   bool uses_bytes;
 };
 
 const BrokerRequests::Row BrokerRequests::kRows[] = {
-    {Operation::open_listener, &BrokerRequests::open_listener, false, false, false},
-    {Operation::create_group_object, &BrokerRequests::create_group_object, true, false, true},
-    {Operation::remove_group_objects, &BrokerRequests::remove_group_objects, false, false, false},
-    {Operation::open_file, &BrokerRequests::open_file, true, true, false},
-    {Operation::report_serving, &BrokerRequests::report_serving, false, false, false},
+    {&BrokerRequests::open_listener, Operation::open_listener, false, false, false},
+    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true},
+    {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, false, false, false},
+    {&BrokerRequests::open_file, Operation::open_file, true, true, false},
+    {&BrokerRequests::report_serving, Operation::report_serving, false, false, false},
 };
 
 Answer BrokerRequests::answer(const shm::Packet& packet) {

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -33,10 +34,9 @@ void close_all_but(std::vector<int> kept) {
 }
 
 void set_signals() {
-  for (const int ignored : {SIGPIPE, SIGINT, SIGHUP}) ::signal(ignored, SIG_IGN);
+  for (const int ignored : {SIGPIPE, SIGINT, SIGHUP}) std::ignore = ::signal(ignored, SIG_IGN);
   // Ctrl-C reaches the whole process group: the broker takes it and tells the engine by SIGTERM.
-  ::signal(SIGTERM, SIG_DFL);
-  ::signal(SIGCHLD, SIG_DFL);
+  for (const int usual : {SIGTERM, SIGCHLD}) std::ignore = ::signal(usual, SIG_DFL);
   sigset_t blocked;
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGTERM);

@@ -62,11 +62,14 @@ std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const
   std::vector<std::string> names;
   while (const auto* entry = ::readdir(opened.get())) names.emplace_back(entry->d_name);
   std::ranges::sort(names);
+  const int folder = ::dirfd(opened.get());
+  if (folder < 0) return std::unexpected(shm::last_error("reading the directory " + directory));
+  const std::string prefix = directory + "/";
   std::set<std::pair<dev_t, ino_t>> seen;
   for (const auto& name : names) {
     struct stat status{};
-    if (::fstatat(::dirfd(opened.get()), name.c_str(), &status, 0) != 0 || !S_ISREG(status.st_mode)) continue;
-    if (seen.emplace(status.st_dev, status.st_ino).second) paths.push_back(directory + "/" + name);
+    if (::fstatat(folder, name.c_str(), &status, 0) != 0 || !S_ISREG(status.st_mode)) continue;
+    if (seen.emplace(status.st_dev, status.st_ino).second) paths.push_back(prefix + name);
   }
   return paths;
 }

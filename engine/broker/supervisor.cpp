@@ -69,6 +69,7 @@ bool Supervisor::start_first() {
 
 bool Supervisor::start_engine() {
   std::vector<int> inherited;
+  inherited.reserve(parts_.locks.size());
   for (const auto& lock : parts_.locks) inherited.push_back(lock.descriptor());
   start_at_.reset();
   started_at_ = Clock::now();
@@ -84,8 +85,8 @@ bool Supervisor::start_engine() {
     parts_.log.error("engine_start_failed", {{"error", process.error().message}});
     return false;
   }
-  engine_.emplace(std::move(*process));
-  requests_.emplace(parts_.scope);
+  engine_ = std::make_unique<EngineProcess>(std::move(*process));
+  requests_ = std::make_unique<BrokerRequests>(parts_.scope);
   if (listener_) requests_->set_listener(listener_->descriptor());
   for (const auto& lock : parts_.locks) lock.name_holder(engine_->pid);
   parts_.log.info("engine_started", {{"pid", engine_->pid}, {"uid", parts_.identity.uid}, {"restarts", restarts_}});
@@ -159,6 +160,7 @@ void Supervisor::on_request() {
   const shm::Packet empty;  // which is malformed too
   const auto answer = requests_->answer(too_long ? empty : std::as_const(*packet));
   std::vector<int> descriptors;
+  descriptors.reserve(answer.descriptors.size());
   for (const auto& fd : answer.descriptors) descriptors.push_back(fd.get());
   const auto sent = shm::send_packet(engine_->socket.get(), std::as_bytes(std::span(&answer.reply, 1)), descriptors);
   if (!sent) parts_.log.warning("engine_answer_lost", {{"error", sent.error().message}});

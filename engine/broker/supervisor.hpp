@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -56,8 +57,8 @@ class Supervisor {
   SupervisorParts parts_;
   shm::UniqueFd signals_;
   std::optional<ControlListener> listener_;
-  std::optional<EngineProcess> engine_;
-  std::optional<BrokerRequests> requests_;
+  std::unique_ptr<EngineProcess> engine_;     // none between two engines
+  std::unique_ptr<BrokerRequests> requests_;  // of the present engine
   RestartPolicy policy_;
   Clock::time_point started_at_;  // the present engine
   // Since when clients have nobody: the start of the first engine, or the death of one, until the next one serves.

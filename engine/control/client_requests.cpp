@@ -194,7 +194,7 @@ bool ClientRegistry::identify(Connection& connection) {
   if (connection.peer) return true;
   auto peer = identify_peer(connection.socket.get());
   if (peer) {
-    connection.peer = std::move(*peer);
+    connection.peer = std::make_unique<Peer>(std::move(*peer));
     return true;
   }
   if (peer.error().code == ESRCH) {

@@ -3,7 +3,7 @@
 // One connection to the control socket, from its arrival until nothing of it is left.
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 #include "engine/control/client_memory.hpp"
 #include "engine/control/peer.hpp"
@@ -26,10 +26,10 @@ struct Connection {
   ClientId id = 0;
   Stage stage = Stage::arrived;
   shm::UniqueFd socket;
-  std::optional<Peer> peer;  // once somebody asked
-  std::uint32_t group = 0;   // from here on: once it is mapping
-  ClientMemory memory;       // until a shard has it
-  shm::UniqueFd doorbell;    // the same
+  std::unique_ptr<Peer> peer;  // none until it was needed
+  std::uint32_t group = 0;     // from here on: once it is mapping
+  ClientMemory memory;         // until a shard has it
+  shm::UniqueFd doorbell;      // the same
   PendingRequest pending = PendingRequest::none;
   shm::UniqueFd wake;  // of the channel that is being opened
 };

@@ -2,11 +2,13 @@
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <tuple>
 
 #include "shm/assert.hpp"
 #include "shm/geometry.hpp"
@@ -31,7 +33,7 @@ SigbusGuard::SigbusGuard(std::size_t ranges_max)
 }
 
 SigbusGuard::~SigbusGuard() {
-  ::signal(SIGBUS, SIG_DFL);
+  std::ignore = ::signal(SIGBUS, SIG_DFL);
   active_ = nullptr;
 }
 
@@ -77,8 +79,8 @@ void SigbusGuard::handle(int signal, void* information, void* /*context*/) {
     errno = errno_before;
     return;
   }
-  ::signal(signal, SIG_DFL);
-  if (!fault) ::raise(signal);  // a fault happens again by itself
+  std::ignore = ::signal(signal, SIG_DFL);
+  if (!fault) std::ignore = ::raise(signal);  // a fault happens again by itself
 }
 
 bool SigbusGuard::repair(std::uintptr_t address) {
@@ -93,7 +95,8 @@ bool SigbusGuard::repair(std::uintptr_t address) {
   if (!found) return false;
   auto* const page = reinterpret_cast<void*>(address & ~std::uintptr_t{shm::kPageBytes - 1});
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  if (::mmap(page, shm::kPageBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == MAP_FAILED) return false;
+  // Past the C library, and past the sanitizers' wrapper of mmap, which is not for signal handlers.
+  if (::syscall(SYS_mmap, page, shm::kPageBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == -1) return false;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto rung = ::write(bell_.get(), &one, sizeof one);
   return true;

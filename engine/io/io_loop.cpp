@@ -275,7 +275,8 @@ void IoLoop::unwatch(std::uint32_t watch) {
   auto& io = *implementation_;
   io.watched[watch] = -1;
   auto* entry = io.ring.entry();
-  io_uring_prep_poll_remove(entry, user_data(Kind::watch, watch));
+  // Not IORING_OP_POLL_REMOVE: it leaves a poll alone that is just about to tell of an event.
+  io_uring_prep_cancel64(entry, user_data(Kind::watch, watch), 0);
   io_uring_sqe_set_data64(entry, user_data(Kind::unwatch, watch));
 }
 

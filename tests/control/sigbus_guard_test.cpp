@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <span>
 #include <thread>
@@ -37,8 +38,10 @@ struct LosableMemory {
 };
 
 void touch_all(std::span<std::byte> bytes) {
-  auto* const memory = const_cast<volatile std::byte*>(bytes.data());
-  for (std::size_t at = 0; at < bytes.size(); at += 4096) memory[at] = memory[at + 4095];
+  for (std::size_t at = 0; at < bytes.size(); at += 4096) {
+    const auto byte = std::atomic_ref(bytes[at + 4095]).load(std::memory_order_relaxed);
+    std::atomic_ref(bytes[at]).store(byte, std::memory_order_relaxed);
+  }
 }
 
 bool readable(int fd) {

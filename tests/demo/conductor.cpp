@@ -127,8 +127,8 @@ bool perform(Stage& stage, const Options& options, const Interrupt& interrupt, S
 }  // namespace
 
 bool conduct(const Options& options, const Interrupt& interrupt, Screen& screen) {
-  screen.say(screen.bold("tlsmux demo: ") + std::to_string(kAuthorizers) + " authorizer processes send " +
-             thousands(options.messages) + " card payments each, in " + decimal(options.seconds, 0) + " s, over " +
+  screen.say(screen.bold("tlsmux demo: ") + std::to_string(kAuthorizers) + " authorizers, " +
+             thousands(options.messages) + " card payments each, " + decimal(options.seconds, 0) + " s, " +
              std::to_string(kSessions) + " TLS sessions");
   screen.say("");
   Stage stage(interrupt, options);

@@ -24,24 +24,32 @@ std::string config_text(const std::string& group, const std::string& control_soc
     endpoints += std::string(endpoints.empty() ? "" : ", ") + "\"127.0.0.1:" + std::to_string(port) + "\"";
   }
   return R"({
-  "engine": { "control_socket": ")" + control_socket + R"(", "drain_timeout_ms": 3000 },
+  "engine": { "control_socket": ")" +
+         control_socket + R"(", "drain_timeout_ms": 3000 },
   "groups": [
     {
-      "name": ")" + group + R"(",
-      "users": [")" + std::to_string(::getuid()) + R"("],
+      "name": ")" +
+         group + R"(",
+      "users": [")" +
+         std::to_string(::getuid()) + R"("],
       "memory": { "clients_max": 16, "channels_per_client": 1, "slots_per_channel": 32, "slot_bytes": 256 }
     }
   ],
   "upstreams": [
     {
-      "name": ")" + std::string(kUpstream) + R"(",
-      "groups": [")" + group + R"("],
-      "endpoints": [)" + endpoints + R"(],
-      "sessions": )" + std::to_string(kSessions) + R"(,
-      "tls": { "ca_file": ")" + host::certificate_file("ca.pem") + R"(", "server_name": "localhost" },
+      "name": ")" +
+         std::string(kUpstream) + R"(",
+      "groups": [")" +
+         group + R"("],
+      "endpoints": [)" +
+         endpoints + R"(],
+      "sessions": )" +
+         std::to_string(kSessions) + R"(,
+      "tls": { "ca_file": ")" +
+         host::certificate_file("ca.pem") + R"(", "server_name": "localhost" },
       "framing": { "preset": "length16", "message_bytes_max": 256 },
-      "correlation": { "kind": "bytes", "offset": )" + std::to_string(kTraceNumberOffset) +
-         R"(, "length": )" + std::to_string(kTraceNumberLength) + R"( },
+      "correlation": { "kind": "bytes", "offset": )" +
+         std::to_string(kTraceNumberOffset) + R"(, "length": )" + std::to_string(kTraceNumberLength) + R"( },
       "backoff": { "initial_ms": 100, "max_ms": 1000 }
     }
   ]
@@ -57,9 +65,7 @@ std::uint32_t sessions_ready(const shm::GroupView& view) {
 }  // namespace
 
 Engine::Engine(const Interrupt& interrupt, const std::string& folder, const std::vector<std::uint16_t>& ports)
-    : interrupt_(interrupt),
-      group_("DEMO-" + std::to_string(::getpid())),
-      control_socket_(folder + "/control.sock") {
+    : interrupt_(interrupt), group_("DEMO-" + std::to_string(::getpid())), control_socket_(folder + "/control.sock") {
   const auto config_file = folder + "/tlsmux.json";
   std::ofstream(config_file) << config_text(group_, control_socket_, ports);
   broker_.emplace(Launch{.program = program_folder() + "/tlsmuxd",
@@ -91,7 +97,7 @@ Engine::~Engine() {
 std::optional<EngineFacts> Engine::facts() const {
   const auto object = shm::open_group_object(group_);
   if (!object) return std::nullopt;
-  struct stat status {};
+  struct stat status{};
   if (::fstat(object->get(), &status) != 0 || status.st_size == 0) return std::nullopt;
   const auto mapping =
       shm::Mapping::map(object->get(), static_cast<std::uint64_t>(status.st_size), shm::Access::read_only);

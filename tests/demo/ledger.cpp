@@ -14,7 +14,7 @@ namespace tlsmux::demo {
 namespace {
 
 shm::Mapping map_all(int fd, const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) throw std::runtime_error(shm::last_error("reading " + path).message);
   auto mapping = shm::Mapping::map(fd, static_cast<std::uint64_t>(status.st_size), shm::Access::read_write);
   if (!mapping) throw std::runtime_error(path + ": " + mapping.error().message);
@@ -65,7 +65,7 @@ void Ledger::end(std::uint64_t request, Fate fate, std::uint16_t reason, std::in
   entry.reason = reason;
   if (entry.outcomes < 255) ++entry.outcomes;
   std::atomic_ref(entry.fate).store(fate, std::memory_order_release);
-  auto& count = fate == Fate::answered ? header_->answered
+  auto& count = fate == Fate::answered   ? header_->answered
                 : fate == Fate::not_sent ? header_->not_sent
                                          : header_->maybe_sent;
   count.fetch_add(1, std::memory_order_relaxed);

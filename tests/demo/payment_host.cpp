@@ -36,12 +36,11 @@ void PaymentHost::start(std::uint16_t port) {
   report_files_.push_back(file("report." + std::to_string(report_files_.size() + 1)));
   process_.emplace(
       Launch{.program = program_folder() + "/tlsmux-host",
-             .arguments = {"--listen", "127.0.0.1:" + std::to_string(port),
-                           "--certificate", host::certificate_file("server.pem"),
-                           "--key", host::certificate_file("server.key"),
-                           "--delay-us", std::to_string(kHostDelayMsMin * 1000),
-                           "--jitter-us", std::to_string((kHostDelayMsMax - kHostDelayMsMin) * 1000), "--out-of-order",
-                           "--record", record_file(), "--report", report_files_.back()},
+             .arguments = {"--listen", "127.0.0.1:" + std::to_string(port), "--certificate",
+                           host::certificate_file("server.pem"), "--key", host::certificate_file("server.key"),
+                           "--delay-us", std::to_string(kHostDelayMsMin * 1000), "--jitter-us",
+                           std::to_string((kHostDelayMsMax - kHostDelayMsMin) * 1000), "--out-of-order", "--record",
+                           record_file(), "--report", report_files_.back()},
              .log_file = log});
   interrupt_.wait_until([&] { return has_died() || announced_port(process_->log(), before) != 0; },
                         std::string("host ") + letter_ + " does not start");

@@ -16,7 +16,7 @@ namespace tlsmux::demo {
 struct Launch {
   std::string program;
   std::vector<std::string> arguments;
-  std::string log_file;               // standard output and error are appended to it
+  std::string log_file;              // standard output and error are appended to it
   int signal_if_orphaned = SIGKILL;  // what it gets when the demo itself is killed
 };
 

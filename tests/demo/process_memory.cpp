@@ -42,7 +42,7 @@ std::optional<SegmentMemory> segment_memory(pid_t pid, const std::string& group)
   for (std::string line; std::getline(file, line);) {
     const bool names_mapping = !line.empty() && line.find(':') != std::string::npos && line.find('-') < line.find(' ');
     if (names_mapping) {
-      kb = line.find(group_object) != std::string::npos     ? &memory.group_kb
+      kb = line.find(group_object) != std::string::npos      ? &memory.group_kb
            : line.find("/memfd:tlsmux") != std::string::npos ? &memory.client_kb
                                                              : nullptr;
     } else if (kb != nullptr) {

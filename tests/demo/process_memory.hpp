@@ -15,8 +15,8 @@ namespace tlsmux::demo {
 std::uint64_t anonymous_kb(pid_t pid = 0);
 
 struct SegmentMemory {
-  std::uint64_t client_kb = 0;       // the client's own part: rings and slots
-  std::uint64_t group_kb = 0;        // the group's part, which all clients map
+  std::uint64_t client_kb = 0;        // the client's own part: rings and slots
+  std::uint64_t group_kb = 0;         // the group's part, which all clients map
   std::uint64_t proportional_kb = 0;  // of both, each page shared out among those that have it mapped ("Pss")
 };
 

@@ -18,7 +18,11 @@ constexpr std::size_t kNumberColumns = 8;
 }  // namespace
 
 Progress::Progress(Stage& stage, Screen& screen, const Options& options, Clock::time_point start)
-    : stage_(stage), screen_(screen), options_(options), start_(start), next_(start) {}
+    : stage_(stage),
+      screen_(screen),
+      options_(options),
+      start_(start),
+      next_(screen.is_live() ? start : start + kLineInterval) {}
 
 void Progress::show(Clock::time_point now) {
   if (now < next_) return;
@@ -57,7 +61,8 @@ Progress::Counts Progress::all_counts() const {
 std::uint64_t Progress::answers_per_second() const {
   const double seconds = std::chrono::duration<double>(samples_.back().time - samples_.front().time).count();
   if (seconds <= 0) return 0;
-  return static_cast<std::uint64_t>(static_cast<double>(samples_.back().answered - samples_.front().answered) / seconds);
+  return static_cast<std::uint64_t>(static_cast<double>(samples_.back().answered - samples_.front().answered) /
+                                    seconds);
 }
 
 std::string Progress::engine_words() const {

@@ -52,7 +52,9 @@ Details details_of(RequestId id) {
   const auto& merchant = kMerchants[random / 100 % kMerchants.size()];
   const auto terminal = id.authorizer * 1000 + random / 1000 % 200;
   std::string digits = std::to_string(terminal);
-  return {.type = percent < 92 ? "0100" : percent < 97 ? "0200" : "0400",
+  return {.type = percent < 92   ? "0100"
+                  : percent < 97 ? "0200"
+                                 : "0400",
           .merchant = &merchant,
           .account_number = host::test_account_number(random / 1'000'000),
           .terminal = "POS" + std::string(5 - digits.size(), '0') + digits,
@@ -75,7 +77,8 @@ std::string build_request(RequestId id, std::chrono::sys_seconds time) {
                                     .entry_mode = details.merchant->entry_mode,
                                     .condition_code = details.merchant->condition_code,
                                     .terminal = details.terminal,
-                                    .merchant = details.merchant->id});
+                                    .merchant = details.merchant->id,
+                                    .original_data = {}});
 }
 
 std::string what_is_wrong_with(std::string_view answer, RequestId id) {
@@ -88,7 +91,8 @@ std::string what_is_wrong_with(std::string_view answer, RequestId id) {
   ++type[2];
   if (parsed->type != type) return "its type does not answer the request's";
   for (const unsigned field : {2U, 3U, 4U, 11U, 32U, 41U, 42U, 49U}) {
-    if (parsed->field(field) != request->field(field)) return "field " + std::to_string(field) + " is not the request's";
+    if (parsed->field(field) != request->field(field))
+      return "field " + std::to_string(field) + " is not the request's";
   }
   return parsed->has(39) ? "" : "it has no response code";
 }

@@ -40,6 +40,7 @@ Stage::Stage(const Interrupt& interrupt, const Options& options)
 
 void Stage::set_up(Screen& screen) {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that residue() sees an engine that outlives its broker
+  if (screen.is_live()) screen.show({"  set up  making certificates ..."});
   static_cast<void>(host::certificate_file("ca.pem"));
   screen.say("  set up  certificates of a throw-away authority");
   for (const char letter : {'A', 'B'}) hosts_.emplace_back(interrupt_, path_, letter);
@@ -54,16 +55,13 @@ void Stage::attach_authorizers() {
   for (unsigned number = 0; number < kAuthorizers; ++number) {
     const auto file = path_ + "/authorizer-" + std::to_string(number + 1);
     auto ledger = Ledger::create(file + ".ledger", options_.messages);
-    authorizers_.emplace_back(number, std::move(ledger),
-                              Launch{.program = program_folder() + "/tlsmux-demo-authorizer",
-                                     .arguments = {"--control-socket", engine_->control_socket(),
-                                                   "--group", engine_->group(),
-                                                   "--upstream", kUpstream,
-                                                   "--ledger", file + ".ledger",
-                                                   "--number", std::to_string(number),
-                                                   "--requests", std::to_string(options_.messages),
-                                                   "--seconds", decimal(options_.seconds, 3)},
-                                     .log_file = file + ".log"});
+    authorizers_.emplace_back(
+        number, std::move(ledger),
+        Launch{.program = program_folder() + "/tlsmux-demo-authorizer",
+               .arguments = {"--control-socket", engine_->control_socket(), "--group", engine_->group(), "--upstream",
+                             kUpstream, "--ledger", file + ".ledger", "--number", std::to_string(number), "--requests",
+                             std::to_string(options_.messages), "--seconds", decimal(options_.seconds, 3)},
+               .log_file = file + ".log"});
   }
   for (auto& authorizer : authorizers_) {
     interrupt_.wait_until([&] { return look_after_processes() || authorizer.ledger.header().attached == 1; },

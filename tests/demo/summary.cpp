@@ -12,8 +12,8 @@
 namespace tlsmux::demo {
 namespace {
 
-constexpr std::size_t kNameColumns = 21;
-constexpr std::size_t kFactColumns = 17;
+constexpr std::size_t kNameColumns = 20;
+constexpr std::size_t kFactColumns = 19;
 constexpr std::size_t kReasonColumns = 10;
 
 struct Column {
@@ -21,7 +21,7 @@ struct Column {
   std::size_t width;
 };
 constexpr std::array<Column, 6> kColumns = {
-    {{"requests", 9}, {"answered", 9}, {"not sent", 9}, {"maybe sent", 11}, {"p50", 9}, {"p99", 9}}};
+    {{"requests", 10}, {"answered", 10}, {"not sent", 10}, {"maybe sent", 12}, {"p50 ms", 8}, {"p99 ms", 8}}};
 
 Tally tally_of_survivors(const Figures& figures) {
   Tally tally;
@@ -32,14 +32,18 @@ Tally tally_of_survivors(const Figures& figures) {
 }
 
 std::size_t survivors(const Figures& figures) {
-  return static_cast<std::size_t>(std::ranges::count_if(figures.accounts, [](const auto& each) { return !each.killed; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(figures.accounts, [](const auto& each) { return !each.killed; }));
 }
 
 std::string row(const std::string& name, const Tally& tally) {
-  const auto ms = [&](double q) { return decimal(tally.percentile_ms(q)) + " ms"; };
-  const std::array<std::string, kColumns.size()> values = {
-      thousands(tally.requests), thousands(tally.answered), thousands(tally.not_sent), thousands(tally.maybe_sent),
-      ms(0.50),                  ms(0.99)};
+  const auto ms = [&](double q) { return decimal(tally.percentile_ms(q)); };
+  const std::array<std::string, kColumns.size()> values = {thousands(tally.requests),
+                                                           thousands(tally.answered),
+                                                           thousands(tally.not_sent),
+                                                           thousands(tally.maybe_sent),
+                                                           ms(0.50),
+                                                           ms(0.99)};
   std::string line = "  " + left_aligned(name, kNameColumns);
   for (std::size_t i = 0; i < kColumns.size(); ++i) line += right_aligned(values[i], kColumns[i].width);
   return line;
@@ -69,8 +73,8 @@ void print_fact(Screen& screen, const char* name, const std::vector<std::string>
 }
 
 std::vector<std::string> latency_words(const Tally& all) {
-  return {"p50 " + decimal(all.percentile_ms(0.5)) + " ms, p99 " + decimal(all.percentile_ms(0.99)) +
-              " ms, longest " + decimal(all.percentile_ms(1)) + " ms",
+  return {"p50 " + decimal(all.percentile_ms(0.5)) + " ms, p99 " + decimal(all.percentile_ms(0.99)) + " ms, longest " +
+              decimal(all.percentile_ms(1)) + " ms",
           "(the hosts themselves take " + std::to_string(kHostDelayMsMin) + " to " + std::to_string(kHostDelayMsMax) +
               " ms)"};
 }
@@ -93,11 +97,11 @@ std::vector<std::string> handshake_words(const Figures& figures) {
 std::vector<std::string> memory_words(const Figures& figures) {
   std::vector<std::string> lines;
   if (figures.segment) {
-    lines.push_back(std::to_string(figures.segment->client_kb) + " KiB of rings and slots, shared with the engine, and " +
+    lines.push_back(std::to_string(figures.segment->client_kb) + " KiB of rings and slots (shared), " +
                     std::to_string(figures.library_kb) + " KiB of its own");
   }
   if (figures.own.heap_kb > 0) {
-    lines.push_back(decimal(figures.own.heap_kb, 0) + " KiB of heap for a TLS connection of its own (OpenSSL)");
+    lines.push_back(decimal(figures.own.heap_kb, 0) + " KiB of heap if it had an own TLS connection (OpenSSL)");
   }
   if (figures.segment) {
     lines.push_back("once for all: " + std::to_string(figures.segment->group_kb) + " KiB of tables, " +

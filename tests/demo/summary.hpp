@@ -21,9 +21,9 @@ struct Figures {
   HostTotals hosts;
   std::uint64_t messages_at_a = 0;
   std::uint64_t messages_at_b = 0;
-  std::optional<SegmentMemory> segment;   // of one authorizer
-  std::uint64_t library_kb = 0;           // that an authorizer's own memory grew by from attaching on, on average
-  std::uint64_t engine_kb = 0;            // anonymous memory of the engine
+  std::optional<SegmentMemory> segment;  // of one authorizer
+  std::uint64_t library_kb = 0;          // that an authorizer's own memory grew by from attaching on, on average
+  std::uint64_t engine_kb = 0;           // anonymous memory of the engine
   OwnConnection own;
 };
 

@@ -89,6 +89,10 @@ void ClientProcess::die() {
   dead_ = true;
 }
 
+void ClientProcess::kill_if_mad() {
+  if (mad_ && !dead_) die();
+}
+
 void ClientProcess::leave() {
   if (!attached_) return;
   context_.trace("client " + std::to_string(number_) + " leaves");

@@ -25,6 +25,9 @@ class ClientProcess final : public ControlListener {
   // Its engine is dead. It learns of that some time later, and may go on writing into its memory until then.
   void engine_died() { engine_ = nullptr; }
 
+  // Somebody kills it if it is out of its mind.
+  void kill_if_mad();
+
   // What the application does of its own accord.
   struct Conduct {
     bool submits = true;
@@ -39,9 +42,6 @@ class ClientProcess final : public ControlListener {
 
   // It has nothing open, holds nothing, and the engine holds nothing of it.
   [[nodiscard]] bool is_idle() const;
-  [[nodiscard]] bool is_attached() const { return attached_.has_value(); }
-  [[nodiscard]] bool is_ready_to_probe() const { return attached_ && channels_.size() == wanted_channels_; }
-  [[nodiscard]] std::uint32_t group() const { return group_; }
   // When it does something by itself; 0: never.
   [[nodiscard]] std::uint64_t next_due_ns() const;
   // Its engine is fast asleep, and no wake is on its way. Throws Violation if one of the two sleeps over something.

@@ -88,7 +88,7 @@ bool Host::misbehave() {
   auto& random = context_.random;
   const auto& faults = context_.faults;
   if (random.chance(faults.unsolicited)) {
-    context_.ledger.lied(connection_);
+    context_.ledger.lied(upstream_, connection_);
     say(make_unsolicited(kNobodysKey | random.next(), key_offset_));
     return true;
   }
@@ -96,7 +96,7 @@ bool Host::misbehave() {
     std::vector<std::byte> garbage(random.between(1, 40));
     for (auto& byte : garbage) byte = std::byte(random.next());
     // As plaintext it may well look like a message or two; as a record it is none. Either way the stream is spoilt.
-    context_.ledger.lied(connection_);
+    context_.ledger.lied(upstream_, connection_);
     mute_ = true;
     answers_.clear();
     if (random.below(2) == 0) {
@@ -127,7 +127,7 @@ void Host::answer_one() {
   answers_.erase(place);
   say(answer);
   if (!random.chance(context_.faults.duplicate)) return;
-  context_.ledger.lied(connection_);
+  context_.ledger.lied(upstream_, connection_);
   say(answer);
 }
 

@@ -44,8 +44,8 @@ class Ledger {
   void started(std::uint64_t number, std::uint64_t connection);
   // A host has received the whole of it.
   void heard(std::uint64_t number, std::span<const std::byte> message);
-  // A host on this connection, where order tells, has said what it should not: answers may be mixed up from here on.
-  void lied(std::uint64_t connection) { liars_.insert(connection); }
+  // A host has said on this connection what it should not. Where order tells, answers may be mixed up from here on.
+  void lied(std::uint32_t upstream, std::uint64_t connection);
 
   // What the caller was told.
   void ended(std::uint64_t number, shm::Outcome outcome, shm::Reason reason, std::span<const std::byte> answer);
@@ -82,7 +82,8 @@ class Ledger {
   [[noreturn]] static void object(std::uint64_t number, const Entry& entry, const std::string& what);
 
   std::vector<Entry> entries_;
-  std::set<std::uint64_t> liars_;
+  std::set<std::uint64_t> liars_;                // connections
+  std::set<std::uint32_t> upstreams_of_liars_;
   std::set<std::uint32_t> distrusted_;
   std::size_t open_ = 0;
   std::array<std::uint64_t, 4> told_{};

@@ -43,6 +43,7 @@ class World {
   // One thing happens somewhere. When nothing can, time goes on to when something does; false if nothing ever will.
   bool step();
   bool step_anywhere();
+  bool start_engine();
   bool step_engine();
   bool step_client();
   void fail_engine();
@@ -62,7 +63,7 @@ class World {
   std::vector<std::unique_ptr<ClientProcess>> clients_;
   std::uint32_t last_client_ = 0;
   Statistics statistics_;
-  bool counters_comparable_ = true;  // nobody died, no engine was lost: the engine's counts are the ledger's
+  bool counters_comparable_ = true;  // nobody died or left, no engine was lost: what it counts is what clients saw
 };
 
 }  // namespace tlsmux::simulation
