@@ -42,6 +42,7 @@ class World {
 
   // One thing happens somewhere. When nothing can, time goes on to when something does; false if nothing ever will.
   bool step();
+  void let_time_pass();
   bool step_anywhere();
   bool start_engine();
   bool step_engine();
