@@ -1,9 +1,9 @@
 #include "engine/log.hpp"
 
-#include <algorithm>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <atomic>
 #include <climits>

@@ -47,7 +47,7 @@ std::string hex_dump(std::span<const std::byte> bytes) {
   std::string text;
   for (std::size_t start = 0; start < bytes.size(); start += kBytesPerLine) {
     const auto line = bytes.subspan(start, std::min(kBytesPerLine, bytes.size() - start));
-    std::array<char, 16> offset{};
+    std::array<char, 32> offset{};
     std::snprintf(offset.data(), offset.size(), "%06zx ", start);
     text += offset.data();
     std::string letters;

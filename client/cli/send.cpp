@@ -120,6 +120,9 @@ std::expected<int, Failure> send(const SendOptions& options) {
     std::fflush(stdout);
     std::fputs(send_text(report).c_str(), stderr);
   }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return std::unexpected(Failure{kExitFailed, std::string("writing the answer: ") + std::strerror(errno)});
+  }
   if (report.outcome == TMX_ANSWERED) return kExitDone;
   return report.outcome == TMX_NOT_SENT ? kExitNotSent : kExitMaybeSent;
 }

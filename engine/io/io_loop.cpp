@@ -31,8 +31,8 @@ constexpr std::uint64_t user_data(Kind kind, std::uint32_t index, std::uint32_t 
 // One session's connection. Its place is used again only after `closed`, when nothing of it is under way any more.
 struct Connection {
   mux::SessionId session;
-  shm::UniqueFd socket;    // until the ring's table has it
-  int table_value = -1;    // what is being put into the ring's table; the kernel reads it
+  shm::UniqueFd socket;  // until the ring's table has it
+  int table_value = -1;  // what is being put into the ring's table; the kernel reads it
   sockaddr_storage address{};
   socklen_t address_bytes = 0;
   std::uint32_t under_way = 0;  // entries whose last completion is still to come
@@ -147,8 +147,8 @@ void IoLoop::connect(mux::SessionId session, const mux::Address& address) {
   }
   io.update_table(connection, Kind::install, connection.socket.get(), IOSQE_IO_LINK);
   auto* entry = io.ring.entry();
-  io_uring_prep_connect(entry, static_cast<int>(session.index),
-                        reinterpret_cast<const sockaddr*>(&connection.address), connection.address_bytes);
+  io_uring_prep_connect(entry, static_cast<int>(session.index), reinterpret_cast<const sockaddr*>(&connection.address),
+                        connection.address_bytes);
   entry->flags |= IOSQE_FIXED_FILE;
   io.start_entry(entry, connection, Kind::connect);
 }
@@ -225,8 +225,7 @@ void IoLoop::Implementation::complete_receive(Connection& connection, const Comp
   const bool goes_on = (completion.flags & IORING_CQE_F_MORE) != 0;
   if (completion.result > 0) {
     if (!connection.closing) {
-      events.received(connection.session,
-                      receive_buffers.filled(buffer, static_cast<std::size_t>(completion.result)));
+      events.received(connection.session, receive_buffers.filled(buffer, static_cast<std::size_t>(completion.result)));
     }
     if (has_buffer) receive_buffers.give_back(buffer);
     if (!goes_on && !connection.closing) receive(connection);

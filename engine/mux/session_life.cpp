@@ -20,6 +20,17 @@ Reason reason_of_connect_error(int error) {
   }
 }
 
+// The end of what may have reached the host: all that the kernel accepted, and nothing else.
+std::uint64_t position_of_doubt(const Session& session) {
+#if defined(TLSMUX_MUTANT_JUDGE_BY_SEALED)
+  return session.wire.sealed_position();  // deliberate bug, to show that the simulation sees it
+#elif defined(TLSMUX_MUTANT_FORGIVE_FIRST_BYTE)
+  return session.wire.accepted_position() - (session.wire.accepted_position() > 0 ? 1 : 0);  // another
+#else
+  return session.wire.accepted_position();
+#endif
+}
+
 }  // namespace
 
 void SessionLife::start(Session& session) {
@@ -174,6 +185,10 @@ void SessionLife::fail(Session& session, Reason reason, std::string words) {
   session.end_reason = reason;
   session.end_words = std::move(words);
   session.timer_ns = 0;
+#if defined(TLSMUX_MUTANT_JUDGE_EARLY)
+  Event unused{};  // deliberate bug: the send under way may still come to something
+  settle_requests(session, unused);
+#endif
   if (session.has_connection) {
     state_->seams.network.close(session.id);
   } else {
@@ -207,10 +222,10 @@ void SessionLife::timer_expired(Session& session) {
   session.timer_ns = 0;
   switch (session.state) {
     case SessionState::backing_off: return start(session);
-    case SessionState::resolving: return fail(session, Reason::name_not_resolved, "no answer from the resolver in time");
+    case SessionState::resolving:
+      return fail(session, Reason::name_not_resolved, "no answer from the resolver in time");
     case SessionState::connecting: return fail(session, Reason::connect_timeout, "the connect took too long");
-    case SessionState::handshaking:
-      return fail(session, Reason::handshake_timeout, "the TLS handshake took too long");
+    case SessionState::handshaking: return fail(session, Reason::handshake_timeout, "the TLS handshake took too long");
     case SessionState::ready: return fail(session, Reason::write_stalled, "the host takes no more bytes");
     case SessionState::none:
     case SessionState::draining: return;
@@ -246,12 +261,12 @@ void SessionLife::finish(Session& session) {
 void SessionLife::settle_requests(Session& session, Event& event) {
   auto& requests = state_->requests;
   auto& upstream = state_->upstream_of(session);
-  const auto accepted = session.wire.accepted_position();
+  const auto doubt = position_of_doubt(session);
   for (auto index = session.in_flight.front(); index != kNone;) {
     const auto& request = requests[index];
     const auto next = request.next;
     const bool abandoned = request.state == RequestState::abandoned;
-    if (abandoned || request.wire_position < accepted) {
+    if (abandoned || request.wire_position < doubt) {
       event.maybe_sent += abandoned ? 0 : 1;
       settlement_->lose(index, session.end_reason);
     }

@@ -37,7 +37,7 @@ struct Session {
 
   shm::SessionState state = shm::SessionState::none;
   std::uint64_t since_ns = 0;
-  std::uint64_t timer_ns = 0;  // when the present state has lasted too long; 0: never
+  std::uint64_t timer_ns = 0;   // when the present state has lasted too long; 0: never
   std::uint32_t failures = 0;   // in a row, without having been ready
   std::uint32_t fruitless = 0;  // connections in a row that brought no message; the pause doubles with each
   std::uint32_t endpoint = 0;
@@ -46,7 +46,7 @@ struct Session {
   bool has_connection = false;  // at the network, made or being made
   bool host_ended = false;      // the host has closed its side while the handshake goes on
 
-  std::unique_ptr<tls::TlsSession> tls;  // null while a worker has it
+  std::unique_ptr<tls::TlsSession> tls;       // null while a worker has it
   std::vector<std::byte> handshake_received;  // meanwhile
   tls::WireBuffer wire;
   bool sending = false;

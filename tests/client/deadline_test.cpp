@@ -50,7 +50,7 @@ TEST_CASE("outcome.deadlines of several requests pass in their own order") {
   REQUIRE(send(attached.channel, "Q", 60, 60) == 0);
   REQUIRE(send(attached.channel, "Q", 20, 20) == 0);
   REQUIRE(send(attached.channel, "Q", 40, 40) == 0);
-  for (const std::uint64_t tag : {20, 40, 60}) expect(attached.channel, tag, TMX_NOT_SENT, TMX_REASON_DEADLINE);
+  for (const std::uint64_t tag : {20U, 40U, 60U}) expect(attached.channel, tag, TMX_NOT_SENT, TMX_REASON_DEADLINE);
 }
 
 TEST_CASE("outcome.an answer that is decided but not published counts at the deadline") {

@@ -1,4 +1,4 @@
-// tlsmux-demo-authorizer: one of the demo's authorizer processes.
+// demo-authorizer: one of the demo's authorizer processes.
 
 #include <unistd.h>
 
@@ -38,7 +38,7 @@ int main(int argc, char** argv) {
     authorizer.run();
     return 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tlsmux-demo-authorizer: %s\n", error.what());
+    std::fprintf(stderr, "demo-authorizer: %s\n", error.what());
     return 1;
   }
 }

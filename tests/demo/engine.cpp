@@ -84,12 +84,16 @@ void Engine::await_sessions() {
 }
 
 Engine::~Engine() {
-  if (has_died()) return;
-  broker_->send_signal(SIGTERM);
+  if (!has_died()) broker_->send_signal(SIGTERM);
   // Not to be interrupted; the broker gives its engine some seconds to end.
   for (int waits = 0; waits < 1000 && !has_died(); ++waits) ::poll(nullptr, 0, 10);
-  if (has_died()) return;
+  if (broker_->exit_code() != 0) remove_remains();
+}
+
+// What a broker that did not end in good order could not take away.
+void Engine::remove_remains() {
   broker_->send_signal(SIGKILL);
+  if (const auto now = facts(); now && now->pid > 1) ::kill(now->pid, SIGKILL);
   shm::remove_group_object(group_);
   shm::remove_group_object(group_ + ".lock");
 }

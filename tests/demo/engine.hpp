@@ -48,6 +48,8 @@ class Engine {
   void stop();
 
  private:
+  void remove_remains();
+
   const Interrupt& interrupt_;
   std::string group_;
   std::string control_socket_;

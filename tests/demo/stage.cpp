@@ -57,7 +57,7 @@ void Stage::attach_authorizers() {
     auto ledger = Ledger::create(file + ".ledger", options_.messages);
     authorizers_.emplace_back(
         number, std::move(ledger),
-        Launch{.program = program_folder() + "/tlsmux-demo-authorizer",
+        Launch{.program = program_folder() + "/demo-authorizer",
                .arguments = {"--control-socket", engine_->control_socket(), "--group", engine_->group(), "--upstream",
                              kUpstream, "--ledger", file + ".ledger", "--number", std::to_string(number), "--requests",
                              std::to_string(options_.messages), "--seconds", decimal(options_.seconds, 3)},

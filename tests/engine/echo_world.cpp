@@ -61,7 +61,7 @@ void EchoWorld::wake(std::uint32_t channel_ref, int descriptor) {
   woken_.push_back(channel_ref);
 }
 
-void EchoWorld::sleep(int timeout_ms) {
+void EchoWorld::await_bell(int timeout_ms) {
   epoll_event event{};
   ::epoll_wait(epoll_.get(), &event, 1, timeout_ms);
   if (event.events != 0) rung_.push_back(event.data.u32);

@@ -28,7 +28,7 @@ class EchoWorld final : public engine::mux::Network,
   // Tells the shard what has happened since the last call. False: nothing has.
   bool tell(engine::Shard& shard);
   // Until a bell rings or the time is over.
-  void sleep(int timeout_ms);
+  void await_bell(int timeout_ms);
 
   std::span<std::byte> send_memory(std::uint32_t session_index) override { return connections_[session_index].memory; }
   void connect(engine::mux::SessionId session, const engine::mux::Address& address) override;

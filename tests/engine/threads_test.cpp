@@ -131,7 +131,7 @@ class ClientThread {
     while (result_.answered + result_.other < kRequestsEach && !result_.stuck) {
       submit();
       REQUIRE(channel_->collect(outcomes_));
-      if (outcomes_.empty()) sleep();
+      if (outcomes_.empty()) await_wake();
       while (!outcomes_.empty()) check(outcomes_.pop());
     }
     return result_;
@@ -173,7 +173,7 @@ class ClientThread {
     REQUIRE(channel_->release(outcome.answer.use));
   }
 
-  void sleep() {
+  void await_wake() {
     channel_->arm_wake();
     if (!channel_->has_completions()) {
       pollfd wake{.fd = channel_->wake_descriptor(), .events = POLLIN, .revents = 0};
@@ -196,7 +196,7 @@ class ClientThread {
 void run_engine(engine::Shard& shard, test::EchoWorld& world, const std::atomic<bool>& stop) {
   bool busy = true;
   while (!stop.load(std::memory_order_acquire)) {
-    if (!busy && shard.prepare_sleep()) world.sleep(10);
+    if (!busy && shard.prepare_sleep()) world.await_bell(10);
     shard.set_time(static_cast<std::uint64_t>(now_ns()));
     busy = world.tell(shard);
     busy = shard.work() || busy;

@@ -57,8 +57,7 @@ void check_back_to(const Holdings& before, EngineProcess& engine, const std::str
 // Upstreams where requests are answered, stay in flight, and stay queued.
 class Deathbed {
  public:
-  Deathbed()
-      : echo_({"--mode", "echo"}), sink_({"--mode", "sink"}), config_(make_config()), engine_(folder_, config_) {
+  Deathbed() : echo_({"--mode", "echo"}), sink_({"--mode", "sink"}), config_(make_config()), engine_(folder_, config_) {
     engine_.await_sessions(2);
     bystander_ = std::make_unique<Requester>(config_);
     CHECK(bystander_->ask("a request").outcome == TMX_ANSWERED);

@@ -14,18 +14,18 @@
 namespace tlsmux::test {
 
 enum class Point {
-  connected,      // to the control socket
-  asked,          // to attach; the reply is not read
-  offered,        // has the memory, has not mapped it
-  mapped,         // has not said so
-  acknowledged,   // has said so, and has not read that it is served
+  connected,     // to the control socket
+  asked,         // to attach; the reply is not read
+  offered,       // has the memory, has not mapped it
+  mapped,        // has not said so
+  acknowledged,  // has said so, and has not read that it is served
   attached,
   channel_asked,  // the reply is not read
   channel_open,
-  reserved,       // has written into a slot that it has not submitted
-  queued,         // on the upstream "hole"
-  in_flight,      // on the upstream "sink"
-  answered,       // holds an answer of the upstream "acquirer"
+  reserved,   // has written into a slot that it has not submitted
+  queued,     // on the upstream "hole"
+  in_flight,  // on the upstream "sink"
+  answered,   // holds an answer of the upstream "acquirer"
 };
 
 class DoomedClient {

@@ -70,9 +70,8 @@ TEST_CASE("faults.the only host dies: what was sent is MAYBE_SENT, the rest is N
   CHECK((all[0].reason == TMX_REASON_HOST_CLOSED || all[0].reason == TMX_REASON_CONNECTION_LOST));
   CHECK(count_outcomes(all, TMX_NOT_SENT, TMX_REASON_CONNECT_REFUSED) == 3);
   CHECK(rig.received() == 1);
-  const auto facts = rig.await_facts([](const auto& now) {
-    return now.last_error_reason == shm::Reason::connect_refused && sum(now.not_sent) == 3;
-  });
+  const auto facts = rig.await_facts(
+      [](const auto& now) { return now.last_error_reason == shm::Reason::connect_refused && sum(now.not_sent) == 3; });
   CHECK(sum(facts.maybe_sent) == 1);
   CHECK(facts.sessions_ready == 0);
   rig.stop();

@@ -7,7 +7,8 @@
 namespace tlsmux::test {
 
 TEST_CASE("faults.an unsolicited message is counted, and with keys the session goes on") {
-  Rig rig({"--mode", "echo", "--unsolicited-every", "1"}, [](config::Config& config) { set_keyed(config.upstreams[0]); });
+  Rig rig({"--mode", "echo", "--unsolicited-every", "1"},
+          [](config::Config& config) { set_keyed(config.upstreams[0]); });
   Requester requester(rig.config);
   for (std::uint64_t number = 1; number <= 3; ++number) {
     const auto ended = requester.ask(keyed_message(number));

@@ -37,7 +37,7 @@ TEST_CASE("faults.messages that are empty or too long are errors at submit") {
 TEST_CASE("faults.full slots are EAGAIN and never a hang") {
   Rig rig({"--mode", "sink"}, [](config::Config& config) { config.groups[0].memory.slots_per_channel = 8; });
   Requester requester(rig.config);
-  for (std::uint64_t tag = 1; tag <= 4; ++tag) CHECK(requester.submit("a request", tag, 2000) == 0);
+  for (std::uint64_t tag = 1; tag <= 4; ++tag) CHECK(requester.submit("a request", tag, 3000) == 0);
   CHECK(requester.submit("one more") == -EAGAIN);
   // A call waits for a slot as long as it may and no longer.
   tmx_result result{};

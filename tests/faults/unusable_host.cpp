@@ -80,6 +80,13 @@ void check_not_sent(EngineProcess& engine, const config::Config& config, tmx_rea
   CHECK(sum(facts.not_sent) == 2);
   CHECK(sum(facts.maybe_sent) == 0);
 
+  const auto shown = status_json(config);
+  for (const auto& part :
+       {R"("last_error_reason": ")" + std::string(tmx_reason_name(reason)) + '"',
+        '"' + std::string(tmx_reason_name(reason)) + "\": 2", std::string(R"("sessions_ready": 0)")}) {
+    CHECK_MESSAGE(shown.find(part) != std::string::npos, shown);
+  }
+
   const auto line = engine.log().wait_for("event=session_failed");
   CHECK_MESSAGE(line.find("reason=" + std::string(shm::reason_name(wanted))) != std::string::npos, line);
   CHECK_MESSAGE(line.find(words) != std::string::npos, line);

@@ -68,8 +68,9 @@ TEST_CASE("faults.the host's name does not resolve") {
 }
 
 TEST_CASE("faults.the host stalls the handshake") {
-  check_host({"--handshake-stall"}, [](auto& upstream) { upstream.timeouts.handshake_ms = 300; },
-             TMX_REASON_HANDSHAKE_TIMEOUT, "the TLS handshake took too long");
+  check_host(
+      {"--handshake-stall"}, [](auto& upstream) { upstream.timeouts.handshake_ms = 300; }, TMX_REASON_HANDSHAKE_TIMEOUT,
+      "the TLS handshake took too long");
 }
 
 TEST_CASE("faults.the host's certificate is by an authority that is not trusted") {
@@ -82,8 +83,9 @@ TEST_CASE("faults.the host's certificate is for another name") {
 }
 
 TEST_CASE("faults.the host's certificate is for another name than server_name") {
-  check_host({}, [](auto& upstream) { upstream.tls.server_name = "other.example"; }, TMX_REASON_CERTIFICATE_WRONG_NAME,
-             "other.example");
+  check_host(
+      {}, [](auto& upstream) { upstream.tls.server_name = "other.example"; }, TMX_REASON_CERTIFICATE_WRONG_NAME,
+      "other.example");
 }
 
 TEST_CASE("faults.the host's certificate is expired") {
@@ -91,13 +93,15 @@ TEST_CASE("faults.the host's certificate is expired") {
 }
 
 TEST_CASE("faults.the host speaks older versions of TLS only") {
-  check_host({"--tls", "1.2"}, [](auto& upstream) { upstream.tls.version_min = config::TlsVersion::tls_1_3; },
-             TMX_REASON_NO_COMMON_VERSION, "TLS 1.3");
+  check_host(
+      {"--tls", "1.2"}, [](auto& upstream) { upstream.tls.version_min = config::TlsVersion::tls_1_3; },
+      TMX_REASON_NO_COMMON_VERSION, "TLS 1.3");
 }
 
 TEST_CASE("faults.the host speaks newer versions of TLS only") {
-  check_host({"--tls", "1.3"}, [](auto& upstream) { upstream.tls.version_max = config::TlsVersion::tls_1_2; },
-             TMX_REASON_NO_COMMON_VERSION, "TLS 1.2");
+  check_host(
+      {"--tls", "1.3"}, [](auto& upstream) { upstream.tls.version_max = config::TlsVersion::tls_1_2; },
+      TMX_REASON_NO_COMMON_VERSION, "TLS 1.2");
 }
 
 TEST_CASE("faults.the host offers suites only that are not allowed here") {
@@ -115,8 +119,8 @@ TEST_CASE("faults.the host demands a client certificate and none is configured, 
 TEST_CASE("faults.the host demands a client certificate and none is configured, TLS 1.3") {
   const Residue residue;
   const TestFolder folder;
-  host::HostProcess host({"--mode", "echo", "--tls", "1.3", "--client-certificate", "require", "--ca",
-                          host::certificate_file("ca.pem")});
+  host::HostProcess host(
+      {"--mode", "echo", "--tls", "1.3", "--client-certificate", "require", "--ca", host::certificate_file("ca.pem")});
   auto config = engine_config(folder, {host.port()});
   config.upstreams[0].backoff = {.initial_ms = 20, .max_ms = 60'000, .jitter_percent = 0};
   EngineProcess engine(folder, config);

@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "tests/mux/mux_rig.hpp"
+#include "tests/mux/scripted_tls.hpp"
 
 using namespace tlsmux;
 using engine::mux::Address;
@@ -241,9 +241,38 @@ TEST_CASE("engine.back-off doubles from initial_ms to max_ms, within its jitter"
     CHECK(rig.session(0).state == SessionState::connecting);
   }
   CHECK(waits.size() > 3);
-  rig.bring_up(0);  // what was up begins anew
-  rig.lose(0);
-  CHECK(rig.events.last().retry_in_ms <= 120);
+  rig.bring_up(0);
+  SUBCASE("a session of use begins anew") {
+    rig.ask("0001");
+    rig.accept_all(0);
+    rig.say(0, "0001");
+    rig.lose(0);
+    CHECK(rig.events.last().retry_in_ms <= 120);
+  }
+  SUBCASE("so does one that lasted") {
+    rig.advance_ms(1500);
+    rig.lose(0);
+    CHECK(rig.events.last().retry_in_ms <= 120);
+  }
+  SUBCASE("one that the host ended at once does not, but it gives hope") {
+    rig.lose(0);
+    CHECK(rig.events.last().retry_in_ms >= 1200);
+    CHECK(rig.outcome(rig.ask("0001")) == "open");
+  }
+}
+
+TEST_CASE("engine.a host that turns our certificate down after the handshake has never been up") {
+  MuxRig rig(test::keyed_config());
+  test::TlsScript script;
+  test::bring_up_scripted(rig, 0, script);
+  REQUIRE(rig.session(0).is_up());
+  script.open_error = engine::tls::TlsError{Reason::certificate_rejected_by_host, "bad certificate"};
+  const auto waiting = rig.submit("0001");
+  rig.mux.received(rig.network[0].id, test::to_bytes("an alert"));
+  rig.finish_close(0);
+  CHECK(rig.session(0).failures == 1);
+  CHECK(rig.outcome(waiting) == "not_sent certificate_rejected_by_host");
+  CHECK(rig.outcome(rig.ask("0002")) == "not_sent certificate_rejected_by_host");
 }
 
 TEST_CASE("engine.one hopeful session is enough to wait for") {

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "tests/mux/mux_rig.hpp"
+#include "tests/mux/scripted_tls.hpp"
 
 using namespace tlsmux;
 using test::MuxRig;
@@ -167,59 +167,16 @@ TEST_CASE("outcome.only the last completion of a send tells: bytes accepted whil
 }
 
 TEST_CASE("outcome.requests of a session that could not seal them move on") {
-  // The second record fails to seal; what was sealed before it stays as it is.
-  struct Failing final : engine::tls::TlsSession {
-    std::unique_ptr<engine::tls::TlsSession> good = std::make_unique<test::PlainTlsSession>(std::nullopt);
-    int* seals = nullptr;
-    std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(
-        std::span<const std::byte> received, std::vector<std::byte>& output) override {
-      return good->handshake(received, output);
-    }
-    [[nodiscard]] engine::tls::PeerFacts peer_facts() const override { return good->peer_facts(); }
-    [[nodiscard]] std::size_t record_bytes_max() const override { return good->record_bytes_max(); }
-    [[nodiscard]] std::size_t record_overhead_bytes() const override { return good->record_overhead_bytes(); }
-    std::expected<void, engine::tls::TlsError> seal(std::span<const std::span<const std::byte>> parts,
-                                                    engine::tls::WireBuffer& wire) override {
-      if (--*seals < 0) return std::unexpected(engine::tls::TlsError{shm::Reason::record_corrupt, "no more records"});
-      return good->seal(parts, wire);
-    }
-    std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
-        std::span<const std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
-        engine::tls::WireBuffer& wire) override {
-      return good->open(received, on_plaintext, wire);
-    }
-    void close_notify(engine::tls::WireBuffer& wire) override { good->close_notify(wire); }
-  };
-  for (int good_seals = 0; good_seals <= 3; ++good_seals) {
+  for (int good_seals = 0; good_seals < 3; ++good_seals) {
     CAPTURE(good_seals);
     MuxRig rig(test::keyed_config());
-    rig.connect(0);
-    rig.step_handshake(0);
-    int seals = good_seals;
-    auto failing = std::make_unique<Failing>();
-    failing->seals = &seals;
-    // The worker hands back another session than it was given, one that fails to seal.
-    std::vector<std::byte> hello;
-    std::vector<std::byte> output;
-    std::vector<std::byte> plaintext;
-    static_cast<void>(failing->handshake({}, hello));
-    test::PlainTlsHost host;
-    host.receive(hello, plaintext, output);
-    rig.mux.received(rig.network[0].id, output);
-    rig.workers.steps.clear();
-    std::vector<std::byte> nothing;
-    const auto result = failing->handshake(output, nothing);
-    rig.mux.handshake_stepped(rig.network[0].id, std::move(failing), nothing, result);
+    test::TlsScript script{.good_seals = good_seals, .open_error = {}};
+    test::bring_up_scripted(rig, 0, script);
     REQUIRE(rig.session(0).is_up());
-
     const auto scene = three_records(rig);
-    if (good_seals == 3) {
-      CHECK(rig.session(0).is_up());
-      continue;
-    }
     CHECK_FALSE(rig.session(0).is_up());
     rig.finish_close(0);
-    // Nothing was ever given to the kernel, so all of them go on waiting.
+    // Nothing was ever given to the kernel, the records that were sealed included.
     for (const auto& request : scene.requests) CHECK(rig.outcome(request.tag) == "open");
     rig.advance_to_due();
     rig.bring_up(0);

@@ -14,7 +14,7 @@ using client::Loss;
 
 namespace {
 
-constexpr std::size_t kBurst = 4;
+constexpr std::uint32_t kBurst = 4;
 
 }  // namespace
 
@@ -176,7 +176,8 @@ bool ClientProcess::step_channel(Channel& channel) {
 
 bool ClientProcess::submit(Channel& channel) {
   if (!conduct_.submits) return false;
-  const auto wanted = context_.random.between(1, kBurst);
+  const auto burst = context_.random.below(10) == 0 ? channel.attached->in_flight_max() : kBurst;
+  const auto wanted = context_.random.between(1, burst);
   std::size_t done = 0;
   for (; done < wanted; ++done) {
     const auto in_use = channel.attached->in_flight() + channel.outcomes.size();

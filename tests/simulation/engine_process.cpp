@@ -56,7 +56,10 @@ EngineProcess::EngineProcess(Context& context, Network& network)
   shard_ = std::make_unique<engine::Shard>(context.config,
                                            engine::ShardSeams{network_, workers_, events_, bells_},
                                            make_tls_clients(context), make_board(), context.random.next());
-  shard_->set_time(context.now_ns);
+}
+
+void EngineProcess::start() {
+  shard_->set_time(context_.now_ns);
   shard_->start();
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 // One life of the engine: a Shard as it is, with a data loop's turns, the control thread's part of attaching, and all
-// of its memory. Destroying it is its death.
+// of its memory.
 
 #include <map>
 #include <memory>
@@ -35,6 +35,11 @@ struct Attached {
 class EngineProcess {
  public:
   EngineProcess(Context& context, Network& network);
+
+  // Throws EngineKilled.
+  void start();
+  // Its last moment: nothing but the destructor may be called afterwards.
+  void die() { network_.die(); }
 
   // ---- What clients ask of the control thread. The listener lives until dismiss() or the engine's end.
   // Nothing: there is no room for another client.

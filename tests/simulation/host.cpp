@@ -92,7 +92,7 @@ bool Host::misbehave() {
     say(make_unsolicited(kNobodysKey | random.next(), key_offset_));
     return true;
   }
-  if (random.chance(faults.garbage)) {
+  if (plaintext_.empty() && random.chance(faults.garbage)) {  // not within a message, which then would be another
     std::vector<std::byte> garbage(random.between(1, 40));
     for (auto& byte : garbage) byte = std::byte(random.next());
     // As plaintext it may well look like a message or two; as a record it is none. Either way the stream is spoilt.

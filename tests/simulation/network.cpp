@@ -204,7 +204,7 @@ EngineNetwork::EngineNetwork(Context& context, simulation::Network& network) : c
   }
 }
 
-EngineNetwork::~EngineNetwork() {
+void EngineNetwork::die() {
   for (auto& session : sessions_) {
     if (session.connection != nullptr) session.connection->engine_dies();
   }

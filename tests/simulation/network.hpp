@@ -92,12 +92,14 @@ class Network {
 class EngineNetwork final : public engine::mux::Network {
  public:
   EngineNetwork(Context& context, simulation::Network& network);
-  ~EngineNetwork() override;  // its connections see the engine die
 
   std::span<std::byte> send_memory(std::uint32_t session_index) override;
   void connect(engine::mux::SessionId session, const engine::mux::Address& address) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
+
+  // The engine's process ends, and with it its side of all connections.
+  void die();
 
   [[nodiscard]] bool has_news() const;
   // Tells some of the news there are. False: there were none.

@@ -61,6 +61,16 @@ config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes)
   return upstream;
 }
 
+// Rings and queues so long that the engine takes more than one turn for what a client publishes at once.
+void make_wide(Random& random, config::Config& config) {
+  config.engine.in_flight_max = 2000;
+  for (auto& group : config.groups) group.memory.slots_per_channel = 2 * number(random, 300, 600);
+  for (auto& upstream : config.upstreams) {
+    upstream.queue_max = number(random, 200, 1000);
+    upstream.in_flight_max = number(random, 100, 500);
+  }
+}
+
 }  // namespace
 
 config::Config make_scenario(Random& random) {
@@ -85,6 +95,7 @@ config::Config make_scenario(Random& random) {
     for (const auto& group : config.groups) upstream.groups.push_back(group.name);
     config.upstreams.push_back(std::move(upstream));
   }
+  if (slot_bytes < 300 && random.below(10) == 0) make_wide(random, config);
   return config;
 }
 

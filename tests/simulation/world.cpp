@@ -158,10 +158,11 @@ bool World::step_anywhere() {
 bool World::start_engine() {
   if (engine_ != nullptr) return false;
   ++statistics_.engines;
+  engine_ = std::make_unique<EngineProcess>(context_, network_);
   try {
-    engine_ = std::make_unique<EngineProcess>(context_, network_);
+    engine_->start();
   } catch (const EngineKilled&) {
-    context_.trace("it dies as it starts");
+    lose_engine();
   }
   return true;
 }
@@ -202,6 +203,7 @@ void World::lose_engine() {
   for (auto& client : clients_) {
     if (client != nullptr) client->engine_died();
   }
+  engine_->die();
   engine_.reset();
 }
 

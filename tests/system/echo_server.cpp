@@ -84,8 +84,11 @@ std::uint16_t listening_port(pid_t pid) {
 EchoServer::EchoServer(const std::vector<std::string>& arguments) {
   const auto decrypted = make_pipe();
   const auto returned = make_pipe();
-  std::vector<std::string> words = {"openssl", "s_server", "-quiet", "-4", "-accept", "127.0.0.1:0", "-cert",
-                                    host::certificate_file("server.pem"), "-key", host::certificate_file("server.key")};
+  std::vector<std::string> words = {"openssl", "s_server",
+                                    "-quiet",  "-4",
+                                    "-accept", "127.0.0.1:0",
+                                    "-cert",   host::certificate_file("server.pem"),
+                                    "-key",    host::certificate_file("server.key")};
   words.insert(words.end(), arguments.begin(), arguments.end());
   server_ = start(words, returned.reading.get(), decrypted.writing.get());
   cat_ = start({"cat"}, decrypted.reading.get(), returned.writing.get());

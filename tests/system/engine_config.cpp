@@ -40,11 +40,11 @@ std::string log_level(config::LogLevel level) {
 
 std::string group_text(const config::GroupSettings& group) {
   const auto& memory = group.memory;
-  return object({pair("name", group.name), list("users", group.users), list("unix_groups", group.unix_groups),
-                 member("memory", object({pair("clients_max", memory.clients_max),
-                                          pair("channels_per_client", memory.channels_per_client),
-                                          pair("slots_per_channel", memory.slots_per_channel),
-                                          pair("slot_bytes", memory.slot_bytes)}))});
+  return object(
+      {pair("name", group.name), list("users", group.users), list("unix_groups", group.unix_groups),
+       member("memory",
+              object({pair("clients_max", memory.clients_max), pair("channels_per_client", memory.channels_per_client),
+                      pair("slots_per_channel", memory.slots_per_channel), pair("slot_bytes", memory.slot_bytes)}))});
 }
 
 std::string tls_text(const config::TlsSettings& tls) {
@@ -74,11 +74,10 @@ std::string upstream_text(const config::UpstreamSettings& upstream) {
     endpoints.push_back(object({pair("host", endpoint.host), pair("port", endpoint.port)}));
   }
   return object(
-      {pair("name", upstream.name), list("groups", upstream.groups),
-       member("endpoints", "[" + joined(endpoints) + "]"), pair("sessions", upstream.sessions),
-       pair("in_flight_max", upstream.in_flight_max), pair("queue_max", upstream.queue_max),
-       member("tls", tls_text(upstream.tls)), member("framing", framing_text(upstream.framing)),
-       member("correlation", correlation_text(upstream.correlation)),
+      {pair("name", upstream.name), list("groups", upstream.groups), member("endpoints", "[" + joined(endpoints) + "]"),
+       pair("sessions", upstream.sessions), pair("in_flight_max", upstream.in_flight_max),
+       pair("queue_max", upstream.queue_max), member("tls", tls_text(upstream.tls)),
+       member("framing", framing_text(upstream.framing)), member("correlation", correlation_text(upstream.correlation)),
        member("timeouts",
               object({pair("connect_ms", timeouts.connect_ms), pair("handshake_ms", timeouts.handshake_ms),
                       pair("request_ms", timeouts.request_ms), pair("late_answer_ms", timeouts.late_answer_ms),

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -114,6 +115,21 @@ int EngineProcess::wait() {
     CHECK_MESSAGE(log_.count(complaint) == 0, log_.last_lines());
   }
   return code;
+}
+
+std::string status_json(const config::Config& config) {
+  const auto command = std::string(TLSMUX_PROGRAM_FOLDER "/tlsmux status --json") + " --group " +
+                       config.groups[0].name + " --control-socket " + config.engine.control_socket;
+  FILE* const output = ::popen(command.c_str(), "re");
+  REQUIRE(output != nullptr);
+  std::string text;
+  std::array<char, 4096> part{};
+  for (std::size_t got = 1; got > 0;) {
+    got = std::fread(part.data(), 1, part.size(), output);
+    text.append(part.data(), got);
+  }
+  CHECK(::pclose(output) == 0);
+  return text;
 }
 
 int reap(pid_t child) {

@@ -55,6 +55,9 @@ class EngineProcess {
   std::size_t restarts_seen_ = 0;
 };
 
+// What `tlsmux status --json` prints about the config's first group. Fails the test if the command does.
+std::string status_json(const config::Config& config);
+
 // The exit code of a child of this process, or 128 + the signal that killed it. Fails the test if it does not end.
 int reap(pid_t child);
 

@@ -27,8 +27,8 @@ void run_farm(const std::string& version_option, config::TlsVersion version) {
   const TestFolder folder;
   const EchoServer server({version_option});
   auto config = engine_config(folder, {server.port()});
-  config.groups[0].memory = {.clients_max = kClients, .channels_per_client = 1, .slots_per_channel = 16,
-                             .slot_bytes = kMessageBytesMax};
+  config.groups[0].memory = {
+      .clients_max = kClients, .channels_per_client = 1, .slots_per_channel = 16, .slot_bytes = kMessageBytesMax};
   auto& upstream = config.upstreams[0];
   upstream.framing.message_bytes_max = kMessageBytesMax;
   upstream.in_flight_max = kInFlightMax;

@@ -176,8 +176,8 @@ bool LoadClient::take_one(Lane& lane, const tmx_completion& completion) {
     case TMX_ANSWERED: {
       ++report_.answered;
       const auto expected = load_message(order_.seed, order_.client, request.sequence, request.bytes);
-      const bool same = completion.length == expected.size() &&
-                        std::memcmp(completion.data, expected.data(), expected.size()) == 0;
+      const bool same =
+          completion.length == expected.size() && std::memcmp(completion.data, expected.data(), expected.size()) == 0;
       if (!same) return fail(LoadTrouble::answer);
       break;
     }

@@ -14,10 +14,10 @@ struct LoadOrder {
   std::string group;
   std::vector<std::string> upstreams = {"acquirer"};  // a channel to each
   std::uint64_t seed = 0;
-  std::uint32_t client = 0;       // in its messages: no two clients of a test bear the same number
-  std::uint32_t requests = 0;     // 0: until `stop` is readable
+  std::uint32_t client = 0;    // in its messages: no two clients of a test bear the same number
+  std::uint32_t requests = 0;  // 0: until `stop` is readable
   int stop = -1;
-  std::uint32_t bytes_min = 16;   // from 16 on each message begins with a key
+  std::uint32_t bytes_min = 16;  // from 16 on each message begins with a key
   std::uint32_t bytes_max = 1024;
   std::uint32_t in_flight_max = 8;  // on each channel
   std::uint32_t timeout_ms_min = 60'000;
@@ -28,7 +28,7 @@ struct LoadOrder {
 
 enum class LoadTrouble : std::uint32_t {
   none = 0,
-  attach,       // `error` says why
+  attach,  // `error` says why
   open,
   submit,
   poll,

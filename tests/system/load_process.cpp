@@ -75,8 +75,7 @@ LoadReport LoadProcess::report() {
 }
 
 std::string words_of(const LoadReport& report) {
-  std::string words = "submitted=" + std::to_string(report.submitted) +
-                      " answered=" + std::to_string(report.answered) +
+  std::string words = "submitted=" + std::to_string(report.submitted) + " answered=" + std::to_string(report.answered) +
                       " refused=" + std::to_string(report.refused_submissions);
   add_counts(words, "not_sent", report.not_sent_reasons);
   add_counts(words, "maybe_sent", report.maybe_sent_reasons);
