@@ -252,7 +252,7 @@ bool Shard::work() {
   for (const auto index : std::exchange(leaving_, {})) {
     if (auto* client = clients_.at(index); client != nullptr) release_if_done(*client);
   }
-  board_.publish(multiplexer_, clients_, now_ns_);
+  board_due_ns_ = board_.publish(multiplexer_, clients_, now_ns_);
   return any;
 }
 
@@ -271,10 +271,12 @@ void Shard::drain_further() {
 }
 
 std::uint64_t Shard::next_due_ns() const {
-  const auto due = multiplexer_.next_due_ns();
   const bool ends = stage_ == Stage::draining || stage_ == Stage::closing;
-  if (!ends) return due;
-  return due == 0 ? stage_ends_ns_ : std::min(due, stage_ends_ns_);
+  std::uint64_t earliest = 0;
+  for (const auto due : {multiplexer_.next_due_ns(), board_due_ns_, ends ? stage_ends_ns_ : 0}) {
+    if (due != 0 && (earliest == 0 || due < earliest)) earliest = due;
+  }
+  return earliest;
 }
 
 }  // namespace tlsmux::engine

@@ -65,14 +65,15 @@ void StatusBoard::remove_client(const Client& client) {
   shm::write_row(group.part.clients()[client.row], shm::ClientRow{});
 }
 
-void StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns) {
-  if (now_ns - written_ns_ < kIntervalNs) return;
+std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns) {
+  if (now_ns - written_ns_ < kIntervalNs) return written_ns_ + kIntervalNs;
   written_ns_ = now_ns;
   write_upstreams(multiplexer);
   for (const auto& client : clients.all()) {
     if (client != nullptr && std::exchange(client->changed, false)) write_client(*client);
   }
   for (auto& group : groups_) group.part.header().heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+  return 0;
 }
 
 void StatusBoard::write_client(Client& client) {

@@ -35,8 +35,9 @@ class StatusBoard {
   void add_client(Client& client, std::uint64_t now_ns);
   void remove_client(const Client& client);
 
-  // Writes what has changed, at most every kIntervalNs.
-  void publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns);
+  // Writes what has changed, at most every kIntervalNs. Returns when it wants to be called again for what it has held
+  // back; 0: nothing was.
+  std::uint64_t publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns);
 
   static constexpr std::uint64_t kIntervalNs = 100'000'000;
 
