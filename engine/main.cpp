@@ -1,6 +1,7 @@
 // tlsmuxd: reads the configuration, then is the broker of an engine.
 
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <tuple>
 
@@ -18,7 +19,7 @@ constexpr const char* kAfterword =
     "Exit codes: 0 ended as told, 1 errors in the configuration, 2 wrong usage, 3 cannot start (the reason is in the\n"
     "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first.";
 
-int run(const std::string& path, bool check_only) {
+int start(const std::string& path, bool check_only) {
   const auto errors = config::find_errors(path);
   if (!errors.empty()) {
     std::ignore = std::fputs(config::format_errors(path, errors).c_str(), stderr);
@@ -33,9 +34,7 @@ int run(const std::string& path, bool check_only) {
   return engine::broker::run_broker(*settings, engine::run_engine);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App arguments("Holds TLS sessions to hosts and shares them, by message, with the processes of this machine.");
   arguments.footer(kAfterword);
   arguments.set_version_flag("--version", "tlsmuxd " TLSMUX_VERSION);
@@ -46,7 +45,19 @@ int main(int argc, char** argv) {
   try {
     arguments.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return arguments.exit(error) == 0 ? tlsmux::engine::kExitClean : tlsmux::engine::kExitUsage;
+    return arguments.exit(error) == 0 ? engine::kExitClean : engine::kExitUsage;
   }
-  return run(path, check_only);
+  return start(path, check_only);
+}
+
+}  // namespace
+
+// A program that ends by an exception, such as for want of memory, at least says so.
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::ignore = std::fprintf(stderr, "tlsmuxd: %s\n", error.what());
+    return tlsmux::engine::kExitCannotStart;
+  }
 }

@@ -43,8 +43,9 @@ void set_signals() {
   ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
 }
 
-// The child. The parent's objects are here too, but exit() does not destroy them: their files stay as they are.
-[[noreturn]] void run_child(const EngineStart& start, shm::UniqueFd socket, Log& log) {
+// The child. The parent's objects are here too, but nothing destroys them, neither exit() nor an exception: the files
+// that they would remove are still in use.
+[[noreturn]] void run_child(const EngineStart& start, shm::UniqueFd socket, Log& log) noexcept {
   shm::UniqueFd log_output(::fcntl(start.log_output, F_DUPFD_CLOEXEC, 3));
   std::vector<int> kept(start.inherited.begin(), start.inherited.end());
   kept.insert(kept.end(), {socket.get(), log_output.get(), start.log_output});

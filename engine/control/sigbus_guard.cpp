@@ -93,7 +93,7 @@ bool SigbusGuard::repair(std::uintptr_t address) {
     found = true;
   }
   if (!found) return false;
-  auto* const page = reinterpret_cast<void*>(address & ~std::uintptr_t{shm::kPageBytes - 1});
+  const auto page = address & ~std::uintptr_t{shm::kPageBytes - 1};
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   // Past the C library, and past the sanitizers' wrapper of mmap, which is not for signal handlers.
   if (::syscall(SYS_mmap, page, shm::kPageBytes, PROT_READ | PROT_WRITE, kFlags, -1, 0) == -1) return false;

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <new>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -186,6 +187,24 @@ TEST_CASE("hostile.broker outlives an engine that closes its socket") {
   });
   CHECK(broker.log().wait_for("event=engine_died").find("exit code 7") != std::string::npos);
   broker.log().wait_for("event=engine_serving");
+  CHECK(broker.stop() == engine::kExitClean);
+}
+
+TEST_CASE("engine.broker's files outlive an engine that ends by an exception") {
+  const test::TestFolder folder;
+  const auto config = test::broker_config(folder);
+  BrokerProcess broker(config, [](const config::Config& settings, engine::EngineResources resources) {
+    if (resources.restarts == 1) throw std::bad_alloc();
+    return test::serve_until_told(settings, std::move(resources));
+  });
+  const auto engine = broker.engine_pid();
+  broker.log().wait_for("event=engine_serving");
+  REQUIRE(::kill(engine, SIGKILL) == 0);
+  CHECK(broker.log().wait_for("event=engine_died").find("signal 9") != std::string::npos);
+  CHECK(broker.log().wait_for("event=engine_died").find("signal 6") != std::string::npos);
+  broker.log().wait_for("event=engine_restarted");
+  CHECK(test::residue(config.groups[0].name) == 2);
+  CHECK(test::can_connect(config.engine.control_socket));
   CHECK(broker.stop() == engine::kExitClean);
 }
 

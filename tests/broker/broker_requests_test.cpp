@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include <doctest/doctest.h>
 
@@ -209,7 +210,7 @@ TEST_CASE("engine.broker opens each file of a directory once") {
   std::filesystem::create_directory(desk.config.upstreams[0].tls.ca_directory);
   std::filesystem::create_directory(desk.config.upstreams[0].tls.ca_directory + "/folder");
   const auto first = desk.folder.add("authorities/b.pem", "b");
-  const auto second = desk.folder.add("authorities/c.pem", "c");
+  std::ignore = desk.folder.add("authorities/c.pem", "c");
   std::filesystem::create_symlink(first, desk.config.upstreams[0].tls.ca_directory + "/a.0");
   std::filesystem::create_symlink("nowhere", desk.config.upstreams[0].tls.ca_directory + "/d.0");
   REQUIRE(::mkfifo((desk.config.upstreams[0].tls.ca_directory + "/fifo").c_str(), 0600) == 0);

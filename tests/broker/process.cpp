@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <tuple>
 
 #include <doctest/doctest.h>
 
@@ -32,10 +33,14 @@ bool readable(int fd) {
 }  // namespace
 
 ChildProcess::ChildProcess(const std::function<int()>& run) {
-  std::fflush(nullptr);
+  REQUIRE(std::fflush(nullptr) == 0);
   pid_ = ::fork();
   REQUIRE(pid_ >= 0);
-  if (pid_ == 0) std::_Exit(run());
+  if (pid_ == 0) {
+    // Not doctest's, which would report the end of a child as that of the test.
+    for (const int signal : {SIGABRT, SIGSEGV, SIGTERM, SIGINT}) std::ignore = ::signal(signal, SIG_DFL);
+    std::_Exit(run());
+  }
   pidfd_ = shm::open_pidfd(pid_);
   REQUIRE(pidfd_);
 }

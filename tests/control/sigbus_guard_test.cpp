@@ -106,7 +106,6 @@ TEST_CASE("hostile.sigbus elsewhere ends the process as ever") {
   CHECK(test::ChildProcess([&] { return fault(true); }).wait() == 128 + SIGBUS);
   CHECK(test::ChildProcess([] {
           const SigbusGuard guard(1);
-          ::raise(SIGBUS);
-          return 0;
+          return ::raise(SIGBUS);
         }).wait() == 128 + SIGBUS);
 }

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -18,9 +19,7 @@ bool wait_for_start() {
   return ::read(STDIN_FILENO, &byte, 1) == 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace tlsmux::demo;
   AuthorizerOrder order;
   CLI::App arguments("Attaches, waits for a byte on standard input, sends its requests and notes every outcome.");
@@ -32,13 +31,19 @@ int main(int argc, char** argv) {
   arguments.add_option("--requests", order.requests)->required()->check(CLI::Range(1U, kRequestsMax));
   arguments.add_option("--seconds", order.seconds)->required()->check(CLI::NonNegativeNumber);
   CLI11_PARSE(arguments, argc, argv);
+  Authorizer authorizer(std::move(order));
+  if (!wait_for_start()) return 1;
+  authorizer.run();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    Authorizer authorizer(std::move(order));
-    if (!wait_for_start()) return 1;
-    authorizer.run();
-    return 0;
+    return run(argc, argv);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "demo-authorizer: %s\n", error.what());
+    static_cast<void>(std::fprintf(stderr, "demo-authorizer: %s\n", error.what()));
     return 1;
   }
 }

@@ -68,10 +68,10 @@ Engine::Engine(const Interrupt& interrupt, const std::string& folder, const std:
     : interrupt_(interrupt), group_("DEMO-" + std::to_string(::getpid())), control_socket_(folder + "/control.sock") {
   const auto config_file = folder + "/tlsmux.json";
   std::ofstream(config_file) << config_text(group_, control_socket_, ports);
-  broker_.emplace(Launch{.program = program_folder() + "/tlsmuxd",
-                         .arguments = {config_file},
-                         .log_file = folder + "/tlsmuxd.log",
-                         .signal_if_orphaned = SIGTERM});
+  broker_ = std::make_unique<Process>(Launch{.program = program_folder() + "/tlsmuxd",
+                                             .arguments = {config_file},
+                                             .log_file = folder + "/tlsmuxd.log",
+                                             .signal_if_orphaned = SIGTERM});
 }
 
 void Engine::await_sessions() {
@@ -121,7 +121,7 @@ pid_t Engine::kill() {
 void Engine::stop() {
   broker_->send_signal(SIGTERM);
   interrupt_.wait_until([&] { return has_died(); }, "tlsmuxd does not end");
-  if (const auto code = *broker_->exit_code(); code != 0) {
+  if (const auto code = broker_->exit_code().value_or(0); code != 0) {
     throw std::runtime_error("tlsmuxd ended with exit code " + std::to_string(code));
   }
 }

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -53,7 +54,7 @@ class Engine {
   const Interrupt& interrupt_;
   std::string group_;
   std::string control_socket_;
-  std::optional<Process> broker_;
+  std::unique_ptr<Process> broker_;
 };
 
 }  // namespace tlsmux::demo

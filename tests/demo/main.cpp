@@ -18,9 +18,9 @@ constexpr const char* kAfterword =
     "Exit codes: 0 each request of the surviving processes has one outcome and the hosts' records contradict none,\n"
     "1 not so, or something failed, 2 wrong usage, 130 interrupted. Nothing is left behind.";
 
-}  // namespace
+void complain(const char* what) { static_cast<void>(std::fprintf(stderr, "tlsmux-demo: %s\n", what)); }
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   using namespace tlsmux::demo;
   Options options;
   CLI::App arguments("Shows tlsmux at work while processes are killed.", "tlsmux-demo");
@@ -36,15 +36,21 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return arguments.exit(error) == 0 ? 0 : kExitUsage;
   }
+  const Interrupt interrupt;
+  Screen screen;
+  return conduct(options, interrupt, screen) ? 0 : kExitBad;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    const Interrupt interrupt;
-    Screen screen;
-    return conduct(options, interrupt, screen) ? 0 : kExitBad;
-  } catch (const Interrupted&) {
-    std::fputs("\ntlsmux-demo: interrupted; everything has been taken down\n", stderr);
+    return run(argc, argv);
+  } catch (const tlsmux::demo::Interrupted&) {
+    complain("interrupted; everything has been taken down");
     return kExitInterrupted;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "tlsmux-demo: %s\n", error.what());
+    complain(error.what());
     return kExitBad;
   }
 }

@@ -34,7 +34,7 @@ void PaymentHost::start(std::uint16_t port) {
   std::error_code none;
   const auto before = std::filesystem::exists(log, none) ? std::filesystem::file_size(log) : 0;
   report_files_.push_back(file("report." + std::to_string(report_files_.size() + 1)));
-  process_.emplace(
+  process_ = std::make_unique<Process>(
       Launch{.program = program_folder() + "/tlsmux-host",
              .arguments = {"--listen", "127.0.0.1:" + std::to_string(port), "--certificate",
                            host::certificate_file("server.pem"), "--key", host::certificate_file("server.key"),

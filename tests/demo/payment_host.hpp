@@ -3,7 +3,7 @@
 // One of the demo's two hosts: tlsmux-host, which can be stopped and started again on its port.
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -45,7 +45,7 @@ class PaymentHost {
   std::string folder_;
   char letter_;
   std::uint16_t port_ = 0;
-  std::optional<Process> process_;
+  std::unique_ptr<Process> process_;
   std::vector<std::string> report_files_;
 };
 

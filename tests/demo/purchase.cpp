@@ -50,8 +50,8 @@ Details details_of(RequestId id) {
   const auto random = scramble(trace_number(id));
   const auto percent = random % 100;
   const auto& merchant = kMerchants[random / 100 % kMerchants.size()];
-  const auto terminal = id.authorizer * 1000 + random / 1000 % 200;
-  std::string digits = std::to_string(terminal);
+  const auto terminal = std::uint64_t{id.authorizer} * 1000 + random / 1000 % 200;
+  const auto digits = std::to_string(terminal);
   return {.type = percent < 92   ? "0100"
                   : percent < 97 ? "0200"
                                  : "0400",

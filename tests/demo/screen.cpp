@@ -44,15 +44,17 @@ Screen::Screen() {
   const char* terminal = std::getenv("TERM");
   live_ = ::isatty(STDOUT_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
   coloured_ = live_ && std::getenv("NO_COLOR") == nullptr;
-  std::setlocale(LC_CTYPE, "");
+  static_cast<void>(std::setlocale(LC_CTYPE, ""));
   utf8_ = std::string_view(::nl_langinfo(CODESET)) == "UTF-8";
 }
 
 Screen::~Screen() {
   if (block_lines_ == 0) return;
-  const auto last = erased_block() + std::string(kShowCursor);
-  std::fwrite(last.data(), 1, last.size(), stdout);
-  std::fflush(stdout);
+  try {
+    remove_block();
+  } catch (const std::exception&) {  // nobody reads it
+    return;
+  }
 }
 
 void Screen::say(std::string_view line) {

@@ -45,7 +45,7 @@ void Stage::set_up(Screen& screen) {
   screen.say("  set up  certificates of a throw-away authority");
   for (const char letter : {'A', 'B'}) hosts_.emplace_back(interrupt_, path_, letter);
   screen.say("  set up  " + host_name(host_a()) + ", " + host_name(host_b()));
-  engine_.emplace(interrupt_, path_, std::vector{host_a().port(), host_b().port()});
+  engine_ = std::make_unique<Engine>(interrupt_, path_, std::vector{host_a().port(), host_b().port()});
   engine_->await_sessions();
   screen.say("  set up  tlsmuxd " + std::to_string(engine_->broker().pid()) + " with its engine " +
              std::to_string(engine_->facts()->pid) + ": " + std::to_string(kSessions) + " TLS sessions ready");

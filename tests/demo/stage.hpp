@@ -3,7 +3,7 @@
 // All that runs during the demo: two hosts, tlsmuxd, the authorizers, and a folder for their files.
 
 #include <deque>
-#include <optional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,7 +66,7 @@ class Stage {
   std::string path_;
   // In this order, so that authorizers end first and hosts last.
   std::deque<PaymentHost> hosts_;
-  std::optional<Engine> engine_;
+  std::unique_ptr<Engine> engine_;
   std::deque<AuthorizerProcess> authorizers_;
 };
 

@@ -31,7 +31,7 @@ Attempt attempt_as(const config::Config& config, uid_t uid, const std::vector<gi
     if (::setgroups(groups.size(), groups.data()) != 0 || ::setresgid(uid, uid, uid) != 0) return 255;
     if (::setresuid(uid, uid, uid) != 0) return 255;
     std::array<char, 256> words{};
-    auto options = attach_options(config, config.groups[0].name);
+    auto options = attach_options(config);
     options.error_text = words.data();
     options.error_text_bytes = words.size();
     tmx_client* client = nullptr;
@@ -91,7 +91,8 @@ TEST_CASE("faults.groups and upstreams that are not there, or not for this group
     config.upstreams.push_back(theirs);
   });
   std::array<char, 256> words{};
-  auto options = attach_options(rig.config, "NO-SUCH-GROUP");
+  auto options = attach_options(rig.config);
+  options.group = "NO-SUCH-GROUP";
   options.error_text = words.data();
   options.error_text_bytes = words.size();
   tmx_client* client = nullptr;
@@ -117,7 +118,7 @@ TEST_CASE("faults.no engine is running") {
   const TestFolder folder;
   const auto config = engine_config(folder, {1});
   std::array<char, 256> words{};
-  auto options = attach_options(config, config.groups[0].name);
+  auto options = attach_options(config);
   options.timeout_ms = 100;
   options.error_text = words.data();
   options.error_text_bytes = words.size();

@@ -51,7 +51,7 @@ bool submit(tmx_channel* channel, bool reserve_only) {
 }
 
 bool go_by_library(const config::Config& config, Point point, int writing) {
-  const auto options = attach_options(config, config.groups[0].name);
+  const auto options = attach_options(config);
   tmx_client* client = nullptr;
   if (tmx_attach(&options, &client) != 0) return false;
   if (point == Point::attached) say_and_wait(writing);

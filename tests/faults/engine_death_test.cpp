@@ -101,7 +101,7 @@ TEST_CASE("faults.the engine is killed again and again: clients attach again wit
 
 TEST_CASE("faults.a client that does not want the next engine") {
   Rig rig({"--mode", "echo"});
-  auto options = attach_options(rig.config, rig.group());
+  auto options = attach_options(rig.config);
   options.flags = TMX_NO_REATTACH;
   tmx_client* client = nullptr;
   tmx_channel* channel = nullptr;

@@ -124,7 +124,7 @@ TEST_CASE("faults.keys that are in flight already or missing") {
 TEST_CASE("faults.a group with all its clients") {
   Rig rig({"--mode", "echo"}, [](config::Config& config) { config.groups[0].memory.clients_max = 2; });
   const Requester first(rig.config);
-  auto options = attach_options(rig.config, rig.group());
+  auto options = attach_options(rig.config);
   options.timeout_ms = 300;
   std::array<char, 256> words{};
   options.error_text = words.data();

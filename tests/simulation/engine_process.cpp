@@ -188,6 +188,7 @@ bool EngineProcess::is_due() const {
 }
 
 bool EngineProcess::wants_turn() {
+  if (is_stopped()) return false;
   return !asleep_ || is_due() || !commands_.empty() || network_.has_news() || workers_.has_news() || bells_.has_news();
 }
 

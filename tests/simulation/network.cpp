@@ -248,7 +248,8 @@ bool EngineNetwork::tell(engine::mux::Multiplexer& multiplexer) {
   const auto first = context_.random.below(sessions_.size());
   for (std::size_t i = 0; i < sessions_.size(); ++i) {
     auto& session = sessions_[(first + i) % sessions_.size()];
-    while (session.connection != nullptr && session.connection->has_news() && context_.random.below(3) != 0) {
+    while (session.connection != nullptr && session.connection->has_news()) {
+      if (!context_.faults.none() && context_.random.below(3) == 0) break;
       any = true;
       // Kept alive while it speaks: its last news makes room for the session's next connection.
       const auto connection = session.connection;

@@ -14,7 +14,8 @@
 namespace tlsmux::test {
 
 Requester::Requester(const config::Config& config, const std::string& group, const std::string& upstream) {
-  const auto options = attach_options(config, group.empty() ? config.groups[0].name : group);
+  auto options = attach_options(config);
+  if (!group.empty()) options.group = group.c_str();
   REQUIRE(tmx_attach(&options, &client_) == 0);
   const auto& name = upstream.empty() ? config.upstreams[0].name : upstream;
   REQUIRE(tmx_channel_open(client_, name.c_str(), &channel_) == 0);
@@ -87,10 +88,10 @@ std::string Requester::upstream_error() {
   return length > 0 ? text.data() : "";
 }
 
-tmx_attach_options attach_options(const config::Config& config, const std::string& group) {
+tmx_attach_options attach_options(const config::Config& config) {
   tmx_attach_options options{};
   options.struct_bytes = sizeof options;
-  options.group = group.c_str();
+  options.group = config.groups[0].name.c_str();
   options.control_socket = config.engine.control_socket.c_str();
   options.timeout_ms = 20'000;
   return options;

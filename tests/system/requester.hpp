@@ -50,7 +50,8 @@ class Requester {
   tmx_channel* channel_ = nullptr;
 };
 
-tmx_attach_options attach_options(const config::Config& config, const std::string& group);
+// With the texts of `config`, which must live as long.
+tmx_attach_options attach_options(const config::Config& config);
 
 // A message of so many bytes that begins with 16 bytes which no other has that was made with another number.
 std::string keyed_message(std::uint64_t number, std::size_t bytes = 64);
