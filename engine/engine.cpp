@@ -146,6 +146,10 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
   log.info("serving", {{"groups", config.groups.size()}, {"upstreams", config.upstreams.size()}});
   const auto requests_left = control.run();
   log.info("drained", {{"requests_left", requests_left}});
+  if (!broker.remove_group_objects()) {
+    // The broker is dead. Ours to remove: the groups' locks, which we still hold, keep any other engine out.
+    for (const auto& group : config.groups) shm::remove_group_object(group.name);
+  }
   return {};
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -16,19 +15,13 @@ namespace tlsmux::demo {
 namespace {
 
 constexpr std::uint32_t kInFlightMax = 12;
-constexpr std::uint32_t kRequestTimeoutMs = 5'000;
-constexpr std::uint32_t kTryAgainMs = 10;
-constexpr std::uint32_t kIdleMs = 1'000;
-constexpr std::int64_t kNanosecondsPerMillisecond = 1'000'000;
+constexpr std::chrono::milliseconds kRequestTimeout{5'000};
+constexpr std::chrono::milliseconds kTryAgain{10};
+constexpr std::chrono::milliseconds kIdle{1'000};
 
 std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
 
-[[noreturn]] void fail(const std::string& what, int error) {
-  throw std::runtime_error(what + ": " + tmx_error_text(error));
-}
-
-// Not errors: the engine is busy or being replaced, and the request was not submitted.
-bool means_try_again(int error) { return error == -EAGAIN || error == -ENOTCONN || error == -ESTALE; }
+[[noreturn]] void fail(const std::string& what, Error error) { throw std::runtime_error(what + ": " + error.text()); }
 
 Fate fate_of(tmx_outcome outcome) {
   switch (outcome) {
@@ -39,25 +32,32 @@ Fate fate_of(tmx_outcome outcome) {
   }
 }
 
-}  // namespace
-
-Authorizer::Authorizer(AuthorizerOrder order) : order_(std::move(order)), ledger_(Ledger::open(order_.ledger_file)) {
-  ledger_.header().anonymous_kb_before = anonymous_kb();
+Client attach(const AuthorizerOrder& order, LedgerHeader& header) {
+  header.anonymous_kb_before = anonymous_kb();
   std::array<char, 256> words{};
   tmx_attach_options options{};
-  options.struct_bytes = sizeof options;
-  options.group = order_.group.c_str();
-  options.control_socket = order_.control_socket.c_str();
+  options.group = order.group.c_str();
+  options.control_socket = order.control_socket.c_str();
   options.error_text = words.data();
   options.error_text_bytes = words.size();
-  tmx_client* client = nullptr;
-  if (tmx_attach(&options, &client) != 0) throw std::runtime_error("cannot attach: " + std::string(words.data()));
-  client_.reset(client);
-  tmx_channel* channel = nullptr;
-  if (const int error = tmx_channel_open(client, order_.upstream.c_str(), &channel); error != 0) {
-    fail("cannot open a channel to " + order_.upstream, error);
-  }
-  channel_.reset(channel);
+  auto client = Client::attach(options);
+  if (!client) throw std::runtime_error("cannot attach: " + std::string(words.data()));
+  return std::move(*client);
+}
+
+Channel open_channel(Client& client, const std::string& upstream) {
+  auto channel = client.open(upstream.c_str());
+  if (!channel) fail("cannot open a channel to " + upstream, channel.error());
+  return std::move(*channel);
+}
+
+}  // namespace
+
+Authorizer::Authorizer(AuthorizerOrder order)
+    : order_(std::move(order)),
+      ledger_(Ledger::open(order_.ledger_file)),
+      client_(attach(order_, ledger_.header())),
+      channel_(open_channel(client_, order_.upstream)) {
   ledger_.header().attached = 1;
 }
 
@@ -65,7 +65,7 @@ void Authorizer::run() {
   start_ns_ = now_ns();
   while (next_ < order_.requests || in_flight_ > 0) {
     submit_due(now_ns());
-    take_outcomes(timeout_ms(now_ns()));
+    take_outcomes(time_to_wait(now_ns()));
   }
   ledger_.header().anonymous_kb_after = anonymous_kb();
 }
@@ -77,11 +77,11 @@ std::int64_t Authorizer::due_ns(std::uint32_t request) const {
   return start_ns_ + static_cast<std::int64_t>(share * order_.seconds * 1e9);
 }
 
-std::uint32_t Authorizer::timeout_ms(std::int64_t now) const {
-  if (refused_) return kTryAgainMs;
-  if (next_ == order_.requests || in_flight_ == kInFlightMax) return kIdleMs;
-  const auto left_ms = (due_ns(next_) - now + kNanosecondsPerMillisecond - 1) / kNanosecondsPerMillisecond;
-  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left_ms, 0, kIdleMs));
+std::chrono::milliseconds Authorizer::time_to_wait(std::int64_t now) const {
+  if (refused_) return kTryAgain;
+  if (next_ == order_.requests || in_flight_ == kInFlightMax) return kIdle;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(due_ns(next_) - now));
+  return std::clamp(left, std::chrono::milliseconds(0), kIdle);
 }
 
 void Authorizer::submit_due(std::int64_t now) {
@@ -93,47 +93,45 @@ void Authorizer::submit_due(std::int64_t now) {
 
 // False: not now. The request is in the ledger before it can have any effect.
 bool Authorizer::submit_next(std::int64_t now) {
-  tmx_buffer buffer{};
-  if (const int error = tmx_reserve(channel_.get(), &buffer); error != 0) {
-    if (means_try_again(error)) return false;
-    fail("cannot reserve a buffer", error);
+  auto buffer = channel_.reserve();
+  if (!buffer) {
+    if (buffer.error().is_passing()) return false;
+    fail("cannot reserve a buffer", buffer.error());
   }
   const auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto message = build_request({order_.authorizer, next_}, time);
-  if (message.size() > buffer.capacity) throw std::runtime_error("the buffers are too small");
-  std::memcpy(buffer.data, message.data(), message.size());
+  if (message.size() > buffer->bytes().size()) throw std::runtime_error("the buffers are too small");
+  std::memcpy(buffer->bytes().data(), message.data(), message.size());
 
   ledger_.begin(next_, now);
-  const auto length = static_cast<std::uint32_t>(message.size());
-  if (const int error = tmx_submit(channel_.get(), &buffer, length, next_, kRequestTimeoutMs); error != 0) {
+  if (const auto submitted = channel_.submit(*buffer, message.size(), next_, kRequestTimeout); !submitted) {
     ledger_.take_back(next_);
-    tmx_abandon(channel_.get(), &buffer);
-    if (means_try_again(error)) return false;
-    fail("cannot submit a request", error);
+    if (submitted.error().is_passing()) return false;
+    fail("cannot submit a request", submitted.error());
   }
   ++next_;
   ++in_flight_;
   return true;
 }
 
-void Authorizer::take_outcomes(std::uint32_t timeout) {
-  std::array<tmx_completion, kInFlightMax> completions;
-  const int count = tmx_poll(channel_.get(), completions.data(), completions.size(), timeout);
-  if (count < 0) fail("cannot poll", count);
+void Authorizer::take_outcomes(std::chrono::milliseconds timeout) {
+  std::array<Completion, kInFlightMax> room;
+  const auto completions = channel_.poll(room, timeout);
+  if (!completions) fail("cannot poll", completions.error());
   const auto now = now_ns();
-  for (int i = 0; i < count; ++i) take(completions[static_cast<std::size_t>(i)], now);
+  for (const auto& completion : *completions) take(completion, now);
 }
 
-void Authorizer::take(const tmx_completion& completion, std::int64_t now) {
-  if (completion.tag >= next_) throw std::runtime_error("an outcome of a request that was never submitted");
-  const auto request = static_cast<std::uint32_t>(completion.tag);
-  if (completion.outcome == TMX_ANSWERED) {
-    const std::string_view answer(static_cast<const char*>(completion.data), completion.length);
+void Authorizer::take(const Completion& completion, std::int64_t now) {
+  if (completion.tag() >= next_) throw std::runtime_error("an outcome of a request that was never submitted");
+  const auto request = static_cast<std::uint32_t>(completion.tag());
+  if (completion.is_answered()) {
+    const auto bytes = completion.answer();
+    const std::string_view answer(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const auto wrong = what_is_wrong_with(answer, {order_.authorizer, request});
     if (!wrong.empty()) throw std::runtime_error("the answer to request " + std::to_string(request) + ": " + wrong);
-    tmx_release(channel_.get(), &completion);
   }
-  ledger_.end(request, fate_of(completion.outcome), static_cast<std::uint16_t>(completion.reason), now);
+  ledger_.end(request, fate_of(completion.outcome()), static_cast<std::uint16_t>(completion.reason()), now);
   if (in_flight_ == 0) throw std::runtime_error("more outcomes than requests");
   --in_flight_;
 }

@@ -3,12 +3,12 @@
 // An authorizer as an application would write one: a channel to the acquirer, a few requests in flight, and an outcome
 // for each.
 
+#include <chrono>
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "tests/demo/ledger.hpp"
-#include "tlsmux/tlsmux.h"
+#include "tlsmux/tlsmux.hpp"
 
 namespace tlsmux::demo {
 
@@ -22,13 +22,6 @@ struct AuthorizerOrder {
   double seconds = 0;  // over which the requests are spread
 };
 
-struct Detach {
-  void operator()(tmx_client* client) const { tmx_detach(client); }
-};
-struct DiscardChannel {
-  void operator()(tmx_channel* channel) const { tmx_channel_discard(channel); }
-};
-
 class Authorizer {
  public:
   // Attaches and opens the channel. Failures, here and later, throw std::runtime_error.
@@ -40,15 +33,16 @@ class Authorizer {
  private:
   void submit_due(std::int64_t now_ns);
   bool submit_next(std::int64_t now_ns);
-  void take_outcomes(std::uint32_t timeout_ms);
-  void take(const tmx_completion& completion, std::int64_t now_ns);
-  [[nodiscard]] std::uint32_t timeout_ms(std::int64_t now_ns) const;
+  void take_outcomes(std::chrono::milliseconds timeout);
+  void take(const Completion& completion, std::int64_t now_ns);
+  // Until the next request is due, or it is worth trying again.
+  [[nodiscard]] std::chrono::milliseconds time_to_wait(std::int64_t now_ns) const;
   [[nodiscard]] std::int64_t due_ns(std::uint32_t request) const;
 
   AuthorizerOrder order_;
   Ledger ledger_;
-  std::unique_ptr<tmx_client, Detach> client_;
-  std::unique_ptr<tmx_channel, DiscardChannel> channel_;  // closed before the client detaches
+  Client client_;
+  Channel channel_;
   std::int64_t start_ns_ = 0;
   std::uint32_t next_ = 0;
   std::uint32_t in_flight_ = 0;

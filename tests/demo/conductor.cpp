@@ -100,6 +100,10 @@ bool print_contradictions(Screen& screen, const std::vector<std::string>& found)
 bool perform(Stage& stage, const Options& options, const Interrupt& interrupt, Screen& screen) {
   stage.attach_authorizers();
   screen.say("  set up  " + std::to_string(kAuthorizers) + " authorizers attached");
+  if (screen.is_live()) {
+    screen.say(screen.dim("  look on from another terminal: " + program_folder() + "/tlsmux status --group " +
+                          stage.engine().group() + " --control-socket " + stage.engine().control_socket()));
+  }
   screen.say("");
   const auto segment = segment_memory(stage.authorizers().front().process.pid(), stage.engine().group());
   run_load(stage, screen, interrupt, options);

@@ -74,13 +74,15 @@ Engine::Engine(const Interrupt& interrupt, const std::string& folder, const std:
                                              .signal_if_orphaned = SIGTERM});
 }
 
-void Engine::await_sessions() {
+EngineFacts Engine::await_sessions() {
+  EngineFacts now;
   const auto serves = [&] {
-    const auto now = facts();
-    return now && now->sessions_ready == kSessions;
+    now = facts().value_or(EngineFacts{});
+    return now.sessions_ready == kSessions;
   };
   interrupt_.wait_until([&] { return has_died() || serves(); }, "tlsmuxd gets no sessions to the hosts");
   if (has_died()) throw std::runtime_error("tlsmuxd cannot start");
+  return now;
 }
 
 Engine::~Engine() {

@@ -33,7 +33,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  void await_sessions();
+  // Returns once all sessions are ready.
+  EngineFacts await_sessions();
 
   [[nodiscard]] const std::string& group() const { return group_; }
   [[nodiscard]] const std::string& control_socket() const { return control_socket_; }

@@ -46,9 +46,9 @@ void Stage::set_up(Screen& screen) {
   for (const char letter : {'A', 'B'}) hosts_.emplace_back(interrupt_, path_, letter);
   screen.say("  set up  " + host_name(host_a()) + ", " + host_name(host_b()));
   engine_ = std::make_unique<Engine>(interrupt_, path_, std::vector{host_a().port(), host_b().port()});
-  engine_->await_sessions();
+  const auto engine = engine_->await_sessions();
   screen.say("  set up  tlsmuxd " + std::to_string(engine_->broker().pid()) + " with its engine " +
-             std::to_string(engine_->facts()->pid) + ": " + std::to_string(kSessions) + " TLS sessions ready");
+             std::to_string(engine.pid) + ": " + std::to_string(engine.sessions_ready) + " TLS sessions ready");
 }
 
 void Stage::attach_authorizers() {

@@ -50,7 +50,14 @@ TEST_CASE("correlation.many answers in one record, and one in many") {
   MuxRig rig(test::keyed_config());
   rig.bring_up(0);
   ask_three_and_accept(rig);
-  const auto stream = test::to_bytes(std::string("\0\4" "0002" "\0\5" "0001a" "\0\4" "0003", 19));
+  const auto stream =
+      test::to_bytes(std::string("\0\4"
+                                 "0002"
+                                 "\0\5"
+                                 "0001a"
+                                 "\0\4"
+                                 "0003",
+                                 19));
   SUBCASE("one record") { rig.say_raw(0, stream); }
   SUBCASE("one record for each byte") {
     for (const auto byte : stream) rig.say_raw(0, std::span(&byte, 1));
@@ -209,8 +216,14 @@ TEST_CASE("correlation.messages before a broken frame still count, those behind 
   const auto first = rig.ask("0001");
   const auto second = rig.ask("0002");
   rig.accept_all(0);
-  auto stream = test::to_bytes(std::string("\0\4" "0001", 6));
-  for (const auto byte : test::to_bytes(std::string("\xff\xff\0\4" "0002", 8))) stream.push_back(byte);
+  auto stream =
+      test::to_bytes(std::string("\0\4"
+                                 "0001",
+                                 6));
+  for (const auto byte : test::to_bytes(std::string("\xff\xff\0\4"
+                                                    "0002",
+                                                    8)))
+    stream.push_back(byte);
   rig.say_raw(0, stream);
   rig.finish_close(0);
   CHECK(rig.outcome(first) == "answered 0001");

@@ -23,7 +23,9 @@ FakeNetwork::FakeNetwork(std::size_t sessions, std::size_t send_memory_bytes) : 
   for (auto& connection : connections_) connection.memory.resize(send_memory_bytes);
 }
 
-std::span<std::byte> FakeNetwork::send_memory(std::uint32_t session_index) { return connections_[session_index].memory; }
+std::span<std::byte> FakeNetwork::send_memory(std::uint32_t session_index) {
+  return connections_[session_index].memory;
+}
 
 void FakeNetwork::connect(SessionId session, const engine::mux::Address& address) {
   auto& connection = connections_[session.index];

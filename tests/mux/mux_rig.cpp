@@ -96,7 +96,8 @@ void MuxRig::connect(std::size_t session, int error) {
 }
 
 void MuxRig::step_handshake(std::size_t session) {
-  const auto step = std::ranges::find_if(workers.steps, [&](const auto& one) { return one.session == network[session].id; });
+  const auto step =
+      std::ranges::find_if(workers.steps, [&](const auto& one) { return one.session == network[session].id; });
   REQUIRE(step != workers.steps.end());
   auto job = std::move(*step);
   workers.steps.erase(step);
@@ -172,7 +173,8 @@ std::vector<std::string> MuxRig::heard(std::size_t session) {
   std::vector<std::string> messages;
   std::size_t at = 0;
   while (plaintext.size() - at >= 2) {
-    const auto length = std::to_integer<std::size_t>(plaintext[at]) << 8 | std::to_integer<std::size_t>(plaintext[at + 1]);
+    const auto length =
+        std::to_integer<std::size_t>(plaintext[at]) << 8 | std::to_integer<std::size_t>(plaintext[at + 1]);
     if (plaintext.size() - at - 2 < length) break;
     messages.push_back(to_text(std::span(plaintext).subspan(at + 2, length)));
     at += 2 + length;

@@ -298,7 +298,10 @@ TEST_CASE("engine.bytes right behind the handshake are messages") {
     std::vector<std::byte> hello;
     std::vector<std::byte> message;
     host.receive(rig.network[0].wire, plaintext, hello);
-    test::PlainTlsHost::seal(test::to_bytes(std::string("\0\5" "00011", 7)), message);
+    test::PlainTlsHost::seal(test::to_bytes(std::string("\0\5"
+                                                        "00011",
+                                                        7)),
+                             message);
     if (during_step) {
       rig.mux.received(rig.network[0].id, hello);
       rig.mux.received(rig.network[0].id, message);

@@ -54,9 +54,15 @@ TEST_CASE("outcome.answers in the same bytes as close_notify still count") {
   const auto second = rig.ask("0002");
   rig.accept_all(0);
   std::vector<std::byte> records;
-  test::PlainTlsHost::seal(test::to_bytes(std::string("\0\4" "0001", 6)), records);
+  test::PlainTlsHost::seal(test::to_bytes(std::string("\0\4"
+                                                      "0001",
+                                                      6)),
+                           records);
   test::PlainTlsHost::close_notify(records);
-  test::PlainTlsHost::seal(test::to_bytes(std::string("\0\4" "0002", 6)), records);
+  test::PlainTlsHost::seal(test::to_bytes(std::string("\0\4"
+                                                      "0002",
+                                                      6)),
+                           records);
   rig.mux.received(rig.network[0].id, records);
   rig.finish_close(0);
   CHECK(rig.outcome(first) == "answered 0001");

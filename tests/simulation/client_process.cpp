@@ -136,8 +136,9 @@ void ClientProcess::channel_refused(int error) {
 
 void ClientProcess::channel_closed(int error) {
   asked_ = false;
-  const auto closed = std::ranges::find_if(
-      channels_, [this](const Channel& channel) { return channel.closing && channel.attached->number() == closing_number_; });
+  const auto closed = std::ranges::find_if(channels_, [this](const Channel& channel) {
+    return channel.closing && channel.attached->number() == closing_number_;
+  });
   if (closed == channels_.end()) throw Violation("the engine closes a channel that nobody asked it to close");
   closed->closing = false;
   if (error == 0) channels_.erase(closed);
@@ -167,11 +168,11 @@ bool ClientProcess::step_channel(Channel& channel) {
       if (close(channel)) return true;
       break;
     case 5:
-      if (sleep(channel)) return true;
+      if (fall_asleep(channel)) return true;
       break;
     default: break;
   }
-  return collect(channel) || release(channel) || expire(channel) || sleep(channel);
+  return collect(channel) || release(channel) || expire(channel) || fall_asleep(channel);
 }
 
 bool ClientProcess::submit(Channel& channel) {
@@ -263,8 +264,9 @@ void ClientProcess::report(Channel& channel) {
   while (!channel.outcomes.empty()) {
     const auto outcome = channel.outcomes.pop();
     const std::span answer(outcome.data, outcome.length);
-    context_.trace("request " + std::to_string(outcome.tag) + " ends: " +
-                   std::string(shm::outcome_name(outcome.outcome)) + " " + std::string(shm::reason_name(outcome.reason)));
+    context_.trace("request " + std::to_string(outcome.tag) +
+                   " ends: " + std::string(shm::outcome_name(outcome.outcome)) + " " +
+                   std::string(shm::reason_name(outcome.reason)));
     context_.ledger.ended(outcome.tag, outcome.outcome, outcome.reason, answer);
     std::erase(channel.open, outcome.tag);
     if (outcome.outcome == shm::Outcome::answered) {
@@ -283,7 +285,7 @@ bool ClientProcess::release(Channel& channel) {
   return true;
 }
 
-bool ClientProcess::sleep(Channel& channel) {
+bool ClientProcess::fall_asleep(Channel& channel) {
   channel.attached->arm_wake();
   channel.asleep = !channel.attached->has_completions();
   if (!channel.asleep) channel.attached->disarm_wake();

@@ -79,7 +79,7 @@ class ClientProcess final : public ControlListener {
   bool expire(Channel& channel);
   bool cancel(Channel& channel);
   bool release(Channel& channel);
-  bool sleep(Channel& channel);
+  bool fall_asleep(Channel& channel);
   bool close(Channel& channel);
   void retire(shm::Reason reason);
   void report(Channel& channel);
@@ -97,7 +97,7 @@ class ClientProcess final : public ControlListener {
   EngineProcess* engine_ = nullptr;  // to which it is attached; null: none, or dead
   std::optional<Attached> attached_;
   std::vector<Channel> channels_;
-  bool asked_ = false;            // a question to the control thread is open
+  bool asked_ = false;  // a question to the control thread is open
   std::uint32_t asked_upstream_ = 0;
   std::uint32_t closing_number_ = 0;
   bool dead_ = false;

@@ -38,7 +38,8 @@ shm::UniqueFd open_pidfd() {
 
 std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients(Context& context) {
   std::vector<std::unique_ptr<engine::tls::TlsClient>> clients;
-  for (std::size_t i = 0; i < context.config.upstreams.size(); ++i) clients.push_back(std::make_unique<TlsClient>(context));
+  for (std::size_t i = 0; i < context.config.upstreams.size(); ++i)
+    clients.push_back(std::make_unique<TlsClient>(context));
   return clients;
 }
 
@@ -53,8 +54,7 @@ EngineProcess::EngineProcess(Context& context, Network& network)
       clients_of_group_(context.config.groups.size()) {
   for (auto& byte : boot_id_) byte = static_cast<std::uint8_t>(context.random.next());
   context.trace("an engine starts");
-  shard_ = std::make_unique<engine::Shard>(context.config,
-                                           engine::ShardSeams{network_, workers_, events_, bells_},
+  shard_ = std::make_unique<engine::Shard>(context.config, engine::ShardSeams{network_, workers_, events_, bells_},
                                            make_tls_clients(context), make_board(), context.random.next());
 }
 

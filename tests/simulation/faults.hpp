@@ -11,11 +11,11 @@ namespace tlsmux::simulation {
 // Chances in thousandths, each time the occasion arises.
 struct Faults {
   // The network.
-  std::uint32_t partial_io = 0;       // a read or write that moves less than it could
+  std::uint32_t partial_io = 0;  // a read or write that moves less than it could
   std::uint32_t connect_refused = 0;
   std::uint32_t connect_hangs = 0;
-  std::uint32_t reset = 0;            // of a connection, both directions
-  std::uint32_t small_window = 0;     // a connection whose kernel buffer is a few bytes
+  std::uint32_t reset = 0;         // of a connection, both directions
+  std::uint32_t small_window = 0;  // a connection whose kernel buffer is a few bytes
 
   // Names and handshakes.
   std::uint32_t lookup_fails = 0;
@@ -26,12 +26,12 @@ struct Faults {
   std::uint32_t seal_fails = 0;
 
   // Hosts.
-  std::uint32_t silent = 0;       // an answer that never comes
-  std::uint32_t shuffled = 0;     // answers out of order, where keys tell
-  std::uint32_t duplicate = 0;    // an answer twice
+  std::uint32_t silent = 0;     // an answer that never comes
+  std::uint32_t shuffled = 0;   // answers out of order, where keys tell
+  std::uint32_t duplicate = 0;  // an answer twice
   std::uint32_t unsolicited = 0;
   std::uint32_t garbage = 0;
-  std::uint32_t close = 0;        // with or without close_notify
+  std::uint32_t close = 0;  // with or without close_notify
   std::uint32_t stops_reading = 0;
 
   // Clients.
@@ -41,8 +41,8 @@ struct Faults {
   std::uint32_t duplicate_key = 0;
 
   // The engine.
-  std::uint32_t engine_dies = 0;           // between two steps
-  std::uint32_t engine_dies_within = 0;    // at a call that it makes of the world
+  std::uint32_t engine_dies = 0;         // between two steps
+  std::uint32_t engine_dies_within = 0;  // at a call that it makes of the world
   std::uint32_t engine_drains = 0;
 
   friend bool operator==(const Faults&, const Faults&) = default;

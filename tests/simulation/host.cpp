@@ -48,7 +48,8 @@ void Host::receive(std::span<const std::byte> bytes) {
 
 void Host::hear(std::span<const std::byte> message) {
   const auto number = number_in(message, key_offset_);
-  const bool is_known = number && context_.ledger.knows(*number);  // else a distrusted client's, or the wire log objects
+  const bool is_known =
+      number && context_.ledger.knows(*number);  // else a distrusted client's, or the wire log objects
   if (is_known) {
     context_.trace("host hears request " + std::to_string(*number) + " on connection " + std::to_string(connection_));
     context_.ledger.heard(*number, message);

@@ -82,7 +82,7 @@ class Ledger {
   [[noreturn]] static void object(std::uint64_t number, const Entry& entry, const std::string& what);
 
   std::vector<Entry> entries_;
-  std::set<std::uint64_t> liars_;                // connections
+  std::set<std::uint64_t> liars_;  // connections
   std::set<std::uint32_t> upstreams_of_liars_;
   std::set<std::uint32_t> distrusted_;
   std::size_t open_ = 0;

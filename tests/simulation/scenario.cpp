@@ -57,7 +57,8 @@ config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes)
                        .request_ms = number(random, 20, 200),
                        .late_answer_ms = number(random, 1, 200),
                        .write_stall_ms = number(random, 5, 50)};
-  upstream.backoff = {.initial_ms = number(random, 1, 10), .max_ms = number(random, 10, 50), .jitter_percent = number(random, 0, 50)};
+  upstream.backoff = {
+      .initial_ms = number(random, 1, 10), .max_ms = number(random, 10, 50), .jitter_percent = number(random, 0, 50)};
   return upstream;
 }
 

@@ -7,8 +7,8 @@
 #include "tests/simulation/shard_rig.hpp"
 
 using namespace tlsmux;
-using simulation::ShardRig;
 using simulation::shard_config;
+using simulation::ShardRig;
 using simulation::take_count;
 
 namespace {

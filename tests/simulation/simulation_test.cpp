@@ -36,7 +36,7 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
       statistics.add(World(seed, is_traced).run());
     } catch (const Violation& violation) {
       FAIL(std::string(violation.what()) << "\nreplay: TLSMUX_SEED=" << seed << " TLSMUX_SIMULATION_SEEDS=1"
-                            << " TLSMUX_SIMULATION_TRACE=1 simulation_test");
+                                         << " TLSMUX_SIMULATION_TRACE=1 simulation_test");
     }
   }
   std::printf("%" PRIu64 " runs, %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64 " clients, %" PRIu64

@@ -15,8 +15,8 @@ class TlsSession final : public engine::tls::TlsSession {
   TlsSession(Context& context, std::unique_ptr<engine::tls::TlsSession> plain)
       : context_(context), plain_(std::move(plain)) {}
 
-  std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(
-      std::span<const std::byte> received, std::vector<std::byte>& output) override {
+  std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(std::span<const std::byte> received,
+                                                                              std::vector<std::byte>& output) override {
     return plain_->handshake(received, output);
   }
   [[nodiscard]] engine::tls::PeerFacts peer_facts() const override { return plain_->peer_facts(); }

@@ -8,10 +8,7 @@
 namespace tlsmux::simulation {
 
 WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connection)
-    : context_(context),
-      upstream_(upstream),
-      connection_(connection),
-      framing_(context.upstream(upstream).framing) {}
+    : context_(context), upstream_(upstream), connection_(connection), framing_(context.upstream(upstream).framing) {}
 
 void WireLog::offered(std::span<const std::byte> pending) {
   const auto known = std::span(stream_).subspan(accepted_);
@@ -24,7 +21,8 @@ void WireLog::offered(std::span<const std::byte> pending) {
     for (std::size_t i = 1; i < test::kPlainHeaderBytes; ++i) {
       length = length << 8 | std::to_integer<std::size_t>(stream_[read_ + i]);
     }
-    if (stream_.size() - read_ - test::kPlainHeaderBytes < length) throw Violation("half a record was given to the kernel");
+    if (stream_.size() - read_ - test::kPlainHeaderBytes < length)
+      throw Violation("half a record was given to the kernel");
     if (stream_[read_] == std::byte(test::PlainType::data)) {
       read_record(read_, std::span(stream_).subspan(read_ + test::kPlainHeaderBytes, length));
     }

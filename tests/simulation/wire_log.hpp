@@ -37,11 +37,11 @@ class WireLog {
   engine::message::Framing framing_;
   std::vector<std::byte> stream_;  // all that was ever offered
   std::uint64_t accepted_ = 0;
-  std::size_t read_ = 0;           // of stream_, up to the end of a record
-  std::vector<std::byte> frame_;   // the beginning of a message that is not complete
+  std::size_t read_ = 0;          // of stream_, up to the end of a record
+  std::vector<std::byte> frame_;  // the beginning of a message that is not complete
   std::uint64_t frame_record_ = 0;
   std::vector<Placed> placed_;
-  std::size_t started_ = 0;        // of placed_
+  std::size_t started_ = 0;  // of placed_
 };
 
 }  // namespace tlsmux::simulation

@@ -22,9 +22,9 @@ void Workers::handshake(SessionId session, std::unique_ptr<engine::tls::TlsSessi
 
 bool Workers::step() {
   if (waiting_.empty()) return false;
-  std::swap(context_.random.pick(waiting_), waiting_.back());
-  auto job = std::move(waiting_.back());
-  waiting_.pop_back();
+  const auto place = waiting_.begin() + static_cast<std::ptrdiff_t>(context_.random.below(waiting_.size()));
+  auto job = std::move(*place);
+  waiting_.erase(place);
   if (auto* step = std::get_if<Step>(&job)) {
     step->state = step->tls->handshake(step->received, step->output);
   } else {

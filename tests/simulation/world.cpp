@@ -239,7 +239,8 @@ void World::check_queues() {
     std::size_t in_flight = 0;
     for (std::uint32_t i = 0; i < upstream->session_count; ++i) {
       const auto& session = multiplexer.sessions()[upstream->first_session + i];
-      if (session.in_flight.size() > upstream->settings->in_flight_max) throw Violation("a session has too many requests");
+      if (session.in_flight.size() > upstream->settings->in_flight_max)
+        throw Violation("a session has too many requests");
       in_flight += session.in_flight.size();
     }
     if (in_flight != upstream->in_flight) throw Violation("an upstream miscounts what is in flight");

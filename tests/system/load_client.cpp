@@ -142,7 +142,7 @@ bool LoadClient::submit_one(Lane& lane, bool& full) {
   if (error == 0) {
     ++report_.submitted;
     lane.open[request.sequence] = request;
-    if (below(100) < order_.cancel_percent) tmx_cancel(lane.channel, request.sequence);
+    if (below(100) < order_.cancel_percent) tmx_cancel(lane.channel, lane.open.begin()->first);  // of any age
     return true;
   }
   full = error == -EAGAIN || error == -ENOTCONN || error == -ESTALE;
