@@ -12,12 +12,12 @@ Channel lay_out(std::span<std::byte> memory, const shm::ClientGeometry& geometry
   auto* const start = memory.data() + geometry.channel_offset(number);
   Channel channel;
   channel.header = reinterpret_cast<shm::ChannelHeader*>(start);
-  channel.requests = {&channel.header->requests,
-                      {reinterpret_cast<shm::RequestDescriptor*>(start + geometry.requests_offset()),
-                       geometry.ring_entries()}};
-  channel.completions = {&channel.header->completions,
-                         {reinterpret_cast<shm::CompletionDescriptor*>(start + geometry.completions_offset()),
-                          geometry.ring_entries()}};
+  channel.requests = {
+      &channel.header->requests,
+      {reinterpret_cast<shm::RequestDescriptor*>(start + geometry.requests_offset()), geometry.ring_entries()}};
+  channel.completions = {
+      &channel.header->completions,
+      {reinterpret_cast<shm::CompletionDescriptor*>(start + geometry.completions_offset()), geometry.ring_entries()}};
   channel.controls = {reinterpret_cast<shm::SlotControl*>(start + geometry.slot_controls_offset()),
                       geometry.slots_per_channel};
   channel.slots = {start + geometry.slots_offset(), geometry.slots_per_channel * geometry.slot_stride()};

@@ -56,7 +56,7 @@ struct Client {
   ClientId id = 0;
   std::uint32_t index = 0;  // in the table
   std::uint32_t group = 0;
-  std::uint32_t row = 0;    // in the group's table of clients
+  std::uint32_t row = 0;  // in the group's table of clients
   std::uint32_t pid = 0;
   std::uint32_t uid = 0;
   std::string program;
@@ -69,10 +69,10 @@ struct Client {
   shm::UniqueFd doorbell;
   shm::ShardWords* words = nullptr;  // those of this shard
   std::vector<Channel> channels;
-  std::uint64_t backlog = 0;       // bit c: channel c has more than was taken in one go
+  std::uint64_t backlog = 0;  // bit c: channel c has more than was taken in one go
   std::uint32_t idle_turns = 0;
-  bool is_hot = false;             // looked at in each turn; else it rings
-  bool changed = true;             // since its row was last written
+  bool is_hot = false;  // looked at in each turn; else it rings
+  bool changed = true;  // since its row was last written
   std::uint64_t requests = 0;
 };
 
@@ -94,9 +94,7 @@ class ClientTable {
   Client* at(std::uint32_t index) { return index < clients_.size() ? clients_[index].get() : nullptr; }
   // Requires the client to be there.
   Client& client_of(std::uint32_t ref) { return *clients_[ref / config::kChannelsPerClientMax]; }
-  Channel& channel_of(std::uint32_t ref) {
-    return client_of(ref).channels[ref % config::kChannelsPerClientMax];
-  }
+  Channel& channel_of(std::uint32_t ref) { return client_of(ref).channels[ref % config::kChannelsPerClientMax]; }
 
   // Some may be null.
   [[nodiscard]] std::span<const std::unique_ptr<Client>> all() const { return clients_; }

@@ -9,9 +9,8 @@ void EventLog::event(const mux::Event& event) {
   const auto reason = shm::reason_name(event.reason);
   switch (event.kind) {
     case session_ready:
-      return log_->info("session_ready", {{"upstream", event.upstream},
-                                          {"session", event.session},
-                                          {"address", event.address}});
+      return log_->info("session_ready",
+                        {{"upstream", event.upstream}, {"session", event.session}, {"address", event.address}});
     case session_failed:
       return log_->warning("session_failed", {{"upstream", event.upstream},
                                               {"session", event.session},
@@ -34,10 +33,9 @@ void EventLog::event(const mux::Event& event) {
                                            {"maybe_sent", event.maybe_sent}});
     case unsolicited_message:
       if (std::has_single_bit(++unsolicited_)) {
-        log_->warning("unsolicited_message", {{"upstream", event.upstream},
-                                              {"session", event.session},
-                                              {"why", event.words},
-                                              {"so_far", unsolicited_}});
+        log_->warning(
+            "unsolicited_message",
+            {{"upstream", event.upstream}, {"session", event.session}, {"why", event.words}, {"so_far", unsolicited_}});
       }
   }
 }

@@ -35,13 +35,13 @@ bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> messag
   TMX_ASSERT(message.size() <= channel.slot_bytes);  // config_check: message_bytes_max <= slot_bytes
   shm::copy_bytes(channel.slot(caller.response_slot), message);
   return settle(caller, SlotState::sending, SlotState::answered,
-                {.length = static_cast<std::uint32_t>(message.size()), .outcome = Outcome::answered,
+                {.length = static_cast<std::uint32_t>(message.size()),
+                 .outcome = Outcome::answered,
                  .kind = CompletionKind::outcome});
 }
 
 bool Outlet::refuse(const mux::Caller& caller, shm::Reason reason) {
-  const CompletionDescriptor result{
-      .reason = reason, .outcome = Outcome::not_sent, .kind = CompletionKind::outcome};
+  const CompletionDescriptor result{.reason = reason, .outcome = Outcome::not_sent, .kind = CompletionKind::outcome};
   auto& word = clients_->channel_of(caller.channel).controls[caller.request_slot].word;
   const auto from = word.load().state == SlotState::sending ? SlotState::sending : SlotState::queued;
   return settle(caller, from, SlotState::refused, result);

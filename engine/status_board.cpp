@@ -12,7 +12,8 @@ namespace {
 std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std::string& group) {
   std::vector<std::uint32_t> upstreams;
   for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
-    if (std::ranges::find(config.upstreams[i].groups, group) != config.upstreams[i].groups.end()) upstreams.push_back(i);
+    if (std::ranges::find(config.upstreams[i].groups, group) != config.upstreams[i].groups.end())
+      upstreams.push_back(i);
   }
   return upstreams;
 }

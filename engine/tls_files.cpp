@@ -13,7 +13,7 @@ constexpr std::size_t kFileBytesMax = 8U << 20;
 using broker::FileKind;
 
 std::expected<std::size_t, shm::SystemError> size_of(int fd, const std::string& name) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return std::unexpected(shm::last_error(name));
   if (status.st_size < 0 || static_cast<std::size_t>(status.st_size) > kFileBytesMax) {
     return std::unexpected(shm::SystemError{.code = EFBIG, .message = name + ": too large for a PEM file"});

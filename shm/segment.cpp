@@ -98,9 +98,7 @@ std::expected<UniqueFd, SystemError> open_group_object(std::string_view group) {
   }
 }
 
-void remove_group_object(std::string_view group) {
-  bi::shared_memory_object::remove(group_object_name(group).c_str());
-}
+void remove_group_object(std::string_view group) { bi::shared_memory_object::remove(group_object_name(group).c_str()); }
 
 std::expected<UniqueFd, SystemError> create_client_memory(std::uint64_t bytes) {
   UniqueFd fd(::memfd_create("tlsmux-client", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -126,7 +124,7 @@ std::expected<std::uint64_t, SystemError> check_client_memory(int fd) {
   if (seals < 0 || (seals & kSizeSeals) != kSizeSeals) {
     return std::unexpected(SystemError{.code = EPERM, .message = "the memory offered by the engine is not sealed"});
   }
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return std::unexpected(last_error("asking the size of the client memory"));
   return static_cast<std::uint64_t>(status.st_size);
 }

@@ -46,7 +46,7 @@ std::string group_object_name(std::string_view group);
 // with every page allocated. An object of that name is replaced: whoever has it mapped keeps the old one.
 std::expected<UniqueFd, SystemError> create_group_object(std::string_view group, std::uint64_t bytes);
 std::expected<UniqueFd, SystemError> open_group_object(std::string_view group);  // for reading
-void remove_group_object(std::string_view group);                               // no error if there is none
+void remove_group_object(std::string_view group);                                // no error if there is none
 
 // A memfd of this size, with every page allocated and SHRINK and GROW sealed.
 std::expected<UniqueFd, SystemError> create_client_memory(std::uint64_t bytes);

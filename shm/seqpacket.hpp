@@ -44,8 +44,8 @@ std::expected<void, SystemError> send_message(int socket, Message message, std::
 inline const ControlHeader* control_header(const Packet& packet, ControlHeader& storage) {
   if (packet.bytes.size() < sizeof(ControlHeader)) return nullptr;
   std::memcpy(&storage, packet.bytes.data(), sizeof storage);
-  const bool good = storage.magic == kControlMagic && storage.version == kControlVersion &&
-                    storage.bytes == packet.bytes.size();
+  const bool good =
+      storage.magic == kControlMagic && storage.version == kControlVersion && storage.bytes == packet.bytes.size();
   return good ? &storage : nullptr;
 }
 

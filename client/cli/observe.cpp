@@ -35,8 +35,7 @@ std::expected<shm::UniqueFd, SystemError> connect_to(const std::string& control_
 
 // Sends one request and returns its answer; a refusal is an error.
 template <typename Answer, typename Request>
-std::expected<shm::Packet, SystemError> ask(const std::string& control_socket, const Request& request,
-                                            Answer& answer) {
+std::expected<shm::Packet, SystemError> ask(const std::string& control_socket, const Request& request, Answer& answer) {
   const auto socket = connect_to(control_socket);
   if (!socket) return std::unexpected(socket.error());
   if (auto sent = shm::send_message(socket->get(), request); !sent) return std::unexpected(sent.error());
@@ -53,7 +52,7 @@ std::expected<shm::Packet, SystemError> ask(const std::string& control_socket, c
 }
 
 std::expected<ObservedGroup, SystemError> map_object(const std::string& name, int fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return std::unexpected(shm::last_error("asking the size of the group's tables"));
   auto mapping = shm::Mapping::map(fd, static_cast<std::uint64_t>(status.st_size), shm::Access::read_only);
   if (!mapping) return std::unexpected(mapping.error());

@@ -76,13 +76,12 @@ std::string sessions_text(const UpstreamStatus& upstream, std::int64_t now_s) {
 std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
   Table table({"UPSTREAM", "SESSIONS", "IN FLIGHT", "QUEUED", "ANSWERED", "NOT_SENT", "MAYBE_SENT", "LATE",
                "UNSOLICITED", "HANDSHAKES", "RESUMED", "P50", "P99"});
-  table.add({upstream.name, std::to_string(upstream.sessions_ready) + "/" + std::to_string(upstream.sessions_wanted),
-             std::to_string(upstream.in_flight), std::to_string(upstream.queued), std::to_string(upstream.answered),
-             std::to_string(sum(upstream.not_sent)), std::to_string(sum(upstream.maybe_sent)),
-             std::to_string(upstream.late), std::to_string(upstream.unsolicited),
-             std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
-             std::to_string(upstream.handshakes_resumed), latency_text(upstream.p50_ns),
-             latency_text(upstream.p99_ns)});
+  table.add(
+      {upstream.name, std::to_string(upstream.sessions_ready) + "/" + std::to_string(upstream.sessions_wanted),
+       std::to_string(upstream.in_flight), std::to_string(upstream.queued), std::to_string(upstream.answered),
+       std::to_string(sum(upstream.not_sent)), std::to_string(sum(upstream.maybe_sent)), std::to_string(upstream.late),
+       std::to_string(upstream.unsolicited), std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
+       std::to_string(upstream.handshakes_resumed), latency_text(upstream.p50_ns), latency_text(upstream.p99_ns)});
   auto text = table.text();
   text += sessions_text(upstream, now_s);
   text += reasons_text("not_sent", upstream.not_sent);

@@ -94,8 +94,7 @@ void Dispatch::seal(Session& session) {
     if (record_bytes_ == session.tls->record_bytes_max()) good = seal_record(session);
     request.wire_position = session.wire.sealed_position();
     const auto message = state_->seams.callers.message(request.caller, request.length);
-    good = good && add(session, header) &&
-           add(session, state_->requests.prefix(index).first(request.prefix_bytes)) &&
+    good = good && add(session, header) && add(session, state_->requests.prefix(index).first(request.prefix_bytes)) &&
            add(session, message.subspan(request.prefix_bytes));
   }
   if (good && record_bytes_ > 0) seal_record(session);

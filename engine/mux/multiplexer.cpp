@@ -205,9 +205,8 @@ void Multiplexer::close_sessions() {
 }
 
 bool Multiplexer::is_closed() const {
-  return std::ranges::all_of(state_.sessions, [](const Session& session) {
-    return session.state == shm::SessionState::none;
-  });
+  return std::ranges::all_of(state_.sessions,
+                             [](const Session& session) { return session.state == shm::SessionState::none; });
 }
 
 }  // namespace tlsmux::engine::mux

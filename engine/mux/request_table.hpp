@@ -30,7 +30,7 @@ struct Request {
   std::uint32_t session = kNone;  // index, while in flight or abandoned
   Caller caller;
   std::uint32_t length = 0;
-  std::uint32_t prefix_bytes = 0;   // so many leading bytes lie in private memory
+  std::uint32_t prefix_bytes = 0;  // so many leading bytes lie in private memory
   std::uint64_t intake_ns = 0;
   std::uint64_t deadline_ns = 0;    // of the request; once abandoned, of waiting for a late answer
   std::uint64_t wire_position = 0;  // where the first record that holds a byte of it begins on the session's stream

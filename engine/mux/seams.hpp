@@ -84,7 +84,7 @@ struct Event {
   std::string_view address{};
   shm::Reason reason = shm::Reason::none;
   std::string_view words{};
-  std::uint32_t not_sent = 0;    // requests that ended with the session
+  std::uint32_t not_sent = 0;  // requests that ended with the session
   std::uint32_t maybe_sent = 0;
   std::uint32_t retry_in_ms = 0;
 };

@@ -75,8 +75,8 @@ bool EchoWorld::tell_connection(Connection& connection, engine::mux::Multiplexer
     any = true;
   }
   if (connection.stepped != nullptr) {
-    multiplexer.handshake_stepped(session, std::move(connection.stepped),
-                                  std::exchange(connection.step_output, {}), connection.step_result);
+    multiplexer.handshake_stepped(session, std::move(connection.stepped), std::exchange(connection.step_output, {}),
+                                  connection.step_result);
     any = true;
   }
   if (const auto sent = std::exchange(connection.sent, 0); sent > 0) {

@@ -167,8 +167,8 @@ class ClientThread {
     std::uint64_t tag = 0;
     std::memcpy(&tag, outcome.data, sizeof tag);
     const auto last = std::to_integer<std::uint64_t>(outcome.data[outcome.length - 1]);
-    const bool right = tag == outcome.tag && outcome.length == lengths_[tag & 0xff] &&
-                       (outcome.length == 8 || last == (tag & 0xff));
+    const bool right =
+        tag == outcome.tag && outcome.length == lengths_[tag & 0xff] && (outcome.length == 8 || last == (tag & 0xff));
     result_.wrong += right ? 0 : 1;
     REQUIRE(channel_->release(outcome.answer.use));
   }
