@@ -36,7 +36,7 @@ constexpr int kStopMsMax = 400;   // how long something stands still
 
 std::chrono::seconds duration() {
   const char* text = std::getenv("TLSMUX_FAULTS_SECONDS");
-  return std::chrono::seconds(text != nullptr ? std::atoi(text) : 10);
+  return std::chrono::seconds(text != nullptr ? std::atoi(text) : 20);
 }
 
 // A host that comes back at its own port.

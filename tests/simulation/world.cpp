@@ -253,7 +253,8 @@ void World::check_queues() {
 
 // Only where each request was ended by the engine or by a caller that the engine could ask.
 void World::check_counters() {
-  if (!counters_comparable_ || context_.ledger.has_distrusted()) return;
+  const bool any_dead = std::ranges::any_of(clients_, [](const auto& client) { return client->is_dead(); });
+  if (!counters_comparable_ || any_dead || context_.ledger.has_distrusted()) return;
   const auto counted = engine_->counted();
   const auto& told = context_.ledger.told();
   for (std::size_t outcome = 1; outcome < told.size(); ++outcome) {

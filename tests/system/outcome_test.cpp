@@ -19,7 +19,7 @@ namespace tlsmux::test {
 namespace {
 
 constexpr std::uint32_t kClients = 32;
-constexpr std::uint32_t kRequests = 250;  // of each client
+constexpr std::uint32_t kRequests = 500;  // of each client
 constexpr std::uint32_t kMessageBytesMax = 65535;
 
 enum class Keys : bool { none, in_message };
