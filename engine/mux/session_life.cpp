@@ -12,6 +12,8 @@ using shm::SessionState;
 
 namespace {
 
+constexpr std::size_t kHandshakeHeldBytesMax = 256 * 1024;  // while a worker is at the step before
+
 Reason reason_of_connect_error(int error) {
   switch (error) {
     case ECONNREFUSED: return Reason::connect_refused;
@@ -100,6 +102,9 @@ void SessionLife::step_handshake(Session& session, std::vector<std::byte> receiv
 }
 
 void SessionLife::receive_handshake(Session& session, std::span<const std::byte> bytes) {
+  if (session.handshake_received.size() + bytes.size() > kHandshakeHeldBytesMax) {
+    return fail(session, Reason::handshake_failed, "the host sends faster than the TLS handshake goes on");
+  }
   session.handshake_received.insert(session.handshake_received.end(), bytes.begin(), bytes.end());
   if (session.tls != nullptr) step_handshake(session, std::exchange(session.handshake_received, {}));
 }

@@ -317,6 +317,18 @@ TEST_CASE("engine.bytes right behind the handshake are messages") {
   }
 }
 
+TEST_CASE("engine.a host cannot fill our memory while a worker is at its handshake") {
+  MuxRig rig(test::keyed_config());
+  rig.connect(0);
+  const std::vector<std::byte> flood(16 * 1024, std::byte(1));
+  for (int i = 0; i < 16; ++i) rig.mux.received(rig.network[0].id, flood);
+  CHECK(rig.network[0].stage == Stage::up);
+  rig.mux.received(rig.network[0].id, flood);
+  CHECK(rig.network[0].stage == Stage::closing);
+  rig.finish_close(0);
+  CHECK(rig.events.last().reason == Reason::handshake_failed);
+}
+
 TEST_CASE("engine.stale news changes nothing") {
   MuxRig rig(test::keyed_config());
   const auto first = rig.network[0].id;

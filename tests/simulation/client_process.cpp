@@ -349,7 +349,8 @@ void ClientProcess::scribble() {
 // ---- What the checks ask ----
 
 bool ClientProcess::is_idle() const {
-  return std::ranges::all_of(channels_, [](const Channel& channel) {
+  const bool mourns = attached_ && engine_ == nullptr;
+  return !mourns && std::ranges::all_of(channels_, [](const Channel& channel) {
     return channel.attached->in_flight() == 0 && !channel.attached->engine_holds_slots() && channel.held.empty() &&
            !channel.closing;
   });

@@ -40,7 +40,7 @@ class ClientProcess final : public ControlListener {
   // Ends all that it has with its engine.
   void leave();
 
-  // It has nothing open, holds nothing, and the engine holds nothing of it.
+  // It has nothing open, holds nothing, the engine holds nothing of it, and it knows if that is dead.
   [[nodiscard]] bool is_idle() const;
   // When it does something by itself; 0: never.
   [[nodiscard]] std::uint64_t next_due_ns() const;
