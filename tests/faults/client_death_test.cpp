@@ -40,11 +40,11 @@ Holdings holdings(EngineProcess& engine, const std::string& group) {
 Holdings settled_holdings(EngineProcess& engine, const std::string& group) {
   Holdings last;
   Holdings now;
-  REQUIRE(eventually([&] {
+  await([&] {
     last = std::exchange(now, holdings(engine, group));
     ::poll(nullptr, 0, 50);
     return now == last;
-  }));
+  });
   return now;
 }
 
@@ -61,7 +61,7 @@ class Deathbed {
     engine_.await_sessions(2);
     bystander_ = std::make_unique<Requester>(config_);
     CHECK(bystander_->ask("a request").outcome == TMX_ANSWERED);
-    CHECK(eventually([&] { return group_facts(group()).clients.size() == 1; }));
+    await([&] { return group_facts(group()).clients.size() == 1; });
   }
 
   [[nodiscard]] const std::string& group() const { return config_.groups[0].name; }
@@ -120,7 +120,7 @@ TEST_CASE("faults.a client killed at any point leaves nothing in the engine") {
     const auto facts = upstream_facts(bed.group(), upstream);
     return count_of(maybe ? facts.maybe_sent : facts.not_sent, shm::Reason::client_died);
   };
-  CHECK(eventually([&] { return count("hole", false) == 1 && count("sink", true) == 1; }));
+  await([&] { return count("hole", false) == 1 && count("sink", true) == 1; });
   CHECK(count("hole", true) == 0);
   CHECK(count("sink", false) == 0);
   CHECK(upstream_facts(bed.group(), "hole").queued == 0);
@@ -134,6 +134,7 @@ TEST_CASE("faults.many clients killed in the middle of attaching") {
   INFO("TLSMUX_SEED=", seed());
   for (int round = 0; round < 12; ++round) {
     std::vector<std::unique_ptr<ChildProcess>> clients;
+    clients.reserve(8);
     for (int i = 0; i < 8; ++i) {
       clients.push_back(std::make_unique<ChildProcess>([&] {
         auto order = load_order(bed.config(), static_cast<std::uint32_t>(round * 8 + i));
@@ -170,7 +171,7 @@ TEST_CASE("faults.a client that stands still holds nobody up") {
   auto order = load_order(bed.config(), 1);
   order.stop = stop.descriptor();
   LoadProcess still(order);
-  CHECK(eventually([&] { return upstream_facts(bed.group(), "acquirer").answered > 100; }));
+  await([&] { return upstream_facts(bed.group(), "acquirer").answered > 100; });
   still.send_signal(SIGSTOP);
   for (int i = 0; i < 50; ++i) CHECK(bed.bystander().ask("a request").outcome == TMX_ANSWERED);
   still.send_signal(SIGCONT);

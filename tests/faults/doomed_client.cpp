@@ -81,7 +81,7 @@ DoomedClient::DoomedClient(const config::Config& config, Point point) {
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   reading_.reset(ends[0]);
   shm::UniqueFd writing(ends[1]);
-  process_.emplace([&] { return run(config, point, writing.get()); });
+  process_ = std::make_unique<ChildProcess>([&] { return run(config, point, writing.get()); });
   writing.reset();  // so that its death is seen
   char word = 0;
   REQUIRE_MESSAGE(::read(reading_.get(), &word, 1) == 1, "a client did not get as far as point ",

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "config/config.hpp"
@@ -36,7 +36,7 @@ class DoomedClient {
 
  private:
   shm::UniqueFd reading_;
-  std::optional<ChildProcess> process_;
+  std::unique_ptr<ChildProcess> process_;
 };
 
 }  // namespace tlsmux::test

@@ -32,7 +32,7 @@ TEST_CASE("faults.the engine is killed: what was sent is MAYBE_SENT, what was no
   CHECK(sent.submit("in flight", 2) == 0);
   CHECK(queued.submit("queued", 3) == 0);
   rig.await_received(2);
-  CHECK(eventually([&] { return upstream_facts(rig.group(), "hole").queued == 1; }));
+  await([&] { return upstream_facts(rig.group(), "hole").queued == 1; });
   rig.engine().kill_engine();
   CHECK(count_outcomes(sent.take(2), TMX_MAYBE_SENT, TMX_REASON_ENGINE_DIED) == 2);
   CHECK(count_outcomes(queued.take(1), TMX_NOT_SENT, TMX_REASON_ENGINE_DIED) == 1);
@@ -53,7 +53,7 @@ TEST_CASE("faults.an answer stays readable when the engine that gave it is dead"
   tmx_buffer stale{};
   REQUIRE(tmx_reserve(requester.channel(), &stale) == 0);
   rig.engine().kill_engine();
-  CHECK(eventually([&] { return requester.ask("for the next engine").outcome == TMX_ANSWERED; }));
+  await([&] { return requester.ask("for the next engine").outcome == TMX_ANSWERED; });
   CHECK(std::string_view(static_cast<const char*>(held.data), held.length) == message);
   std::memcpy(stale.data, message.data(), message.size());
   CHECK(tmx_submit(requester.channel(), &stale, 10, 0, 0) == -ESTALE);
@@ -77,15 +77,15 @@ TEST_CASE("faults.the engine is killed again and again: clients attach again wit
   constexpr int kKills = 3;
   for (int i = 1; i <= kKills; ++i) {
     // Every client is served by this engine before it dies.
-    CHECK(eventually([&] {
+    await([&] {
       const auto facts = group_facts(rig.group());
       return facts.clients.size() == clients.size() && !facts.upstreams.empty() && facts.upstreams[0].answered > 200;
-    }));
+    });
     rig.engine().kill_engine();
     const auto line = rig.engine().log().wait_for("restarts=" + std::to_string(i));
     CHECK(value_in(line, "pid") == std::to_string(rig.engine().engine_pid()));
   }
-  CHECK(eventually([&] { return group_facts(rig.group()).clients.size() == clients.size(); }));
+  await([&] { return group_facts(rig.group()).clients.size() == clients.size(); });
   for (std::size_t i = 0; i < clients.size(); ++i) {
     CHECK(start_time(clients[i]->pid()) == started[i]);
     CHECK(children_of(clients[i]->pid()).empty());
@@ -111,7 +111,7 @@ TEST_CASE("faults.a client that does not want the next engine") {
   tmx_completion completion{};
   CHECK(tmx_poll(channel, &completion, 1, 0) == 0);
   tmx_buffer buffer{};
-  CHECK(eventually([&] { return tmx_reserve(channel, &buffer) == -ENOTCONN; }));
+  await([&] { return tmx_reserve(channel, &buffer) == -ENOTCONN; });
   tmx_result result{};
   CHECK(tmx_call(channel, "a request", 9, nullptr, 0, 300, &result) == -ENOTCONN);
   CHECK(group_facts(rig.group()).clients.empty());

@@ -11,14 +11,15 @@ namespace tlsmux::test {
 namespace {
 
 // Two hosts, one of which closes each connection at its first message, and one request at a time for each session.
-void check_close(std::vector<std::string> how, tmx_reason reason) {
+void check_close(const std::vector<std::string>& how, tmx_reason reason) {
   const Residue residue;
   const TestFolder folder;
   const auto closing_record = folder.path() + "/closing";
   const auto good_record = folder.path() + "/good";
-  how.insert(how.end(), {"--mode", "echo", "--close-after", "1", "--record", closing_record});
-  host::HostProcess closing(how);
-  host::HostProcess good({"--mode", "echo", "--delay-us", "20000", "--record", good_record});
+  std::vector<std::string> arguments = {"--mode", "echo", "--close-after", "1", "--record", closing_record};
+  arguments.insert(arguments.end(), how.begin(), how.end());
+  const host::HostProcess closing(arguments);
+  const host::HostProcess good({"--mode", "echo", "--delay-us", "20000", "--record", good_record});
   auto config = engine_config(folder, {closing.port(), good.port()});
   auto& upstream = config.upstreams[0];
   set_keyed(upstream);
@@ -38,10 +39,10 @@ void check_close(std::vector<std::string> how, tmx_reason reason) {
   CHECK(count_outcomes(all, TMX_ANSWERED, TMX_REASON_NONE) == answered);
   CHECK(closed + answered == kRequests);
   UpstreamFacts facts;
-  CHECK(eventually([&] {
+  await([&] {
     facts = upstream_facts(config.groups[0].name, upstream.name);
     return count_of(facts.maybe_sent, static_cast<shm::Reason>(reason)) == closed && facts.answered == answered;
-  }));
+  });
   CHECK(sum(facts.not_sent) == 0);
   CHECK(facts.last_error_reason == static_cast<shm::Reason>(reason));
   CHECK(engine.stop() == 0);
@@ -89,7 +90,7 @@ TEST_CASE("faults.a host comes back and is used again") {
   host->kill();
   CHECK(requester.ask("a request").outcome != TMX_ANSWERED);
   host = std::make_unique<host::HostProcess>(std::vector<std::string>{"--mode", "echo", "--listen", listen});
-  CHECK(eventually([&] { return requester.ask("a request").outcome == TMX_ANSWERED; }));
+  await([&] { return requester.ask("a request").outcome == TMX_ANSWERED; });
   CHECK(engine.stop() == 0);
 }
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <thread>
@@ -45,10 +46,10 @@ class Neighbourhood {
       neighbours_.push_back(std::make_unique<LoadProcess>(order));
     }
     engine_pid_ = rig_.engine().engine_pid();
-    CHECK(eventually([&] {
+    await([&] {
       const auto facts = group_facts(rig_.group());
       return facts.clients.size() == 1 && group_facts(rig_.config.groups[1].name).clients.size() == 1;
-    }));
+    });
   }
 
   Rig& rig() { return rig_; }
@@ -59,7 +60,7 @@ class Neighbourhood {
 
   // The engine is the same, it has nothing of the hostile clients any more, and the neighbours had all their answers.
   void check_and_stop() {
-    CHECK(eventually([&] { return count_mappings(engine_pid_, "memfd:tlsmux-client") == neighbours_.size(); }));
+    await([&] { return count_mappings(engine_pid_, "memfd:tlsmux-client") == neighbours_.size(); });
     CHECK(group_facts(rig_.group()).engine_pid == static_cast<std::uint32_t>(engine_pid_));
     stop_.raise();
     for (auto& neighbour : neighbours_) {
@@ -99,7 +100,7 @@ constexpr Offence kOffences[] = {
     {"a request ring's tail ran ahead of the ring", [](RawChannel& channel) { channel.publish_tail(~0ULL); }},
     {"a descriptor asks for an unknown operation",
      [](RawChannel& channel) {
-       submit_changed(channel, [](auto& one) { one.operation = static_cast<shm::Operation>(77); });
+       submit_changed(channel, [](auto& one) { std::memset(&one.operation, 77, sizeof one.operation); });
      }},
     {"a descriptor names a slot that does not exist",
      [](RawChannel& channel) {
@@ -278,6 +279,7 @@ TEST_CASE("hostile.a client that punches its memory before it is served") {
     ControlClient control(place.config().engine.control_socket);
     const auto offer = control.begin_attach(place.rig().group());
     REQUIRE(offer);
+    if (!offer) return;
     const auto bytes = static_cast<off_t>(offer->reply.client_bytes);
     REQUIRE(::fallocate(offer->memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, bytes) == 0);
     REQUIRE(control.send(shm::MappedNotice{}));

@@ -44,7 +44,7 @@ TEST_CASE("faults.full slots are EAGAIN and never a hang") {
   CHECK(tmx_call(requester.channel(), "one more", 8, nullptr, 0, 50, &result) == -EAGAIN);
   const auto all = requester.take(4);
   CHECK(count_outcomes(all, TMX_MAYBE_SENT, TMX_REASON_DEADLINE) == 4);
-  CHECK(eventually([&] { return requester.submit("again", 0, 10) == 0; }));
+  await([&] { return requester.submit("again", 0, 10) == 0; });
   CHECK(requester.take_one().outcome != TMX_ANSWERED);
   rig.stop();
 }
@@ -136,7 +136,7 @@ TEST_CASE("faults.a group with all its clients") {
     CHECK(std::string(words.data()).find("clients_max") != std::string::npos);
   }
   options.timeout_ms = 20'000;
-  REQUIRE(eventually([&] { return tmx_attach(&options, &client) == 0; }));
+  await([&] { return tmx_attach(&options, &client) == 0; });
   CHECK(tmx_detach(client) == 0);
   rig.stop();
 }

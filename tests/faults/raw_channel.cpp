@@ -10,7 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "shm/shared_copy.hpp"
-#include "tests/system/eventually.hpp"
+#include "tests/system/await.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -113,7 +113,7 @@ void RawChannel::ring() const {
 }
 
 void RawChannel::await_completions(std::uint64_t count) const {
-  REQUIRE(eventually([&] { return header().completions.tail.load(std::memory_order_acquire) >= count; }));
+  await([&] { return header().completions.tail.load(std::memory_order_acquire) >= count; });
 }
 
 std::string RawChannel::await_detachment() {

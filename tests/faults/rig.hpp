@@ -11,9 +11,9 @@
 #include <doctest/doctest.h>
 
 #include "tests/host/host_process.hpp"
+#include "tests/system/await.hpp"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/engine_process.hpp"
-#include "tests/system/eventually.hpp"
 #include "tests/system/group_status.hpp"
 #include "tests/system/host_record.hpp"
 #include "tests/system/requester.hpp"
@@ -23,9 +23,7 @@ namespace tlsmux::test {
 
 class Rig {
  public:
-  explicit Rig(
-      const std::vector<std::string>& host_arguments,
-      const std::function<void(config::Config&)>& change = [](config::Config&) {})
+  explicit Rig(const std::vector<std::string>& host_arguments, const std::function<void(config::Config&)>& change = {})
       : host(with_record(host_arguments)), config(engine_config(folder, {host.port()})), engine_(start(change)) {}
 
   [[nodiscard]] const std::string& group() const { return config.groups[0].name; }
@@ -34,18 +32,17 @@ class Rig {
   template <typename Condition>
   UpstreamFacts await_facts(Condition condition) {
     UpstreamFacts facts;
-    const bool came = eventually([&] {
+    await([&] {
       facts = upstream_facts(group(), config.upstreams[0].name);
       return condition(facts);
     });
-    CHECK(came);
     return facts;
   }
   [[nodiscard]] std::map<std::string, Receipt> receipts() const { return read_host_records({record_}); }
   [[nodiscard]] std::uint64_t received() const { return count_receipts(receipts()); }
   // Waits until the host has recorded so many messages.
   void await_received(std::uint64_t messages) {
-    REQUIRE(eventually([&] { return received() >= messages; }));
+    await([&] { return received() >= messages; });
   }
   void stop() { CHECK(engine_.stop() == 0); }
 
@@ -55,7 +52,7 @@ class Rig {
     return arguments;
   }
   EngineProcess start(const std::function<void(config::Config&)>& change) {
-    change(config);
+    if (change) change(config);
     return EngineProcess(folder, config);
   }
 

@@ -30,7 +30,7 @@ TEST_CASE("faults.SIGTERM: what is in flight is still answered") {
   rig.await_received(5);
   REQUIRE(::kill(rig.engine().broker_pid(), SIGTERM) == 0);
   rig.engine().log().wait_for("event=draining");
-  CHECK(eventually([&] { return group_facts(rig.group()).state == shm::EngineState::draining; }));
+  await([&] { return group_facts(rig.group()).state == shm::EngineState::draining; });
   const auto late = requester.ask(keyed_message(6));
   CHECK(late.outcome == TMX_NOT_SENT);
   CHECK(late.reason == TMX_REASON_ENGINE_DRAINING);
@@ -109,7 +109,7 @@ TEST_CASE("faults.two engines on disjoint groups") {
   }
   other.kill_engine();
   CHECK(requester.ask("one").outcome == TMX_ANSWERED);
-  CHECK(eventually([&] { return other_requester.ask("the other").outcome == TMX_ANSWERED; }));
+  await([&] { return other_requester.ask("the other").outcome == TMX_ANSWERED; });
   CHECK(other.stop() == 0);
   CHECK(requester.ask("one").outcome == TMX_ANSWERED);
   rig.stop();
@@ -120,7 +120,7 @@ TEST_CASE("faults.started without root it works and says what it could not do") 
   const Residue residue;
   const TestFolder folder;
   REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
-  host::HostProcess host({"--mode", "echo"});
+  const host::HostProcess host({"--mode", "echo"});
   auto config = engine_config(folder, {host.port()});
   config.groups[0].users = {"0", std::to_string(kNobody)};
   config.upstreams[0].tls.ca_file = folder.add("ca.pem", host::read_file(host::certificate_file("ca.pem")), 0644);
@@ -131,7 +131,7 @@ TEST_CASE("faults.started without root it works and says what it could not do") 
   Requester requester(config);
   CHECK(requester.ask("a request").outcome == TMX_ANSWERED);
   engine.kill_engine();
-  CHECK(eventually([&] { return requester.ask("a request").outcome == TMX_ANSWERED; }));
+  await([&] { return requester.ask("a request").outcome == TMX_ANSWERED; });
   CHECK(engine.stop() == 0);
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("faults.started as root with a user it gives root up") {
   Requester requester(rig.config);
   CHECK(requester.ask("a request").outcome == TMX_ANSWERED);
   rig.engine().kill_engine();
-  CHECK(eventually([&] { return requester.ask("a request").outcome == TMX_ANSWERED; }));
+  await([&] { return requester.ask("a request").outcome == TMX_ANSWERED; });
   rig.stop();
 }
 
@@ -158,6 +158,7 @@ TEST_CASE("faults.the service manager is told when it is ready and when it stops
   const auto config = engine_config(folder, {1});
   const auto path = folder.path() + "/notify";
   const shm::UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  REQUIRE(socket);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);
@@ -168,7 +169,7 @@ TEST_CASE("faults.the service manager is told when it is ready and when it stops
     const auto size = ::recv(socket.get(), text.data(), text.size(), MSG_DONTWAIT);
     return std::string(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
   };
-  CHECK(eventually([&] { return next() == "READY=1"; }));
+  await([&] { return next() == "READY=1"; });
   CHECK(engine.stop() == 0);
   CHECK(next() == "STOPPING=1");
 }

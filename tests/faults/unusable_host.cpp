@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "shm/outcome.hpp"
-#include "tests/system/eventually.hpp"
+#include "tests/system/await.hpp"
 #include "tests/system/group_status.hpp"
 #include "tests/system/requester.hpp"
 
@@ -48,7 +48,8 @@ BlackHole::BlackHole() {
   const auto address = loopback(port());
   for (int i = 0; i < 64; ++i) {
     auto& one = queued_.emplace_back(open_socket());
-    ::connect(one.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    const int begun = ::connect(one.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    REQUIRE((begun == 0 || errno == EINPROGRESS));
     pollfd wanted{.fd = one.get(), .events = POLLOUT, .revents = 0};
     // On the loopback a connect is over at once, unless the kernel drops it.
     if (::poll(&wanted, 1, 50) == 0) return;
@@ -65,14 +66,13 @@ void check_not_sent(EngineProcess& engine, const config::Config& config, tmx_rea
     CHECK(ended.outcome == TMX_NOT_SENT);
     CHECK(std::string(tmx_reason_name(ended.reason)) == tmx_reason_name(reason));
   }
-  CHECK_MESSAGE(eventually([&] { return requester.upstream_error().find(words) != std::string::npos; }),
-                requester.upstream_error());
+  await([&] { return requester.upstream_error().find(words) != std::string::npos; });
 
   UpstreamFacts facts;
-  CHECK(eventually([&] {
+  await([&] {
     facts = upstream_facts(group, config.upstreams[0].name);
     return count_of(facts.not_sent, wanted) == 2;
-  }));
+  });
   CHECK(facts.last_error_reason == wanted);
   CHECK_MESSAGE(facts.last_error.find(words) != std::string::npos, facts.last_error);
   CHECK(facts.sessions_ready == 0);

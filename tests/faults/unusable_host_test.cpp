@@ -4,8 +4,8 @@
 
 #include "tests/faults/unusable_host.hpp"
 #include "tests/host/host_process.hpp"
+#include "tests/system/await.hpp"
 #include "tests/system/engine_config.hpp"
-#include "tests/system/eventually.hpp"
 #include "tests/system/group_status.hpp"
 #include "tests/system/requester.hpp"
 #include "tests/system/residue.hpp"
@@ -19,7 +19,7 @@ void check_host(std::vector<std::string> arguments, Change change, tmx_reason re
   const Residue residue;
   const TestFolder folder;
   arguments.insert(arguments.end(), {"--mode", "echo"});
-  host::HostProcess host(arguments);
+  const host::HostProcess host(arguments);
   auto config = engine_config(folder, {host.port()});
   change(config.upstreams[0]);
   EngineProcess engine(folder, config);
@@ -119,7 +119,7 @@ TEST_CASE("faults.the host demands a client certificate and none is configured, 
 TEST_CASE("faults.the host demands a client certificate and none is configured, TLS 1.3") {
   const Residue residue;
   const TestFolder folder;
-  host::HostProcess host(
+  const host::HostProcess host(
       {"--mode", "echo", "--tls", "1.3", "--client-certificate", "require", "--ca", host::certificate_file("ca.pem")});
   auto config = engine_config(folder, {host.port()});
   config.upstreams[0].backoff = {.initial_ms = 20, .max_ms = 60'000, .jitter_percent = 0};
@@ -131,7 +131,7 @@ TEST_CASE("faults.the host demands a client certificate and none is configured, 
     CHECK((ended.outcome == TMX_NOT_SENT || ended.outcome == TMX_MAYBE_SENT));
     CHECK(ended.reason == TMX_REASON_CERTIFICATE_REJECTED_BY_HOST);
   }
-  CHECK(eventually([&] { return requester.upstream_error().find(kWords) != std::string::npos; }));
+  await([&] { return requester.upstream_error().find(kWords) != std::string::npos; });
   // The pauses grow, although each time a session was up for a moment.
   engine.log().wait_for("retry_in_ms=320");
   CHECK(requester.ask("a request").outcome == TMX_NOT_SENT);

@@ -145,7 +145,9 @@ TEST_CASE("correlation.an answer on another session than the request's answers n
   rig.bring_up_all();
   const auto tag = rig.ask("0001");
   const std::size_t own = rig.network[0].sending ? 0 : 1;
-  rig.accept_all(own);
+  rig.ask("0002");
+  rig.accept_all(0);
+  rig.accept_all(1);
   rig.say(1 - own, "0001 forged");
   CHECK(rig.outcome(tag) == "open");
   CHECK(rig.upstream().unsolicited == 1);

@@ -329,6 +329,23 @@ TEST_CASE("engine.a host cannot fill our memory while a worker is at its handsha
   CHECK(rig.events.last().reason == Reason::handshake_failed);
 }
 
+TEST_CASE("engine.a host that takes none of our handshake cannot make us hold more and more of it") {
+  MuxRig rig(test::keyed_config(), 30);  // room for one hello, not for two
+  rig.connect(0);
+  const auto step = [&] {
+    std::vector<std::byte> output;
+    auto tls = std::make_unique<test::PlainTlsSession>(std::nullopt);
+    const auto result = tls->handshake({}, output);
+    rig.mux.handshake_stepped(rig.network[0].id, std::move(tls), output, result);
+  };
+  step();
+  CHECK(rig.network[0].stage == Stage::up);
+  step();
+  CHECK(rig.network[0].stage == Stage::closing);
+  rig.finish_close(0);
+  CHECK(rig.events.last().reason == Reason::handshake_failed);
+}
+
 TEST_CASE("engine.stale news changes nothing") {
   MuxRig rig(test::keyed_config());
   const auto first = rig.network[0].id;

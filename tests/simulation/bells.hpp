@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "engine/bells.hpp"
@@ -29,7 +30,7 @@ class Bells final : public engine::Bells {
 
   [[nodiscard]] bool has_wakes() const { return !wakes_.empty(); }
 
-  // Looks at all watched descriptors.
+  // Looks at all watched descriptors, too.
   bool has_news();
   bool tell(engine::Shard& shard);
 
@@ -39,12 +40,15 @@ class Bells final : public engine::Bells {
     int descriptor = -1;
   };
 
+  template <typename News>
+  std::vector<News> take_some(std::vector<News>& news);
+
   Context& context_;
-  std::map<std::uint32_t, int> watched_;  // by client index
+  std::map<std::uint32_t, int> watched_;  // by client index, as is unwatched_
   std::vector<std::uint32_t> rung_;
-  std::vector<std::uint32_t> unwatched_;
-  std::vector<Wake> wakes_;
-  std::vector<std::uint32_t> woken_;
+  std::vector<std::pair<std::uint32_t, int>> unwatched_;
+  std::vector<Wake> wakes_;  // on their way
+  std::vector<Wake> woken_;  // written, which the engine does not know yet
 };
 
 }  // namespace tlsmux::simulation

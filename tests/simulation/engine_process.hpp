@@ -64,6 +64,10 @@ class EngineProcess {
 
   engine::mux::Multiplexer& multiplexer() { return shard_->multiplexer(); }
   [[nodiscard]] bool has_clients() const { return !clients_.empty(); }
+  // What members and tools can read.
+  [[nodiscard]] std::span<const std::byte> group_part(std::size_t group) const {
+    return groups_[group].mapping.bytes();
+  }
   // Requests that ended in a way, over all upstreams and groups.
   std::array<std::uint64_t, 4> counted();
 

@@ -83,6 +83,7 @@ void Ledger::ended(std::uint64_t number, Outcome outcome, Reason reason, std::sp
       break;
     case Outcome::none: object(number, entry, "it ended without an outcome");
   }
+  if ((reason == Reason::none) != (outcome == Outcome::answered)) object(number, entry, "its reason makes no sense");
   if (entry.must_be_answered && outcome != Outcome::answered) object(number, entry, "all was well, but no answer");
 }
 

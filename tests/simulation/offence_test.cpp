@@ -1,6 +1,7 @@
 // Clients that write what no client may write: each is detached with the rule that it broke, and nobody else notices.
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <functional>
 
 #include "shm/shared_copy.hpp"
@@ -40,6 +41,8 @@ std::string offence(const std::function<void(shm::RequestDescriptor&)>& tamper) 
   hostile->header(0).requests.tail.store(12345);
   rig.settle();
   CHECK(hostile->offences.size() == 1);
+  rig.open_channel(*hostile, "host");
+  CHECK(hostile->refusals == std::vector<int>{ESTALE});
   rig.engine.dismiss(hostile->attached.id, false);
   rig.settle();
   rig.advance_ms(100'000);

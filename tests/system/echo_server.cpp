@@ -18,7 +18,7 @@
 
 #include "shm/unique_fd.hpp"
 #include "tests/host/host_process.hpp"
-#include "tests/system/eventually.hpp"
+#include "tests/system/await.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -36,6 +36,7 @@ Pipe make_pipe() {
 
 pid_t start(const std::vector<std::string>& words, int input, int output) {
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   const pid_t child = ::fork();
@@ -92,7 +93,7 @@ EchoServer::EchoServer(const std::vector<std::string>& arguments) {
   words.insert(words.end(), arguments.begin(), arguments.end());
   server_ = start(words, returned.reading.get(), decrypted.writing.get());
   cat_ = start({"cat"}, decrypted.reading.get(), returned.writing.get());
-  REQUIRE(eventually([&] { return (port_ = listening_port(server_)) != 0; }));
+  await([&] { return (port_ = listening_port(server_)) != 0; });
 }
 
 EchoServer::~EchoServer() {

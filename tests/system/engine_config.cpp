@@ -21,10 +21,11 @@ std::string joined(const std::vector<std::string>& parts) {
 std::string object(const std::vector<std::string>& members) { return "{" + joined(members) + "}"; }
 std::string member(const std::string& key, const std::string& json) { return quoted(key) + ": " + json; }
 
-std::string list(const std::string& key, const std::vector<std::string>& values) {
-  std::vector<std::string> texts;
-  for (const auto& value : values) texts.push_back(quoted(value));
-  return member(key, "[" + joined(texts) + "]");
+template <typename Items, typename TextOf>
+std::string list(const std::string& key, const Items& items, TextOf text_of) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ", ") + text_of(item);
+  return member(key, "[" + text + "]");
 }
 
 std::string version(config::TlsVersion version) { return version == config::TlsVersion::tls_1_2 ? "1.2" : "1.3"; }
@@ -41,7 +42,7 @@ std::string log_level(config::LogLevel level) {
 std::string group_text(const config::GroupSettings& group) {
   const auto& memory = group.memory;
   return object(
-      {pair("name", group.name), list("users", group.users), list("unix_groups", group.unix_groups),
+      {pair("name", group.name), list("users", group.users, quoted), list("unix_groups", group.unix_groups, quoted),
        member("memory",
               object({pair("clients_max", memory.clients_max), pair("channels_per_client", memory.channels_per_client),
                       pair("slots_per_channel", memory.slots_per_channel), pair("slot_bytes", memory.slot_bytes)}))});
@@ -66,18 +67,19 @@ std::string correlation_text(const config::CorrelationSettings& correlation) {
   return object({pair("kind", "bytes"), pair("offset", correlation.offset), pair("length", correlation.length)});
 }
 
+std::string endpoint_text(const config::EndpointSettings& endpoint) {
+  return object({pair("host", endpoint.host), pair("port", endpoint.port)});
+}
+
 std::string upstream_text(const config::UpstreamSettings& upstream) {
   const auto& timeouts = upstream.timeouts;
   const auto& backoff = upstream.backoff;
-  std::vector<std::string> endpoints;
-  for (const auto& endpoint : upstream.endpoints) {
-    endpoints.push_back(object({pair("host", endpoint.host), pair("port", endpoint.port)}));
-  }
   return object(
-      {pair("name", upstream.name), list("groups", upstream.groups), member("endpoints", "[" + joined(endpoints) + "]"),
-       pair("sessions", upstream.sessions), pair("in_flight_max", upstream.in_flight_max),
-       pair("queue_max", upstream.queue_max), member("tls", tls_text(upstream.tls)),
-       member("framing", framing_text(upstream.framing)), member("correlation", correlation_text(upstream.correlation)),
+      {pair("name", upstream.name), list("groups", upstream.groups, quoted),
+       list("endpoints", upstream.endpoints, endpoint_text), pair("sessions", upstream.sessions),
+       pair("in_flight_max", upstream.in_flight_max), pair("queue_max", upstream.queue_max),
+       member("tls", tls_text(upstream.tls)), member("framing", framing_text(upstream.framing)),
+       member("correlation", correlation_text(upstream.correlation)),
        member("timeouts",
               object({pair("connect_ms", timeouts.connect_ms), pair("handshake_ms", timeouts.handshake_ms),
                       pair("request_ms", timeouts.request_ms), pair("late_answer_ms", timeouts.late_answer_ms),
@@ -118,17 +120,13 @@ void set_large_messages(config::Config& config) {
 
 std::string config_text(const config::Config& config) {
   const auto& engine = config.engine;
-  std::vector<std::string> groups;
-  std::vector<std::string> upstreams;
-  for (const auto& group : config.groups) groups.push_back(group_text(group));
-  for (const auto& upstream : config.upstreams) upstreams.push_back(upstream_text(upstream));
   return object({member("engine", object({pair("control_socket", engine.control_socket), pair("user", engine.user),
                                           pair("worker_threads", engine.worker_threads),
                                           pair("in_flight_max", engine.in_flight_max),
                                           pair("drain_timeout_ms", engine.drain_timeout_ms),
                                           member("log", object({pair("level", log_level(engine.log.level)),
                                                                 pair("file", engine.log.file)}))})),
-                 member("groups", "[" + joined(groups) + "]"), member("upstreams", "[" + joined(upstreams) + "]")}) +
+                 list("groups", config.groups, group_text), list("upstreams", config.upstreams, upstream_text)}) +
          "\n";
 }
 

@@ -29,7 +29,7 @@ constexpr const char* kProgram = TLSMUX_PROGRAM_FOLDER "/tlsmuxd";
   // Opened before `prepare`, which may become a user who cannot reach the folder.
   const int program = ::open(kProgram, O_RDONLY);
   ::dup2(log, STDERR_FILENO);
-  if (program < 0 || !launch.prepare()) ::_exit(127);
+  if (program < 0 || (launch.prepare && !launch.prepare())) ::_exit(127);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // behind `prepare`: a change of user clears it
   if (::getppid() != parent) ::_exit(127);
   std::string name = kProgram;

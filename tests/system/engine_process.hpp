@@ -17,7 +17,7 @@ namespace tlsmux::test {
 
 struct EngineLaunch {
   // Runs in the new process before tlsmuxd does. False: it does not start.
-  std::function<bool()> prepare = [] { return true; };
+  std::function<bool()> prepare = {};
   bool wait_until_serving = true;
 };
 

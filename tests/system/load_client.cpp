@@ -217,6 +217,7 @@ void LoadClient::note(Fate fate, tmx_reason reason, const Lane::Open& request) {
 // Until a channel has news, or we are told to stop.
 void LoadClient::wait() {
   std::vector<pollfd> wanted;
+  wanted.reserve(lanes_.size() + 1);
   for (const auto& lane : lanes_) {
     wanted.push_back({.fd = tmx_channel_descriptor(lane.channel), .events = POLLIN, .revents = 0});
   }

@@ -54,7 +54,7 @@ LoadProcess::LoadProcess(const LoadOrder& order) : order_(order) {
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   reading_.reset(ends[0]);
   const shm::UniqueFd writing(ends[1]);
-  process_.emplace([&] { return run_child(order_, writing.get()); });
+  process_ = std::make_unique<ChildProcess>([&] { return run_child(order_, writing.get()); });
 }
 
 void LoadProcess::kill() {

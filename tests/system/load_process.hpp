@@ -3,7 +3,7 @@
 // A load client in a process of its own, which reports through a pipe.
 
 #include <csignal>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "config/config.hpp"
@@ -42,7 +42,7 @@ class LoadProcess {
  private:
   LoadOrder order_;
   shm::UniqueFd reading_;
-  std::optional<ChildProcess> process_;
+  std::unique_ptr<ChildProcess> process_;
 };
 
 // For a failure's message: the counts and reasons.

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/system/eventually.hpp"
+#include "tests/system/await.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -49,13 +49,13 @@ std::size_t count_mappings(pid_t pid, const std::string& name) {
 
 void stop_process(pid_t pid) {
   REQUIRE(::kill(pid, SIGSTOP) == 0);
-  REQUIRE(eventually([&] {
+  await([&] {
     for (const auto& thread : std::filesystem::directory_iterator(proc(pid) + "/task")) {
       const auto fields = stat_fields(thread.path().string());
       if (!fields.empty() && fields[0] != "T") return false;
     }
     return true;
-  }));
+  });
 }
 
 }  // namespace tlsmux::test

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/system/eventually.hpp"
+#include "tests/system/await.hpp"
 
 namespace tlsmux::test {
 
@@ -36,12 +36,12 @@ int Requester::submit(std::string_view message, std::uint64_t tag, std::uint32_t
 }
 
 void Requester::submit_surely(std::string_view message, std::uint64_t tag, std::uint32_t timeout_ms) {
-  REQUIRE(eventually([&] {
+  await([&] {
     const int error = submit(message, tag, timeout_ms);
     const bool passing = error == -EAGAIN || error == -ENOTCONN || error == -ESTALE;
     REQUIRE((error == 0 || passing));
     return error == 0;
-  }));
+  });
 }
 
 std::vector<Ended> Requester::take(std::size_t count) {
