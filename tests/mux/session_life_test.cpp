@@ -228,7 +228,7 @@ TEST_CASE("engine.back-off doubles from initial_ms to max_ms, within its jitter"
   config.upstreams[0].backoff = {.initial_ms = 100, .max_ms = 1500, .jitter_percent = 20};
   MuxRig rig(config);
   std::set<std::uint32_t> waits;
-  for (const std::uint64_t expected_ms : {100, 200, 400, 800, 1500, 1500, 1500}) {
+  for (const std::uint64_t expected_ms : {100U, 200U, 400U, 800U, 1500U, 1500U, 1500U}) {
     refuse_connection(rig);
     const auto wait_ms = rig.events.last().retry_in_ms;
     CHECK(wait_ms >= expected_ms * 80 / 100);

@@ -132,7 +132,7 @@ TEST_CASE("outcome.at every byte of two records, by every loss and every size of
   const auto bytes = bytes_of(two_records);
   for (std::size_t accepted = 0; accepted <= bytes; ++accepted) {
     for (const auto loss : kLosses) {
-      for (const std::size_t step : {1, 2, 7, 22, 1000}) check_loss(two_records, accepted, step, loss);
+      for (const std::size_t step : {1U, 2U, 7U, 22U, 1000U}) check_loss(two_records, accepted, step, loss);
     }
   }
 }

@@ -119,19 +119,16 @@ void ClientProcess::retire(shm::Reason reason) {
 
 void ClientProcess::channel_opened(const shm::OpenChannelReply& reply, shm::UniqueFd wake) {
   asked_ = false;
-  Channel channel{.upstream = asked_upstream_,
-                  .attached = std::make_unique<client::AttachedChannel>(client::OpenedChannel{
-                      .attachment = attached_->attachment, .reply = reply, .wake = std::move(wake)}),
-                  .outcomes = {},
-                  .open = {},
-                  .held = {}};
+  auto& channel = channels_.emplace_back();
+  channel.upstream = asked_upstream_;
+  channel.attached = std::make_unique<client::AttachedChannel>(
+      client::OpenedChannel{.attachment = attached_->attachment, .reply = reply, .wake = std::move(wake)});
   channel.outcomes.set_capacity(channel.attached->in_flight_max());
-  channels_.push_back(std::move(channel));
 }
 
 void ClientProcess::channel_refused(int error) {
   asked_ = false;
-  if (error != EAGAIN) throw Violation("a channel is refused with " + std::to_string(error));
+  if (error != EAGAIN && !mad_) throw Violation("a channel is refused with " + std::to_string(error));
 }
 
 void ClientProcess::channel_closed(int error) {

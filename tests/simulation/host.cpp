@@ -7,13 +7,6 @@
 
 namespace tlsmux::simulation {
 
-namespace {
-
-// No client uses such a key.
-constexpr std::uint64_t kNobodysKey = 1ULL << 63;
-
-}  // namespace
-
 Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
     : context_(context),
       upstream_(upstream),
@@ -26,7 +19,7 @@ Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
 }
 
 void Host::receive(std::span<const std::byte> bytes) {
-  if (ended_) return;
+  if (ended_ && !half_open_) return;
   std::vector<std::byte> plaintext;
   std::vector<std::byte> reply;
   const bool was_shaking_hands = tls_.state() == test::PlainTlsHost::State::handshake;
@@ -64,7 +57,7 @@ void Host::hear(std::span<const std::byte> message) {
   const std::uint64_t longest = context_.upstream(upstream_).framing.message_bytes_max;
   const auto length =
       context_.random.chance(100) ? longest : context_.random.between(shortest, std::min(longest, shortest + 100));
-  answers_.push_back(is_known ? make_answer(message, key_offset_, length) : make_unsolicited(kNobodysKey, key_offset_));
+  answers_.push_back(is_known ? make_answer(message, key_offset_, length) : make_unsolicited(0, key_offset_));
 }
 
 bool Host::act() {
@@ -90,7 +83,7 @@ bool Host::misbehave() {
   const auto& faults = context_.faults;
   if (random.chance(faults.unsolicited)) {
     context_.ledger.lied(upstream_, connection_);
-    say(make_unsolicited(kNobodysKey | random.next(), key_offset_));
+    say(make_unsolicited(random.next(), key_offset_));
     return true;
   }
   if (plaintext_.empty() && random.chance(faults.garbage)) {  // not within a message, which then would be another
@@ -142,6 +135,7 @@ void Host::say(std::span<const std::byte> message) {
 void Host::end() {
   context_.trace("host ends connection " + std::to_string(connection_));
   ended_ = true;
+  half_open_ = context_.random.below(2) == 0;
 }
 
 }  // namespace tlsmux::simulation

@@ -49,8 +49,9 @@ class Host {
   std::vector<std::byte> plaintext_;            // framed and not sealed yet
   std::vector<std::byte> output_;
   bool reading_ = true;
-  bool mute_ = false;  // answers nothing any more
-  bool ended_ = false;
+  bool mute_ = false;       // answers nothing any more
+  bool ended_ = false;      // sends no more
+  bool half_open_ = false;  // and still listens
 };
 
 }  // namespace tlsmux::simulation

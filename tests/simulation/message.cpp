@@ -18,6 +18,17 @@ std::uint64_t read_number(std::span<const std::byte> from) {
   return value;
 }
 
+// Numbers and keys lie scattered, so that a client that scribbles into its own message does not hit upon another's.
+constexpr std::uint64_t kScatter = 0x9e3779b97f4a7c15;
+
+constexpr std::uint64_t inverse(std::uint64_t odd) {
+  std::uint64_t result = odd;  // correct in the lowest three bits; each step of Newton's method doubles them
+  for (int i = 0; i < 5; ++i) result *= 2 - odd * result;
+  return result;
+}
+constexpr std::uint64_t kGather = inverse(kScatter);
+static_assert(kScatter * kGather == 1);
+
 void fill(std::span<std::byte> out, std::uint64_t number) {
   std::uint64_t state = number * 0x9e3779b97f4a7c15 + 1;
   for (auto& byte : out) {
@@ -32,17 +43,13 @@ void write_request(std::span<std::byte> out, const RequestText& text) {
   TMX_ASSERT(out.size() == text.length);
   fill(out, text.number);
   if (text.length < text.key_offset + kRequestBytesMin) return;
-  write_number(out.subspan(text.key_offset), text.key);
-  write_number(out.subspan(text.key_offset + kKeyBytes), text.number);
+  write_number(out.subspan(text.key_offset), text.key * kScatter);
+  write_number(out.subspan(text.key_offset + kKeyBytes), text.number * kScatter);
 }
 
 std::optional<std::uint64_t> number_in(std::span<const std::byte> message, std::size_t key_offset) {
   if (message.size() < key_offset + kRequestBytesMin) return std::nullopt;
-  return read_number(message.subspan(key_offset + kKeyBytes));
-}
-
-std::uint64_t key_in(std::span<const std::byte> message, std::size_t key_offset) {
-  return read_number(message.subspan(key_offset));
+  return read_number(message.subspan(key_offset + kKeyBytes)) * kGather;
 }
 
 // FNV-1a, 64 bits (RFC 9923).
@@ -61,10 +68,9 @@ std::vector<std::byte> make_answer(std::span<const std::byte> request, std::size
   return answer;
 }
 
-std::vector<std::byte> make_unsolicited(std::uint64_t key, std::size_t key_offset) {
+std::vector<std::byte> make_unsolicited(std::uint64_t chance, std::size_t key_offset) {
   std::vector<std::byte> message(key_offset + kAnswerBytesMin);
-  fill(message, key);
-  write_number(std::span(message).subspan(key_offset), key);
+  fill(message, chance);
   return message;
 }
 

@@ -31,14 +31,13 @@ void write_request(std::span<std::byte> out, const RequestText& text);
 
 // The request's number in a request or answer; nothing if the message is too short to have one.
 std::optional<std::uint64_t> number_in(std::span<const std::byte> message, std::size_t key_offset);
-std::uint64_t key_in(std::span<const std::byte> message, std::size_t key_offset);
 
 std::uint64_t digest_of(std::span<const std::byte> message);
 
 // An answer of `length` bytes to `request`, as it was heard. Requires length >= key_offset + kAnswerBytesMin.
 std::vector<std::byte> make_answer(std::span<const std::byte> request, std::size_t key_offset, std::size_t length);
-// A message of that form that answers nothing.
-std::vector<std::byte> make_unsolicited(std::uint64_t key, std::size_t key_offset);
+// A message of that length that answers nothing.
+std::vector<std::byte> make_unsolicited(std::uint64_t chance, std::size_t key_offset);
 std::uint64_t digest_in(std::span<const std::byte> answer, std::size_t key_offset);
 
 }  // namespace tlsmux::simulation

@@ -1,6 +1,7 @@
 // Clients that write what no client may write: each is detached with the rule that it broke, and nobody else notices.
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cerrno>
 #include <functional>
 
@@ -58,7 +59,7 @@ std::string offence(const std::function<void(shm::RequestDescriptor&)>& tamper) 
 
 TEST_CASE("hostile.each rule for descriptors") {
   using Descriptor = shm::RequestDescriptor;
-  CHECK(offence([](Descriptor& one) { one.operation = static_cast<shm::Operation>(7); }) ==
+  CHECK(offence([](Descriptor& one) { one.operation = std::bit_cast<shm::Operation>(std::uint16_t{7}); }) ==
         "a descriptor asks for an unknown operation");
   CHECK(offence([](Descriptor& one) { one.request_slot = 8; }) == "a descriptor names a slot that does not exist");
   CHECK(offence([](Descriptor& one) { one.response_slot = ~0U; }) == "a descriptor names a slot that does not exist");
