@@ -15,7 +15,7 @@ namespace config = tlsmux::config;
 namespace shm = tlsmux::shm;
 
 static_assert(sizeof(tmx_buffer) == 32 && sizeof(tmx_request) == 64);
-static_assert(sizeof(tmx_completion) == 64 && sizeof(tmx_result) == 32);
+static_assert(sizeof(tmx_completion) == 96 && sizeof(tmx_result) == 32);
 
 constexpr std::uint32_t kCallTimeoutMsDefault = 5000;
 constexpr std::size_t kSubmissionsAtOnce = 64;

@@ -86,6 +86,7 @@ int AttachedChannel::push(SlotUse use, std::uint32_t length, std::uint64_t tag, 
                   .operation = shm::Operation::request,
                   .flags = 0,
                   .reserved0 = 0,
+                  .notice = 0,
                   .reserved1 = {}});
   return 0;
 }

@@ -3,9 +3,14 @@
 // The settings of an engine as plain values. `config_json` fills them, `config_check` judges them; everybody
 // else only reads. A default here is the default of the JSON key with the same name.
 
+#include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "config/iso8583_spec.hpp"
 
 namespace tlsmux::config {
 
@@ -33,16 +38,26 @@ struct MemorySettings {
   std::uint32_t slot_bytes = 4096;       // the largest message
 };
 
+// Outcomes of requests whose process died, while nobody of the group has subscribed for them.
+struct OrphanSettings {
+  std::uint32_t count_max = 256;
+  std::uint32_t age_max_s = 3600;
+};
+
 struct GroupSettings {
   std::string name;
   std::vector<std::string> users;        // names or numeric uids
   std::vector<std::string> unix_groups;  // names or numeric gids
   MemorySettings memory;
+  OrphanSettings orphans;
 };
 
+// As in RFC 2782: of the endpoints that are healthy, those of the lowest priority are used, shared out by weight.
 struct EndpointSettings {
   std::string host;  // name or literal address
   std::uint16_t port = 0;
+  std::uint32_t priority = 0;
+  std::uint32_t weight = 1;
 };
 
 enum class TlsVersion : std::uint8_t { tls_1_2, tls_1_3 };
@@ -54,23 +69,93 @@ struct TlsSettings {
   std::string ca_directory;
   std::string certificate_file;  // of the client; needs key_file
   std::string key_file;
+  std::string passphrase_file;      // of an encrypted key: its first line
+  std::string crl_file;             // revocation lists of the CAs, PEM; then each CA of the chain needs one
+  std::vector<std::string> pins;    // "sha256/BASE64" of acceptable host keys (SubjectPublicKeyInfo, RFC 7469)
+  std::vector<std::string> alpn;    // offered, best first
+  std::vector<std::string> suites;  // IANA names, best first; empty: all that are supported
+  std::vector<std::string> groups;  // key exchange groups, best first; empty: all that are supported
+  std::string key_log_file;         // for Wireshark; also needs TLSMUX_ALLOW_KEY_LOG=1 in the environment
   TlsVersion version_min = TlsVersion::tls_1_2;
   TlsVersion version_max = TlsVersion::tls_1_3;
 };
 
-enum class LengthEncoding : std::uint8_t { binary_be, ascii };
+enum class FramingKind : std::uint8_t { length, delimiter };
+enum class LengthEncoding : std::uint8_t { binary_be, binary_le, ascii, hex, bcd };
+enum class KeepAlive : std::uint8_t { ignore, echo };
 
-// A message on the wire is a length, then the message.
+// What stands around a message on the wire. With `length`:
+//
+//   before_length | length | after_length | header | message | trailer
+//
+// where the length counts header, message and trailer, also itself if `length_includes_itself`, plus `length_adjust`.
+// With `delimiter`:
+//
+//   start | header | message | trailer | delimiter
 struct FramingSettings {
+  FramingKind kind = FramingKind::length;
   LengthEncoding length_encoding = LengthEncoding::binary_be;
-  std::uint32_t length_bytes = 2;
+  std::uint32_t length_bytes = 2;  // on the wire: ASCII and hex have a digit in each, BCD two
   bool length_includes_itself = false;
+  std::int32_t length_adjust = 0;
+  std::vector<std::uint8_t> before_length;
+  std::vector<std::uint8_t> after_length;
+  std::vector<std::uint8_t> more_after_length;  // in its place where the message goes on in the next frame
+  std::vector<std::uint8_t> control_mask;       // a frame whose after_length & control_mask is control_value is
+  std::vector<std::uint8_t> control_value;      //   session control: counted, not delivered
+  std::vector<std::uint8_t> header;             // such as a TPDU: put before each message, taken off each answer
+  bool header_swaps_addresses = false;          // a reply to the host's request bears its TPDU, addresses exchanged
+  std::vector<std::uint8_t> trailer;            // such as ETX
+  std::vector<std::uint8_t> start;              // such as STX
+  std::vector<std::uint8_t> delimiter;          // such as ETX, CR LF
+  KeepAlive keep_alive = KeepAlive::ignore;     // what to do with a frame of length zero
   std::uint32_t message_bytes_max = 4096;
 };
 
 enum class CorrelationKind : std::uint8_t {
-  fifo,   // answers come in the order of the requests
-  bytes,  // a run of bytes, equal in request and answer, tells
+  fifo,     // answers come in the order of the requests
+  bytes,    // a run of bytes, equal in request and answer, tells
+  iso8583,  // fields of an ISO 8583 message tell
+};
+
+enum class HeaderFormat : std::uint8_t {
+  fixed,  // `header_bytes` bytes
+  base1,  // VISA BASE I: byte 0 is the length; a second one follows if byte 1 & 0x80
+};
+
+enum class AbsentField : std::uint8_t { error, skip };
+
+// Which fields are the key of messages of some kinds. The first rule that fits is used.
+struct KeyRule {
+  std::string mti;              // the leading digits, after mti_map; empty: all
+  std::string processing_code;  // the leading digits of field 3; empty: all
+  std::vector<std::uint32_t> fields;
+};
+
+// Characters that do not count at the ends of a field's value in a key. Without a rule the field specification's own
+// padding does not count.
+struct KeyPadding {
+  std::uint32_t field = 0;
+  std::vector<std::uint8_t> left;  // one byte, or none
+  std::vector<std::uint8_t> right;
+};
+
+// For CorrelationKind::iso8583. The header, if any, is part of the message as applications see it.
+struct Iso8583Settings {
+  std::string spec;  // "1987_ascii", "1987_binary", "1993_ascii", or the absolute path of a specification in JSON
+  HeaderFormat header_format = HeaderFormat::fixed;
+  std::uint32_t header_bytes = 0;
+  std::vector<std::uint8_t> header;  // before messages that the engine itself makes; header_bytes long
+  std::vector<std::uint32_t> key_fields = {41, 11};
+  std::vector<KeyRule> key_rules;  // come before key_fields
+  std::vector<KeyPadding> key_padding;
+  std::uint32_t key_header_offset = 0;  // bytes of the header that belong to the key
+  std::uint32_t key_header_length = 0;
+  AbsentField absent_key_field = AbsentField::error;
+  // What each of the first three digits of an MTI counts as in a key, so that request and answer have the same.
+  std::vector<std::string> mti_map = {"0123456789", "0123456789", "0022446689"};
+  std::string response_functions = "13579";   // third digits that make a message an answer
+  std::shared_ptr<const Iso8583Spec> fields;  // what `spec` names, once loaded; null before
 };
 
 struct CorrelationSettings {
@@ -78,14 +163,77 @@ struct CorrelationSettings {
   std::uint32_t offset = 0;  // of the key in the message, for `bytes`
   std::uint32_t length = 0;
   std::vector<std::uint8_t> mask;  // ANDed with the key; empty: all ones; else `length` bytes
+  Iso8583Settings iso8583;
 };
+
+// A message that the engine sends by itself, built from the field specification. Values may hold placeholders:
+// {trace_number}, {date_time} (MMDDhhmmss, UTC), {local_date} (MMDD), {local_time} (hhmmss), {counter}.
+struct MessageSettings {
+  std::string mti;
+  std::map<std::uint32_t, std::string> fields;
+  std::map<std::uint32_t, std::string> expect;  // values that the answer's fields must have
+};
+
+enum class SignOnScope : std::uint8_t { session, upstream };
+
+struct SignOnSettings {
+  SignOnScope scope = SignOnScope::session;
+  std::vector<MessageSettings> messages = {};  // in their order, each after the answer to the one before
+};
+
+struct SignOffSettings {
+  std::vector<MessageSettings> messages = {};
+};
+
+struct HeartbeatSettings {
+  std::uint32_t idle_ms = 0;          // after so long without a message from the host; 0: no heartbeat
+  std::uint32_t interval_min_ms = 0;  // never two within this time
+  std::uint32_t answer_ms = 10'000;
+  std::uint32_t misses_max = 3;  // in a row; then the session is given up
+  bool keep_alive = false;       // a frame of length zero, echoed by the host, instead of `message`
+  MessageSettings message;
+};
+
+// The answer to a request of the host that the engine gives by itself: the request's fields, the response MTI, `set`.
+struct AutoReplySettings {
+  std::string mti;
+  std::map<std::uint32_t, std::string> match;  // values that the request's fields must have
+  std::map<std::uint32_t, std::string> set;
+};
+
+// A session that has served for so long is replaced in good order. 0: never.
+struct RotationSettings {
+  std::uint32_t age_max_s = 0;
+  std::uint64_t messages_max = 0;
+  std::uint32_t certificate_margin_s = 86'400;  // before the host's certificate expires; 0: not
+};
+
+struct TcpSettings {
+  std::string source_address;  // literal; empty: the kernel chooses
+  std::uint32_t keepalive_idle_s = 60;
+  std::uint32_t keepalive_interval_s = 10;
+  std::uint32_t keepalive_count = 3;
+  std::uint32_t user_timeout_ms = 30'000;  // RFC 5482; 0: the system's
+};
+
+struct TraceNumberSettings {
+  std::uint32_t first = 1;
+  std::uint32_t last = 999'999;
+  std::uint32_t block = 64;  // so many at a time are leased to a channel
+};
+
+enum class SessionChoice : std::uint8_t { least_in_flight, round_robin, primary_standby };
 
 struct TimeoutSettings {
   std::uint32_t connect_ms = 5'000;
   std::uint32_t handshake_ms = 10'000;
-  std::uint32_t request_ms = 30'000;      // for a request that brings no deadline of its own
-  std::uint32_t late_answer_ms = 60'000;  // how long after its deadline a request's answer is still recognised
-  std::uint32_t write_stall_ms = 10'000;  // a host that takes no bytes for so long is given up
+  std::uint32_t request_ms = 30'000;       // for a request that brings no deadline of its own
+  std::uint32_t late_answer_ms = 60'000;   // how long after its deadline a request's answer is still recognised
+  std::uint32_t write_stall_ms = 10'000;   // a host that takes no bytes for so long is given up
+  std::uint32_t sign_on_ms = 10'000;       // for each message of sign-on and sign-off
+  std::uint32_t silence_ms = 0;            // so long without a byte while requests are in flight: given up; 0: never
+  std::uint32_t session_idle_ms = 60'000;  // a session beyond `sessions` ends after so long without a request
+  std::uint32_t drain_ms = 30'000;         // how long a session that is being replaced waits for its answers
 };
 
 struct BackoffSettings {
@@ -98,14 +246,27 @@ struct UpstreamSettings {
   std::string name;
   std::vector<std::string> groups;  // that may use it
   std::vector<EndpointSettings> endpoints;
-  std::uint32_t sessions = 2;         // spread over the endpoints in turn
-  std::uint32_t in_flight_max = 256;  // on each session
-  std::uint32_t queue_max = 4096;     // waiting for a session
+  std::uint32_t sessions = 2;      // kept up
+  std::uint32_t sessions_max = 0;  // under load; 0: as `sessions`
+  SessionChoice session_choice = SessionChoice::least_in_flight;
+  std::uint32_t handshakes_max = 2;       // connections being made at one time
+  std::uint32_t in_flight_max = 256;      // on each session
+  std::uint32_t queue_max = 4096;         // waiting for a session
+  std::uint32_t queue_max_of_client = 0;  // of these, of one client; 0: no limit of its own
+  std::uint32_t queue_max_of_group = 0;
+  std::string subscriber_group;  // whose subscribers get what the host sends unasked; empty: the first of `groups`
   TlsSettings tls;
   FramingSettings framing;
   CorrelationSettings correlation;
   TimeoutSettings timeouts;
   BackoffSettings backoff;
+  SignOnSettings sign_on;
+  SignOffSettings sign_off;
+  HeartbeatSettings heartbeat;
+  std::vector<AutoReplySettings> auto_replies;
+  RotationSettings rotation;
+  TcpSettings tcp;
+  TraceNumberSettings trace_numbers;
 };
 
 struct Config {

@@ -36,15 +36,56 @@ inline constexpr auto kWords<TlsVersion> = std::to_array<Word<TlsVersion>>({
 });
 
 template <>
+inline constexpr auto kWords<FramingKind> = std::to_array<Word<FramingKind>>({
+    {"length", FramingKind::length},
+    {"delimiter", FramingKind::delimiter},
+});
+
+template <>
 inline constexpr auto kWords<LengthEncoding> = std::to_array<Word<LengthEncoding>>({
     {"binary_be", LengthEncoding::binary_be},
+    {"binary_le", LengthEncoding::binary_le},
     {"ascii", LengthEncoding::ascii},
+    {"hex", LengthEncoding::hex},
+    {"bcd", LengthEncoding::bcd},
+});
+
+template <>
+inline constexpr auto kWords<KeepAlive> = std::to_array<Word<KeepAlive>>({
+    {"ignore", KeepAlive::ignore},
+    {"echo", KeepAlive::echo},
 });
 
 template <>
 inline constexpr auto kWords<CorrelationKind> = std::to_array<Word<CorrelationKind>>({
     {"fifo", CorrelationKind::fifo},
     {"bytes", CorrelationKind::bytes},
+    {"iso8583", CorrelationKind::iso8583},
+});
+
+template <>
+inline constexpr auto kWords<HeaderFormat> = std::to_array<Word<HeaderFormat>>({
+    {"fixed", HeaderFormat::fixed},
+    {"base1", HeaderFormat::base1},
+});
+
+template <>
+inline constexpr auto kWords<AbsentField> = std::to_array<Word<AbsentField>>({
+    {"error", AbsentField::error},
+    {"skip", AbsentField::skip},
+});
+
+template <>
+inline constexpr auto kWords<SignOnScope> = std::to_array<Word<SignOnScope>>({
+    {"session", SignOnScope::session},
+    {"upstream", SignOnScope::upstream},
+});
+
+template <>
+inline constexpr auto kWords<SessionChoice> = std::to_array<Word<SessionChoice>>({
+    {"least_in_flight", SessionChoice::least_in_flight},
+    {"round_robin", SessionChoice::round_robin},
+    {"primary_standby", SessionChoice::primary_standby},
 });
 
 // Empty for a value outside the enumeration.

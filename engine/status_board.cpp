@@ -107,11 +107,8 @@ void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer) {
       auto& row = *scratch_;
       row.in_use = 1;
       shm::set_text(row.name, upstream.settings->name);
-      row.sessions_wanted = upstream.session_count;
-      row.sessions_ready = 0;
-      for (std::uint32_t i = 0; i < upstream.session_count; ++i) {
-        row.sessions_ready += multiplexer.sessions()[upstream.first_session + i].is_up() ? 1 : 0;
-      }
+      row.sessions_wanted = static_cast<std::uint32_t>(upstream.sessions.size());
+      row.sessions_ready = static_cast<std::uint32_t>(std::ranges::count_if(upstream.sessions, &mux::Session::is_up));
       row.in_flight = upstream.in_flight;
       row.queued = static_cast<std::uint32_t>(upstream.queue.size());
       row.handshakes_full = upstream.handshakes_full;
@@ -135,8 +132,8 @@ void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplex
   std::size_t row_number = 0;
   for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
     const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
-    for (std::uint32_t i = 0; i < upstream.session_count; ++i) {
-      const auto& session = multiplexer.sessions()[upstream.first_session + i];
+    for (const auto* each : upstream.sessions) {
+      const auto& session = *each;
       shm::SessionRow row{};
       row.upstream = upstream_row;
       row.state = session.closing ? shm::SessionState::draining : session.state;

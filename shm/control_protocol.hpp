@@ -17,6 +17,10 @@
 //                     <-   observed     + 1 descriptor: group object
 //   list_groups       ->
 //                     <-   groups       (those that the asker may observe)
+//   drain_upstream    ->                (root and the engine's user)
+//                     <-   upstream_drained, once no request is open on it
+//   refresh           ->                (root and the engine's user)
+//                     <-   refreshed    + 1 descriptor: a memfd with the plan, as text or JSON
 //
 // Any request may be answered by `refused`. At any time the engine may send `detached` with a reason. Integers are in
 // the machine's own order: both ends are on one machine. Either side closes the socket on a message it cannot read.
@@ -50,6 +54,10 @@ enum class ControlType : std::uint16_t {
   groups = 12,
   refused = 13,
   detached = 14,
+  drain_upstream = 15,
+  upstream_drained = 16,
+  refresh = 17,
+  refreshed = 18,
 };
 
 struct ControlHeader {
@@ -94,11 +102,21 @@ struct ServingNotice {
   ControlHeader header;
 };
 
+// The numbers of tlsmux.h.
+enum ChannelFlags : std::uint32_t {
+  kLateAnswers = 1,
+  kSubscribeLate = 2,
+  kSubscribeUnsolicited = 4,
+  kSubscribeOrphans = 8,
+};
+
 struct OpenChannelRequest {
   static constexpr ControlType kType = ControlType::open_channel;
   ControlHeader header;
   Name upstream{};
-  std::array<std::uint64_t, 2> reserved{};
+  std::uint32_t flags = 0;  // ChannelFlags
+  std::uint32_t reserved0 = 0;
+  std::uint64_t reserved = 0;
 };
 
 struct OpenChannelReply {
@@ -149,6 +167,36 @@ struct ListGroupsReply {
   std::uint32_t count = 0;
   std::uint32_t reserved = 0;
   std::array<Name, config::kGroupsMax> names{};
+};
+
+struct DrainUpstreamRequest {
+  static constexpr ControlType kType = ControlType::drain_upstream;
+  ControlHeader header;
+  Name upstream{};
+  std::uint32_t resume = 0;      // 1: take requests again
+  std::uint32_t timeout_ms = 0;  // then the rest is ended; 0: the upstream's drain_ms
+};
+
+struct DrainUpstreamReply {
+  static constexpr ControlType kType = ControlType::upstream_drained;
+  ControlHeader header;
+  std::uint32_t requests_left = 0;
+  std::uint32_t reserved = 0;
+};
+
+struct RefreshRequest {
+  static constexpr ControlType kType = ControlType::refresh;
+  ControlHeader header;
+  std::uint32_t dry_run = 0;
+  std::uint32_t json = 0;
+};
+
+struct RefreshReply {
+  static constexpr ControlType kType = ControlType::refreshed;
+  ControlHeader header;
+  std::uint32_t applied = 0;  // 0: dry run, or refused as the plan says
+  std::uint32_t changes = 0;
+  std::uint64_t text_bytes = 0;
 };
 
 // `error` is an errno: EACCES not a member, ENOENT no such group or upstream, EAGAIN full, EPROTO, ...

@@ -37,6 +37,7 @@ enum class SectionKind : std::uint32_t {
   sessions = 3,
   port_configuration = 4,
   port_allocation = 5,
+  endpoints = 6,
 };
 
 // A table of equal rows. Readers step by `row_bytes`, so that rows may grow in a minor version.
@@ -111,7 +112,14 @@ struct alignas(kCacheLineBytes) UpstreamRow {
   std::array<std::uint8_t, 6> reserved0;
   Text last_error;
   std::array<std::uint64_t, kHistogramBuckets> latency;  // from intake to answer
-  std::array<std::uint64_t, 6> reserved1;
+  std::uint32_t draining;                                // 1: takes no requests
+  std::uint32_t subscribers;                             // channels of this group that have subscribed to anything
+  std::uint64_t keep_alives;                             // that came from the host
+  std::uint32_t orphans_held;
+  std::uint32_t orphans_waiting;  // of these, for a subscriber
+  std::uint64_t orphans_dropped;
+  std::uint64_t late_dropped;  // late answers that nobody had subscribed for
+  std::uint64_t unsolicited_dropped;
 };
 static_assert(offsetof(UpstreamRow, not_sent) == 128 && sizeof(UpstreamRow) % kCacheLineBytes == 0);
 
@@ -123,6 +131,7 @@ enum class SessionState : std::uint32_t {
   handshaking = 4,
   ready = 5,
   draining = 6,
+  signing_on = 7,
 };
 
 struct alignas(kCacheLineBytes) SessionRow {
@@ -137,10 +146,31 @@ struct alignas(kCacheLineBytes) SessionRow {
   std::array<char, 16> tls_version;
   std::array<char, 64> suite;
   std::uint32_t resumed;
-  std::uint32_t reserved0;
-  std::array<std::uint64_t, 6> reserved1;
+  std::uint32_t in_use;    // 0: the row is empty
+  std::uint32_t endpoint;  // row number in the endpoints table
+  std::uint32_t heartbeats_missed;
+  std::int64_t heard_s;  // the last message from the host
+  std::array<std::uint64_t, 4> reserved1;
 };
 static_assert(sizeof(SessionRow) == 256);
+
+// One endpoint of an upstream.
+struct alignas(kCacheLineBytes) EndpointRow {
+  RowSequence sequence;
+  std::uint32_t in_use;
+  std::uint32_t upstream;  // row number in the upstreams table
+  std::uint32_t priority;
+  std::uint32_t weight;
+  std::uint32_t sessions;  // ready ones
+  std::uint32_t is_out;    // 1: failed, and not tried before retry_s
+  std::uint32_t failures;  // in a row
+  std::int64_t retry_s;
+  std::array<char, 264> address;  // "host:port"
+  Reason last_error_reason;
+  std::array<std::uint8_t, 6> reserved0;
+  std::array<std::uint64_t, 9> reserved1;
+};
+static_assert(sizeof(EndpointRow) == 384);
 
 // ---- The client's own part: one memfd for each client, writable by that client. ----
 
@@ -179,15 +209,31 @@ struct RingIndexes {
 };
 static_assert(sizeof(RingIndexes) == 128);
 
+inline constexpr std::uint32_t kTraceBlocks = 4;
+
+// Blocks of trace numbers, leased to the channel: a ring of which the engine produces and the client consumes. Block n
+// lies at n % kTraceBlocks. The client stores `taken` when it begins a block, and then announces the channel.
+struct TraceLease {
+  alignas(kCacheLineBytes) std::atomic<std::uint32_t> granted;  // blocks so far; the engine's
+  std::array<std::atomic<std::uint64_t>, kTraceBlocks> blocks;  // count << 32 | first; the engine's
+  alignas(kCacheLineBytes) std::atomic<std::uint32_t> taken;    // blocks begun; the client's
+};
+static_assert(sizeof(TraceLease) == 128);
+
 struct ChannelHeader {
   RingIndexes requests;
   RingIndexes completions;
   alignas(kCacheLineBytes) std::atomic<std::uint32_t> client_armed;  // see doorbell.hpp
+  TraceLease trace_numbers;
 };
 static_assert(offsetof(ChannelHeader, completions) == 128 && offsetof(ChannelHeader, client_armed) == 256);
-static_assert(sizeof(ChannelHeader) == 320);
+static_assert(offsetof(ChannelHeader, trace_numbers) == 320 && sizeof(ChannelHeader) == 448);
 
-enum class Operation : std::uint16_t { request = 1 };
+enum class Operation : std::uint16_t {
+  request = 1,
+  receive = 2,  // both slots are lent to the engine for one notice
+  reply = 3,    // to the host's message that came as notice `notice`
+};
 
 // Client to engine. The engine copies it once and checks the copy.
 struct alignas(kCacheLineBytes) RequestDescriptor {
@@ -200,13 +246,22 @@ struct alignas(kCacheLineBytes) RequestDescriptor {
   Operation operation{};
   std::uint16_t flags{};
   std::uint32_t reserved0{};
-  std::array<std::uint64_t, 3> reserved1{};
+  std::uint64_t notice{};  // of a reply
+  std::array<std::uint64_t, 2> reserved1{};
 };
 static_assert(sizeof(RequestDescriptor) == 64);
+
+enum class NoticeKind : std::uint8_t {
+  none = 0,
+  late = 1,         // an answer whose request had ended; `tag` is that request's
+  unsolicited = 2,  // a message of the host that answers nothing; `notice` names it for a reply
+  orphan = 3,       // a request whose process died: `outcome` and `reason` hold; its bytes lie in the request slot
+};
 
 enum class CompletionKind : std::uint8_t {
   outcome = 1,   // the engine decided; `outcome`, `reason` and `length` hold
   returned = 2,  // the client had decided already (withdrawn, expired); only the slots come back
+  notice = 3,    // slots that were lent come back with a message that nobody here asked for
 };
 
 // Engine to client.
@@ -215,11 +270,18 @@ struct alignas(kCacheLineBytes) CompletionDescriptor {
   std::uint64_t generation{};
   std::uint32_t request_slot{};
   std::uint32_t response_slot{};
-  std::uint32_t length{};  // of the answer
+  std::uint32_t length{};  // of the answer or message
   Reason reason{};
   Outcome outcome{};
   CompletionKind kind{};
-  std::array<std::uint64_t, 4> reserved{};
+  std::uint32_t request_length{};  // of an orphan's request
+  std::uint32_t error_offset{};    // of an unparsable request
+  std::uint16_t error_field{};
+  NoticeKind notice_kind{};
+  std::uint8_t reserved0{};
+  std::uint32_t reserved1{};
+  std::uint64_t notice{};
+  std::uint64_t reserved2{};
 };
 static_assert(sizeof(CompletionDescriptor) == 64);
 
@@ -229,8 +291,10 @@ struct alignas(kCacheLineBytes) SlotControl {
   SlotWord word;
   std::uint32_t result_length;
   Reason result_reason;
-  std::uint16_t reserved0;
-  std::array<std::uint64_t, 6> reserved1;
+  std::uint16_t result_error_field;
+  std::uint32_t result_error_offset;
+  std::uint32_t reserved0;
+  std::array<std::uint64_t, 5> reserved1;
 };
 static_assert(sizeof(SlotControl) == 64);
 

@@ -39,6 +39,11 @@ enum class Reason : std::uint16_t {
   no_common_version = 18,
   not_permitted = 19,
   engine_draining = 20,
+  certificate_pin_mismatch = 21,
+  sign_on_refused = 22,
+  sign_on_timeout = 23,
+  upstream_draining = 24,
+  upstream_removed = 25,
 
   // Why it may have been sent.
   host_closed = 32,
@@ -46,6 +51,9 @@ enum class Reason : std::uint16_t {
   write_stalled = 34,
   stream_corrupt = 35,
   record_corrupt = 36,
+  reply_sent = 37,  // of a reply to the host's own request: nothing comes back
+  heartbeat_missed = 38,
+  host_silent = 39,
 
   // Why either.
   deadline = 48,

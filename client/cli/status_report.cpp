@@ -26,6 +26,7 @@ std::string state_name(shm::SessionState state) {
     case shm::SessionState::resolving: return "resolving";
     case shm::SessionState::connecting: return "connecting";
     case shm::SessionState::handshaking: return "handshaking";
+    case shm::SessionState::signing_on: return "signing_on";
     case shm::SessionState::ready: return "ready";
     case shm::SessionState::draining: return "draining";
   }

@@ -38,21 +38,21 @@ void Dispatch::flush(Upstream& upstream) {
     batch.requests.push_back(index);
     batch.plaintext_bytes += upstream.framing.header_bytes() + request.length;
   }
-  for (auto& session : state_->sessions_of(upstream)) {
-    if (!batches_[session.id.index].requests.empty()) seal(session);
+  for (auto* session : upstream.sessions) {
+    if (!batches_[session->id.index].requests.empty()) seal(*session);
   }
 }
 
 Session* Dispatch::choose(Upstream& upstream, const Request& request) {
-  const auto sessions = state_->sessions_of(upstream);
+  const auto& sessions = upstream.sessions;
   Session* best = nullptr;
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    auto& session = sessions[(upstream.next_session + i) % sessions.size()];
+    auto& session = *sessions[(upstream.next_session + i) % sessions.size()];
     if (!session.is_up() || session.in_flight.size() >= upstream.settings->in_flight_max) continue;
     if (best != nullptr && session.in_flight.size() >= best->in_flight.size()) continue;
     if (has_room(session, request)) best = &session;
   }
-  if (best != nullptr) upstream.next_session = (best->number + 1) % upstream.session_count;
+  if (best != nullptr) upstream.next_session = (best->number + 1) % static_cast<std::uint32_t>(sessions.size());
   return best;
 }
 

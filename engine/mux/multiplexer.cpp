@@ -54,15 +54,12 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
       dispatch_(state_, settlement_, life_),
       matching_(state_, settlement_, life_) {
   TMX_ASSERT(tls_clients.size() == config.upstreams.size());
-  std::uint32_t first_session = 0;
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
-    auto upstream = std::make_unique<Upstream>(config.upstreams[i], std::move(tls_clients[i]), state_.requests,
-                                               config.groups.size(), state_.random());
-    upstream->first_session = first_session;
-    upstream->session_count = config.upstreams[i].sessions;
-    first_session += upstream->session_count;
-    state_.upstreams.push_back(std::move(upstream));
+    auto settings = std::make_shared<const config::UpstreamSettings>(config.upstreams[i]);
+    state_.upstreams.push_back(std::make_unique<Upstream>(std::move(settings), std::move(tls_clients[i]),
+                                                          state_.requests, config.groups.size(), state_.random()));
   }
+  for (auto& session : state_.sessions) state_.upstreams[session.upstream]->sessions.push_back(&session);
 }
 
 void Multiplexer::start() {

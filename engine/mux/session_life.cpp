@@ -233,6 +233,7 @@ void SessionLife::timer_expired(Session& session) {
     case SessionState::handshaking: return fail(session, Reason::handshake_timeout, "the TLS handshake took too long");
     case SessionState::ready: return fail(session, Reason::write_stalled, "the host takes no more bytes");
     case SessionState::none:
+    case SessionState::signing_on:
     case SessionState::draining: return;
   }
 }
@@ -310,8 +311,8 @@ void SessionLife::retry_later(Session& session, Event& event) {
 }
 
 bool SessionLife::is_hopeful(const Upstream& upstream) {
-  return std::ranges::any_of(state_->sessions_of(upstream), [](const Session& session) {
-    return session.is_up() || (session.state != SessionState::none && session.failures == 0);
+  return std::ranges::any_of(upstream.sessions, [](const Session* session) {
+    return session->is_up() || (session->state != SessionState::none && session->failures == 0);
   });
 }
 

@@ -68,23 +68,22 @@ struct Session {
 };
 
 struct Upstream {
-  Upstream(const config::UpstreamSettings& upstream_settings, std::unique_ptr<tls::TlsClient> client,
+  Upstream(std::shared_ptr<const config::UpstreamSettings> upstream_settings, std::unique_ptr<tls::TlsClient> client,
            RequestTable& table, std::size_t groups, std::uint64_t seed)
-      : settings(&upstream_settings),
-        framing(upstream_settings.framing),
-        correlation(upstream_settings.correlation),
+      : settings(std::move(upstream_settings)),
+        framing(settings->framing),
+        correlation(settings->correlation),
         tls_client(std::move(client)),
         keys(table, correlation.in_order() ? 1 : table.capacity(), seed),
         groups_counters(groups) {}
 
-  const config::UpstreamSettings* settings;
+  std::shared_ptr<const config::UpstreamSettings> settings;
   message::Framing framing;
   message::Correlation correlation;
   std::unique_ptr<tls::TlsClient> tls_client;
   RequestList queue;
   KeyTable keys;
-  std::uint32_t first_session = 0;  // its sessions lie side by side in the table of sessions
-  std::uint32_t session_count = 0;
+  std::vector<Session*> sessions;  // by number; in the table of sessions
   std::uint32_t next_session = 0;  // where the search for the least loaded one begins
   std::uint32_t in_flight = 0;     // abandoned ones included
   std::vector<GroupCounters> groups_counters;
@@ -102,7 +101,7 @@ struct MuxState {
   RequestTable requests;
   DeadlineHeap deadlines;
   std::vector<std::unique_ptr<Upstream>> upstreams;
-  std::vector<Session> sessions;
+  std::vector<Session> sessions;  // never resized: sessions are pointed to
   std::mt19937_64 random;
   std::uint64_t now_ns = 0;
   std::uint64_t next_timer_ns = 0;  // no session's timer is earlier; 0: none is set
@@ -118,10 +117,6 @@ struct MuxState {
     session.since_ns = now_ns;
     session.timer_ns = 0;
     upstream_of(session).changed = true;
-  }
-
-  std::span<Session> sessions_of(const Upstream& upstream) {
-    return std::span(sessions).subspan(upstream.first_session, upstream.session_count);
   }
 
   Upstream& upstream_of(const Session& session) { return *upstreams[session.upstream]; }

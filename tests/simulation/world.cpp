@@ -237,14 +237,14 @@ void World::check_queues() {
   std::size_t held = 0;
   for (const auto& upstream : multiplexer.upstreams()) {
     std::size_t in_flight = 0;
-    for (std::uint32_t i = 0; i < upstream->session_count; ++i) {
-      const auto& session = multiplexer.sessions()[upstream->first_session + i];
+    for (const auto* each : upstream->sessions) {
+      const auto& session = *each;
       if (session.in_flight.size() > upstream->settings->in_flight_max)
         throw Violation("a session has too many requests");
       in_flight += session.in_flight.size();
     }
     if (in_flight != upstream->in_flight) throw Violation("an upstream miscounts what is in flight");
-    const auto moved_max = upstream->session_count * upstream->settings->in_flight_max;
+    const auto moved_max = upstream->sessions.size() * upstream->settings->in_flight_max;
     if (upstream->queue.size() > upstream->settings->queue_max + moved_max) throw Violation("a queue is too long");
     held += in_flight + upstream->queue.size();
   }

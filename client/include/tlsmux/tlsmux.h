@@ -76,6 +76,11 @@ typedef enum tmx_reason {
   TMX_REASON_NO_COMMON_VERSION = 18,
   TMX_REASON_NOT_PERMITTED = 19,
   TMX_REASON_ENGINE_DRAINING = 20,
+  TMX_REASON_CERTIFICATE_PIN_MISMATCH = 21,
+  TMX_REASON_SIGN_ON_REFUSED = 22,
+  TMX_REASON_SIGN_ON_TIMEOUT = 23,
+  TMX_REASON_UPSTREAM_DRAINING = 24,
+  TMX_REASON_UPSTREAM_REMOVED = 25,
 
   /* Why it may have been sent. */
   TMX_REASON_HOST_CLOSED = 32,
@@ -83,6 +88,9 @@ typedef enum tmx_reason {
   TMX_REASON_WRITE_STALLED = 34,
   TMX_REASON_STREAM_CORRUPT = 35,
   TMX_REASON_RECORD_CORRUPT = 36,
+  TMX_REASON_REPLY_SENT = 37, /* of tmx_reply: handed to the wire; nothing comes back */
+  TMX_REASON_HEARTBEAT_MISSED = 38,
+  TMX_REASON_HOST_SILENT = 39,
 
   /* Why either. */
   TMX_REASON_DEADLINE = 48,
@@ -144,6 +152,29 @@ TMX_EXPORT int tmx_client_last_error(tmx_client* client, char* buffer, size_t bu
  * Errors: -ENOENT (no such upstream), -EACCES, -EAGAIN (no channel is free), -ENOTCONN, -ETIMEDOUT, -EINVAL. */
 TMX_EXPORT int tmx_channel_open(tmx_client* client, const char* upstream, tmx_channel** channel);
 
+enum {
+  TMX_LATE_ANSWERS = 1, /* late answers to this channel's own requests come as notices */
+  /* The following make the channel a subscriber of its upstream for its group. Of several subscribers the first that
+   * has room gets a notice. */
+  TMX_SUBSCRIBE_LATE = 2, /* late answers whose channel did not ask for them, or is gone */
+  TMX_SUBSCRIBE_UNSOLICITED =
+      4,                    /* what the host sends unasked; needs the group to be the upstream's subscriber_group */
+  TMX_SUBSCRIBE_ORPHANS = 8 /* outcomes of requests whose process died */
+};
+
+/* Fill with zeroes, set struct_bytes and what you need. */
+typedef struct tmx_channel_options {
+  uint32_t struct_bytes; /* sizeof(tmx_channel_options) */
+  uint32_t flags;
+  uint32_t notices; /* room for so many at one time, taken from the channel's slots; 0: 8. Used only with flags */
+  uint32_t reserved[5];
+} tmx_channel_options;
+
+/* Like tmx_channel_open, with options. `options` may be NULL. -EINVAL also when `notices` leave no room for requests;
+ * -EACCES also for TMX_SUBSCRIBE_UNSOLICITED of a group that is not the upstream's subscriber_group. */
+TMX_EXPORT int tmx_channel_open_with(tmx_client* client, const char* upstream, const tmx_channel_options* options,
+                                     tmx_channel** channel);
+
 /* Closes and frees the channel. Does not block. -EBUSY, and nothing done, while a request has no outcome yet or an
  * outcome was not polled. Data of buffers and completions of the channel must not be touched afterwards. */
 TMX_EXPORT int tmx_channel_close(tmx_channel* channel);
@@ -186,15 +217,34 @@ TMX_EXPORT int tmx_submit(tmx_channel* channel, const tmx_buffer* buffer, uint32
  * the first was not. */
 TMX_EXPORT int tmx_submit_many(tmx_channel* channel, const tmx_request* requests, size_t count);
 
+/* What a completion is. A channel without flags gets outcomes only. */
+typedef enum tmx_kind {
+  TMX_OUTCOME = 0, /* of a request or reply submitted here */
+  /* Notices. Release each when it has been dealt with. */
+  TMX_LATE = 1,        /* data: an answer that came after its request had ended. tag: the request's */
+  TMX_UNSOLICITED = 2, /* data: a message of the host that answers nothing; tmx_reply may answer it */
+  /* A request whose process died: outcome and reason tell how it ended, request its bytes, data the answer if ANSWERED.
+   * Until it is released the engine keeps it, and gives it to the next subscriber if this one dies. */
+  TMX_ORPHAN = 3,
+  TMX_KIND_FORCE_32_BITS = 0x7fffffff
+} tmx_kind;
+
 typedef struct tmx_completion {
   uint64_t tag;
-  tmx_outcome outcome;
+  tmx_outcome outcome; /* of TMX_OUTCOME and TMX_ORPHAN */
   tmx_reason reason;
-  const void* data; /* the answer; NULL unless TMX_ANSWERED */
+  const void* data; /* the answer or the host's message; NULL if there is none */
   uint32_t length;
-  uint32_t flags;
+  tmx_kind kind;
   uint64_t handle[2];
-  uint64_t reserved[2];
+  const void* request; /* of TMX_ORPHAN: what had been asked; else NULL */
+  uint32_t request_length;
+  uint32_t error_offset; /* of TMX_REASON_UNPARSABLE: where reading stopped, in bytes from the message's start */
+  uint16_t error_field;  /* and in which field; 0: the MTI, 1: the bitmap */
+  uint16_t reserved0;
+  uint32_t reserved1;
+  uint64_t notice; /* names the host's message for tmx_reply */
+  uint64_t reserved2[2];
 } tmx_completion;
 
 /* Takes up to `max` completions. With none at hand it waits for timeout_ms (0: not at all; at most 24 hours) and
@@ -202,21 +252,39 @@ typedef struct tmx_completion {
  * The data of an ANSWERED completion stays readable until tmx_release, even when the engine is gone. */
 TMX_EXPORT int tmx_poll(tmx_channel* channel, tmx_completion* completions, size_t max, uint32_t timeout_ms);
 
-/* Gives the answer's memory back; does nothing for other outcomes. -EINVAL if it was released before. */
+/* Gives the memory of an answer or a notice back; does nothing for other completions. -EINVAL if it was released
+ * before. */
 TMX_EXPORT int tmx_release(tmx_channel* channel, const tmx_completion* completion);
 
 /* Ends every open request that bears this tag: NOT_SENT or MAYBE_SENT (reason cancelled), or what became of it in the
  * meantime. The completion comes through tmx_poll. -ENOENT if none is open. */
 TMX_EXPORT int tmx_cancel(tmx_channel* channel, uint64_t tag);
 
+/* Answers a TMX_UNSOLICITED notice, on the session it came on. The buffer comes from tmx_reserve; the notice may be
+ * released before or after. The completion is a TMX_OUTCOME: NOT_SENT, or MAYBE_SENT with TMX_REASON_REPLY_SENT once the
+ * kernel has taken all of it. Errors as tmx_submit. */
+TMX_EXPORT int tmx_reply(tmx_channel* channel, const tmx_completion* notice, const tmx_buffer* buffer, uint32_t length,
+                         uint64_t tag);
+
+/* ---- Trace numbers ---- */
+
+/* The next number of the upstream's trace_numbers (ISO 8583 field 11; 1 to 999999 by default), unique over all
+ * processes, groups and engines within one round, and none that may still be in flight. Taken from a block that the
+ * engine has leased to the channel: no system call, except when the block is used up faster than the engine grants the
+ * next; then waits for the client's timeout_ms at the most. Errors: -ENOTCONN, -ETIMEDOUT. */
+TMX_EXPORT int tmx_next_trace_number(tmx_channel* channel, uint32_t* number);
+
 /* ---- One request at a time ---- */
 
 typedef struct tmx_result {
   tmx_outcome outcome;
   tmx_reason reason;
-  uint32_t length; /* of the answer; if it exceeds the capacity, only so much was copied */
-  uint32_t flags;
-  uint64_t reserved[2];
+  uint32_t length;       /* of the answer; if it exceeds the capacity, only so much was copied */
+  uint32_t error_offset; /* as in tmx_completion */
+  uint16_t error_field;
+  uint16_t reserved0;
+  uint32_t reserved1;
+  uint64_t reserved2;
 } tmx_result;
 
 /* Sends a request and waits for its outcome; completions of other requests stay for tmx_poll. timeout_ms bounds all
