@@ -36,25 +36,55 @@ std::string cannot_use(const std::string& path, int error) {
   return message;
 }
 
-Problem readable_file_problem(const std::string& path, struct stat& status) {
+// What it is to hold: "PEM text".
+Problem readable_file_problem(const std::string& path, const std::string& content, struct stat& status) {
   if (stat(path.c_str(), &status) != 0) return cannot_use(path, errno);
-  if (!S_ISREG(status.st_mode)) return in_quotes(path) + " is no file; give the path of a PEM file";
+  if (!S_ISREG(status.st_mode)) return in_quotes(path) + " is no file; give the path of a file that holds " + content;
   if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) != 0) return cannot_use(path, errno);
-  if (status.st_size == 0) return in_quotes(path) + " is empty; it must hold PEM text";
+  if (status.st_size == 0) return in_quotes(path) + " is empty; it must hold " + content;
   return std::nullopt;
 }
 
-Problem certificate_problem(const std::string& path) {
+Problem pem_problem(const std::string& path) {
   struct stat status{};
-  return readable_file_problem(path, status);
+  return readable_file_problem(path, "PEM text", status);
+}
+
+Problem mode_problem(const std::string& path, mode_t mode, const std::string& what_others_may) {
+  if ((mode & kOthersMask) == 0) return std::nullopt;
+  return in_quotes(path) + " has mode " + octal(mode) + ", so that others may " + what_others_may +
+         "; type: chmod 600 " + path;
 }
 
 Problem key_problem(const std::string& path) {
   struct stat status{};
-  if (auto problem = readable_file_problem(path, status)) return problem;
-  if ((status.st_mode & kOthersMask) == 0) return std::nullopt;
-  return in_quotes(path) + " has mode " + octal(status.st_mode) +
-         ", so that others may use the private key; type: chmod 600 " + path;
+  if (auto problem = readable_file_problem(path, "PEM text", status)) return problem;
+  return mode_problem(path, status.st_mode, "use the private key");
+}
+
+Problem passphrase_problem(const std::string& path) {
+  struct stat status{};
+  if (auto problem = readable_file_problem(path, "the passphrase in its first line", status)) return problem;
+  return mode_problem(path, status.st_mode, "read the passphrase");
+}
+
+// Of a file that is made if it is missing.
+Problem folder_problem(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return std::nullopt;
+  return "the folder " + in_quotes(folder.native()) + " does not exist; make it, or log elsewhere";
+}
+
+// Whether the environment allows it is for tlsmuxd to see.
+Problem key_log_problem(const std::string& path) {
+  struct stat status{};
+  if (lstat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) return in_quotes(path) + " is no file; remove it, and it is made anew";
+    return mode_problem(path, status.st_mode, "read the secrets of sessions");
+  }
+  if (errno != ENOENT) return cannot_use(path, errno);
+  return folder_problem(path);
 }
 
 Problem ca_directory_problem(const std::string& path) {
@@ -70,11 +100,10 @@ Problem ca_directory_problem(const std::string& path) {
   return in_quotes(path) + " holds no file; it must hold CA certificates as PEM files";
 }
 
-Problem log_file_problem(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+Problem state_directory_problem(const std::string& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(folder, error)) return std::nullopt;
-  return "the folder " + in_quotes(folder.native()) + " does not exist; make it, or log elsewhere";
+  if (std::filesystem::is_directory(path, error)) return std::nullopt;
+  return "there is no folder " + in_quotes(path) + "; make it, or give another one";
 }
 
 void check_engine(const EngineSettings& engine, Findings& findings) {
@@ -83,17 +112,23 @@ void check_engine(const EngineSettings& engine, Findings& findings) {
       findings.add("/engine/user", std::move(account.error()));
     }
   }
-  if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", log_file_problem(engine.log.file));
+  if (!engine.state_directory.empty()) {
+    findings.add_problem("/engine/state_directory", state_directory_problem(engine.state_directory));
+  }
+  if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", folder_problem(engine.log.file));
 }
 
 void check_tls_files(const TlsSettings& tls, const std::string& pointer, Findings& findings) {
   const auto check = [&](std::string_view key, const std::string& path, auto problem_of) {
     if (!path.empty()) findings.add_problem(pointer_to(pointer, key), problem_of(path));
   };
-  check("ca_file", tls.ca_file, certificate_problem);
+  check("ca_file", tls.ca_file, pem_problem);
   check("ca_directory", tls.ca_directory, ca_directory_problem);
-  check("certificate_file", tls.certificate_file, certificate_problem);
+  check("certificate_file", tls.certificate_file, pem_problem);
   check("key_file", tls.key_file, key_problem);
+  check("passphrase_file", tls.passphrase_file, passphrase_problem);
+  check("crl_file", tls.crl_file, pem_problem);
+  check("key_log_file", tls.key_log_file, key_log_problem);
 }
 
 }  // namespace

@@ -2,16 +2,18 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/check_correlation.hpp"
+#include "config/check_framing.hpp"
+#include "config/check_iso8583.hpp"
+#include "config/check_session_life.hpp"
+#include "config/check_tls.hpp"
 #include "config/json_pointer.hpp"
-#include "config/limits.hpp"
 #include "config/wording.hpp"
-#include "config/words.hpp"
 
 namespace tlsmux::config {
 namespace {
@@ -60,113 +62,6 @@ void check_message_fits_slots(const Config& config, const UpstreamSettings& upst
   }
 }
 
-// The longest message whose length the field can tell.
-std::uint64_t longest_message(const FramingSettings& framing) {
-  std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
-  if (framing.length_encoding == LengthEncoding::ascii) {
-    largest = 0;
-    for (std::uint32_t i = 0; i < framing.length_bytes; ++i) largest = largest * 10 + 9;
-  } else if (framing.length_bytes < sizeof(largest)) {
-    largest = (std::uint64_t{1} << (8 * framing.length_bytes)) - 1;
-  }
-  return framing.length_includes_itself ? largest - framing.length_bytes : largest;
-}
-
-void check_framing(const FramingSettings& framing, const std::string& pointer, Findings& findings) {
-  const std::uint64_t longest = longest_message(framing);
-  if (framing.message_bytes_max <= longest) return;
-  const std::string inclusive = framing.length_includes_itself ? " that includes itself" : "";
-  findings.add(pointer_to(pointer, "message_bytes_max"),
-               "is " + std::to_string(framing.message_bytes_max) + ", but a length of " +
-                   std::to_string(framing.length_bytes) + " bytes (" + std::string(word_of(framing.length_encoding)) +
-                   ")" + inclusive + " reaches to " + std::to_string(longest) +
-                   " only; lower it, or give a longer length",
-               {pointer_to(pointer, "length_bytes"), pointer_to(pointer, "length_encoding"),
-                pointer_to(pointer, "length_includes_itself"), pointer_to(pointer, "preset")});
-}
-
-void check_fifo(const CorrelationSettings& correlation, const std::string& pointer, Findings& findings) {
-  const std::string message = "means nothing where kind is \"fifo\"; remove it, or set kind to \"bytes\"";
-  const std::string kind = pointer_to(pointer, "kind");
-  if (correlation.offset != 0) findings.add(pointer_to(pointer, "offset"), message, {kind});
-  if (correlation.length != 0) findings.add(pointer_to(pointer, "length"), message, {kind});
-  if (!correlation.mask.empty()) findings.add(pointer_to(pointer, "mask"), message, {kind});
-}
-
-void check_mask(const CorrelationSettings& correlation, const std::string& pointer, Findings& findings) {
-  const auto& mask = correlation.mask;
-  if (mask.empty()) return;
-  if (mask.size() != correlation.length) {
-    findings.add(pointer_to(pointer, "mask"),
-                 "must hold as many bytes as the key, " + std::to_string(correlation.length) + " (" +
-                     std::to_string(2 * correlation.length) + " digits), holds " + std::to_string(mask.size()),
-                 {pointer_to(pointer, "length")});
-  } else if (std::ranges::all_of(mask, [](std::uint8_t byte) { return byte == 0; })) {
-    findings.add(pointer_to(pointer, "mask"), "is all zero, so that all messages would have the same key");
-  }
-}
-
-void check_correlation(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings) {
-  const CorrelationSettings& correlation = upstream.correlation;
-  const std::string place = pointer_to(pointer, "correlation");
-  if (correlation.kind == CorrelationKind::fifo) return check_fifo(correlation, place, findings);
-  const std::string offset = pointer_to(place, "offset");
-  const std::string length = pointer_to(place, "length");
-  if (correlation.length == 0) {
-    findings.add(length, "must be between 1 and " + std::to_string(kCorrelationKeyBytesMax) +
-                             " where kind is \"bytes\", is 0 or missing");
-    return;
-  }
-  const std::uint64_t end = std::uint64_t{correlation.offset} + correlation.length;
-  const std::string key_ends = "offset + length is " + std::to_string(end);
-  if (end > kKeyPrefixBytesMax) {
-    findings.add(offset,
-                 key_ends + ", but a key must end within the first " + std::to_string(kKeyPrefixBytesMax) +
-                     " bytes of a message",
-                 {length});
-  } else if (end > upstream.framing.message_bytes_max) {
-    const std::string message_bytes_max = pointer_to(pointer_to(pointer, "framing"), "message_bytes_max");
-    findings.add(offset,
-                 key_ends + ", but no message is longer than " + std::to_string(upstream.framing.message_bytes_max) +
-                     " bytes (" + message_bytes_max + ")",
-                 {length, message_bytes_max});
-  }
-  check_mask(correlation, place, findings);
-}
-
-void check_tls(const TlsSettings& tls, const std::string& pointer, Findings& findings) {
-  const std::string ca_file = pointer_to(pointer, "ca_file");
-  const std::string certificate_file = pointer_to(pointer, "certificate_file");
-  const std::string key_file = pointer_to(pointer, "key_file");
-  if (tls.verify_peer && tls.ca_file.empty() && tls.ca_directory.empty()) {
-    findings.add(ca_file,
-                 "is missing: to verify the host, give ca_file or ca_directory (on Debian, the public CAs are "
-                 "\"/etc/ssl/certs/ca-certificates.crt\"); or set verify_peer to false and trust anyone",
-                 {pointer_to(pointer, "ca_directory"), pointer_to(pointer, "verify_peer")});
-  }
-  if (!tls.certificate_file.empty() && tls.key_file.empty()) {
-    findings.add(key_file, "is missing: certificate_file needs its private key", {certificate_file});
-  }
-  if (!tls.key_file.empty() && tls.certificate_file.empty()) {
-    findings.add(certificate_file, "is missing: key_file needs its certificate", {key_file});
-  }
-  if (tls.version_min > tls.version_max) {
-    findings.add(pointer_to(pointer, "version_min"),
-                 "is " + in_quotes(word_of(tls.version_min)) + ", higher than version_max, which is " +
-                     in_quotes(word_of(tls.version_max)),
-                 {pointer_to(pointer, "version_max")});
-  }
-}
-
-void check_backoff(const BackoffSettings& backoff, const std::string& pointer, Findings& findings) {
-  if (backoff.initial_ms <= backoff.max_ms) return;
-  const std::string max_ms = pointer_to(pointer, "max_ms");
-  findings.add(pointer_to(pointer, "initial_ms"),
-               "must not be more than max_ms, which is " + std::to_string(backoff.max_ms) + ", is " +
-                   std::to_string(backoff.initial_ms),
-               {max_ms});
-}
-
 }  // namespace
 
 void check_upstream(const Config& config, std::size_t index, Findings& findings) {
@@ -176,9 +71,11 @@ void check_upstream(const Config& config, std::size_t index, Findings& findings)
   check_groups(config, upstream, pointer, findings);
   check_message_fits_slots(config, upstream, pointer_to(framing, "message_bytes_max"), findings);
   check_framing(upstream.framing, framing, findings);
+  check_private_copies(config.engine, upstream.framing, framing, findings);
   check_correlation(upstream, pointer, findings);
   check_tls(upstream.tls, pointer_to(pointer, "tls"), findings);
-  check_backoff(upstream.backoff, pointer_to(pointer, "backoff"), findings);
+  check_iso8583(upstream, pointer, findings);
+  check_session_life(upstream, pointer, findings);
 }
 
 }  // namespace tlsmux::config

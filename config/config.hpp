@@ -23,6 +23,7 @@ struct LogSettings {
 
 struct EngineSettings {
   std::string control_socket = "/run/tlsmux/control.sock";
+  std::string state_directory;              // what must survive restarts; empty: the folder of control_socket
   std::string user;                         // the engine runs as this user; empty: as whoever starts tlsmuxd
   std::uint32_t worker_threads = 2;         // for handshakes
   std::uint32_t in_flight_max = 16384;      // requests held by the engine, over all clients
@@ -49,7 +50,7 @@ struct GroupSettings {
   std::vector<std::string> users;        // names or numeric uids
   std::vector<std::string> unix_groups;  // names or numeric gids
   MemorySettings memory;
-  OrphanSettings orphans;
+  OrphanSettings orphans = {};
 };
 
 // As in RFC 2782: of the endpoints that are healthy, those of the lowest priority are used, shared out by weight.
@@ -98,17 +99,17 @@ struct FramingSettings {
   std::uint32_t length_bytes = 2;  // on the wire: ASCII and hex have a digit in each, BCD two
   bool length_includes_itself = false;
   std::int32_t length_adjust = 0;
-  std::vector<std::uint8_t> before_length;
-  std::vector<std::uint8_t> after_length;
-  std::vector<std::uint8_t> more_after_length;  // in its place where the message goes on in the next frame
-  std::vector<std::uint8_t> control_mask;       // a frame whose after_length & control_mask is control_value is
-  std::vector<std::uint8_t> control_value;      //   session control: counted, not delivered
-  std::vector<std::uint8_t> header;             // such as a TPDU: put before each message, taken off each answer
-  bool header_swaps_addresses = false;          // a reply to the host's request bears its TPDU, addresses exchanged
-  std::vector<std::uint8_t> trailer;            // such as ETX
-  std::vector<std::uint8_t> start;              // such as STX
-  std::vector<std::uint8_t> delimiter;          // such as ETX, CR LF
-  KeepAlive keep_alive = KeepAlive::ignore;     // what to do with a frame of length zero
+  std::vector<std::uint8_t> before_length = {};
+  std::vector<std::uint8_t> after_length = {};
+  std::vector<std::uint8_t> more_after_length = {};  // in its place where the message goes on in the next frame
+  std::vector<std::uint8_t> control_mask = {};       // a frame whose after_length & control_mask is control_value is
+  std::vector<std::uint8_t> control_value = {};      //   session control: counted, not delivered
+  std::vector<std::uint8_t> header = {};             // such as a TPDU: put before each message, taken off each answer
+  bool header_swaps_addresses = false;       // a reply to the host's request bears its TPDU, addresses exchanged
+  std::vector<std::uint8_t> trailer = {};    // such as ETX
+  std::vector<std::uint8_t> start = {};      // such as STX
+  std::vector<std::uint8_t> delimiter = {};  // such as ETX, CR LF
+  KeepAlive keep_alive = KeepAlive::ignore;  // what to do with a frame of length zero
   std::uint32_t message_bytes_max = 4096;
 };
 
@@ -162,12 +163,12 @@ struct CorrelationSettings {
   CorrelationKind kind = CorrelationKind::fifo;
   std::uint32_t offset = 0;  // of the key in the message, for `bytes`
   std::uint32_t length = 0;
-  std::vector<std::uint8_t> mask;  // ANDed with the key; empty: all ones; else `length` bytes
-  Iso8583Settings iso8583;
+  std::vector<std::uint8_t> mask = {};  // ANDed with the key; empty: all ones; else `length` bytes
+  Iso8583Settings iso8583 = {};
 };
 
 // A message that the engine sends by itself, built from the field specification. Values may hold placeholders:
-// {trace_number}, {date_time} (MMDDhhmmss, UTC), {local_date} (MMDD), {local_time} (hhmmss), {counter}.
+// {trace_number}, {date_time} (MMDDhhmmss, UTC), {local_year} YY, {local_date} MMDD, {local_time} hhmmss, {counter}.
 struct MessageSettings {
   std::string mti;
   std::map<std::uint32_t, std::string> fields;

@@ -59,11 +59,13 @@ void check_group(const GroupSettings& group, const std::string& pointer, Finding
 
 void check_sessions_of_all(const Config& config, Findings& findings) {
   std::uint64_t sessions = 0;
-  for (const UpstreamSettings& upstream : config.upstreams) sessions += upstream.sessions;
+  for (const UpstreamSettings& upstream : config.upstreams) {
+    sessions += std::max(upstream.sessions, upstream.sessions_max);
+  }
   if (sessions > kSessionsMax) {
     findings.add("/upstreams", "all upstreams together ask for " + std::to_string(sessions) +
                                    " sessions, the most is " + std::to_string(kSessionsMax) +
-                                   "; lower \"sessions\" of some");
+                                   "; lower \"sessions\" or \"sessions_max\" of some");
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// Names for the framings that hosts commonly use.
+// Names for the framings that hosts commonly use. engine/message/FRAMING.md has an example of each.
 
 #include <span>
 #include <string_view>
@@ -12,11 +12,10 @@ namespace tlsmux::config {
 
 struct FramingPreset {
   std::string_view name;
-  LengthEncoding length_encoding;
-  std::uint32_t length_bytes;
-  bool length_includes_itself;
+  FramingSettings settings;
 };
 
+// They live as long as the program.
 std::span<const FramingPreset> framing_presets();
 std::vector<std::string_view> framing_preset_names();
 

@@ -10,6 +10,8 @@
 namespace tlsmux::config {
 
 inline constexpr std::uint32_t kIso8583FieldsMax = 192;  // three bitmaps of 64 bits
+inline constexpr std::uint32_t kIso8583BitmapBytes = 8;  // of one bitmap, before encoding
+inline constexpr std::uint32_t kIso8583MtiDigits = 4;
 
 enum class FieldEncoding : std::uint8_t {
   none,  // the specification does not know the field
@@ -30,10 +32,12 @@ enum class PaddingSide : std::uint8_t { none, left, right };
 struct Iso8583Field {
   FieldEncoding encoding = FieldEncoding::none;
   LengthPrefix prefix = LengthPrefix::fixed;
-  std::uint8_t prefix_digits = 0;  // 2 for LL; for `binary`, bytes
+  std::uint8_t prefix_digits = 0;  // 2 for LL; for `binary` and `hex`, bytes
   PaddingSide padding = PaddingSide::none;
   std::uint8_t pad = 0;  // as a character, before encoding
   std::uint32_t length = 0;
+
+  bool operator==(const Iso8583Field&) const = default;
 };
 
 enum class BitmapEncoding : std::uint8_t { binary, hex, ebcdic_hex };
@@ -43,6 +47,41 @@ struct Iso8583Spec {
   Iso8583Field mti;
   BitmapEncoding bitmap = BitmapEncoding::binary;
   std::array<Iso8583Field, kIso8583FieldsMax + 1> fields{};  // by number; 0, 1, 65 and 129 are not used
+
+  bool operator==(const Iso8583Spec&) const = default;
 };
+
+// Whether `field` can be a data field: 1, 65 and 129 only say that a further bitmap follows.
+constexpr bool is_data_field(std::uint32_t field) {
+  return field >= 2 && field <= kIso8583FieldsMax && field != 65 && field != 129;
+}
+
+// Bytes of the length prefix as transmitted; 0 for a field of fixed length.
+constexpr std::uint32_t prefix_bytes(const Iso8583Field& field) {
+  switch (field.prefix) {
+    case LengthPrefix::fixed: return 0;
+    case LengthPrefix::ascii:
+    case LengthPrefix::ebcdic:
+    case LengthPrefix::binary: return field.prefix_digits;
+    case LengthPrefix::bcd: return (field.prefix_digits + 1U) / 2;
+    case LengthPrefix::hex: return 2U * field.prefix_digits;
+  }
+  return 0;
+}
+
+// Bytes as transmitted of a content of `length` units.
+constexpr std::uint32_t content_bytes(FieldEncoding encoding, std::uint32_t length) {
+  switch (encoding) {
+    case FieldEncoding::bcd:
+    case FieldEncoding::bcd_left: return (length + 1) / 2;
+    case FieldEncoding::hex: return 2 * length;
+    default: return length;
+  }
+}
+
+// Bytes of one bitmap as transmitted.
+constexpr std::uint32_t bitmap_bytes(BitmapEncoding encoding) {
+  return encoding == BitmapEncoding::binary ? kIso8583BitmapBytes : 2 * kIso8583BitmapBytes;
+}
 
 }  // namespace tlsmux::config

@@ -1,8 +1,11 @@
 #include "config/json_object_reader.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <expected>
+#include <limits>
+#include <system_error>
 #include <utility>
 
 namespace tlsmux::config {
@@ -36,6 +39,15 @@ std::expected<std::vector<std::uint8_t>, std::string> bytes_from_hex(std::string
     bytes.push_back(static_cast<std::uint8_t>(value_of_digit(digits[i]) << 4 | value_of_digit(digits[i + 1])));
   }
   return bytes;
+}
+
+// A key such as "7": digits without leading zeros, so that no field can be named twice.
+std::optional<std::uint32_t> field_number(std::string_view key) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+  const bool whole = error == std::errc{} && end == key.data() + key.size() && !key.starts_with('0');
+  if (!whole || number_problem(number, kFieldNumber)) return std::nullopt;
+  return number;
 }
 
 }  // namespace
@@ -76,6 +88,22 @@ std::optional<std::uint64_t> ObjectReader::find_number(std::string_view key, Ran
   return std::nullopt;
 }
 
+std::optional<std::int64_t> ObjectReader::find_signed_number(std::string_view key, SignedRange range) {
+  const Json* value = find(key, Presence::has_default);
+  if (value == nullptr) return std::nullopt;
+  const bool fits =
+      value->is_number_integer() &&
+      (!value->is_number_unsigned() || value->get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max());
+  if (!fits) {
+    const std::string without_quotes = value->is_string() ? " (without quotes)" : "";
+    fail(key, wrong_type(expected_number(range) + without_quotes, *value));
+    return std::nullopt;
+  }
+  const auto number = value->get<std::int64_t>();
+  if (report(key, number_problem(number, range))) return number;
+  return std::nullopt;
+}
+
 std::optional<std::size_t> ObjectReader::find_word(std::string_view key, const std::vector<std::string_view>& words) {
   const Json* value = find(key, Presence::has_default);
   if (value == nullptr) return std::nullopt;
@@ -109,6 +137,7 @@ void ObjectReader::texts(std::string_view key, std::vector<std::string>& fields,
                          Range count) {
   const Json* list = find_list(key, presence, count, "texts");
   if (list == nullptr) return;
+  fields.clear();
   const std::string pointer = pointer_to(pointer_, key);
   for (std::size_t i = 0; i < list->size(); ++i) {
     const Json& value = (*list)[i];
@@ -122,6 +151,47 @@ void ObjectReader::texts(std::string_view key, std::vector<std::string>& fields,
     } else {
       field = text;
     }
+  }
+}
+
+void ObjectReader::numbers(std::string_view key, std::vector<std::uint32_t>& fields, Presence presence, Range range,
+                           Range count) {
+  const Json* list = find_list(key, presence, count, "numbers");
+  if (list == nullptr) return;
+  fields.clear();
+  const std::string pointer = pointer_to(pointer_, key);
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    const Json& value = (*list)[i];
+    std::uint32_t& field = fields.emplace_back();
+    Problem problem;
+    if (!value.is_number_unsigned()) {
+      problem = wrong_type(expected_number(range), value);
+    } else if (const auto number = value.get<std::uint64_t>(); !(problem = number_problem(number, range))) {
+      field = static_cast<std::uint32_t>(number);
+    }
+    if (problem) errors_.push_back({.pointer = pointer_to(pointer, i), .message = std::move(*problem)});
+  }
+}
+
+void ObjectReader::field_values(std::string_view key, std::map<std::uint32_t, std::string>& values) {
+  const Json* object = find(key, Presence::has_default);
+  if (object == nullptr) return;
+  if (!object->is_object()) {
+    return fail(key, wrong_type(R"(an object of field numbers with their texts, as in { "70": "001" })", *object));
+  }
+  const std::string pointer = pointer_to(pointer_, key);
+  for (const auto& [name, value] : object->items()) {
+    const auto number = field_number(name);
+    Problem problem;
+    if (!number) {
+      problem = "unknown key; give a field's number, \"" + std::to_string(kFieldNumberMin) + "\" to \"" +
+                std::to_string(kFieldNumberMax) + "\"";
+    } else if (!value.is_string()) {
+      problem = wrong_type("a text in quotes", value);
+    } else if (const auto& text = value.get_ref<const std::string&>(); !(problem = field_value_problem(text))) {
+      values[*number] = text;
+    }
+    if (problem) errors_.push_back({.pointer = pointer_to(pointer, name), .message = std::move(*problem)});
   }
 }
 

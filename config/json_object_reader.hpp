@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -38,6 +39,12 @@ class ObjectReader {
     if (value) field = static_cast<Number>(*value);
   }
 
+  template <class Number>
+  void signed_number(std::string_view key, Number& field, SignedRange range) {
+    const auto value = find_signed_number(key, range);
+    if (value) field = static_cast<Number>(*value);
+  }
+
   template <class Enum>
   void word(std::string_view key, Enum& field) {
     const auto index = find_word(key, all_words<Enum>());
@@ -47,6 +54,8 @@ class ObjectReader {
   void flag(std::string_view key, bool& field);
   void text(std::string_view key, std::string& field, TextKind kind, Presence presence);
   void texts(std::string_view key, std::vector<std::string>& fields, TextKind kind, Presence presence, Range count);
+  void numbers(std::string_view key, std::vector<std::uint32_t>& fields, Presence presence, Range range, Range count);
+  void field_values(std::string_view key, std::map<std::uint32_t, std::string>& values);
   void hex(std::string_view key, std::vector<std::uint8_t>& bytes, Range count);
   void ignored(std::string_view key) { ignored_keys_.push_back(key); }
 
@@ -64,11 +73,10 @@ class ObjectReader {
     if (value != nullptr) read_settings(*value, pointer_to(pointer_, key), errors_, settings);
   }
 
-  // Each element has a place in `settings` even if it cannot be read, so that pointers keep telling the
-  // index.
+  // Each element has a place in `settings` even if it cannot be read, so that pointers keep telling the index.
   template <class Settings>
-  void objects(std::string_view key, std::vector<Settings>& settings, Range count) {
-    const nlohmann::json* list = find_list(key, Presence::required, count, "entries");
+  void objects(std::string_view key, std::vector<Settings>& settings, Presence presence, Range count) {
+    const nlohmann::json* list = find_list(key, presence, count, "entries");
     if (list == nullptr) return;
     const std::string pointer = pointer_to(pointer_, key);
     for (std::size_t i = 0; i < list->size(); ++i) {
@@ -83,6 +91,7 @@ class ObjectReader {
   const nlohmann::json* find(std::string_view key, Presence presence);
   const nlohmann::json* find_list(std::string_view key, Presence presence, Range count, std::string_view of_what);
   std::optional<std::uint64_t> find_number(std::string_view key, Range range, Presence presence);
+  std::optional<std::int64_t> find_signed_number(std::string_view key, SignedRange range);
   // The index of the word that the key has.
   std::optional<std::size_t> find_word(std::string_view key, const std::vector<std::string_view>& words);
   void fail(std::string_view key, std::string message);

@@ -50,9 +50,7 @@ Problem read_short_form(std::string_view text, FramingSettings& framing) {
   if (preset == framing_presets().end()) {
     return "unknown framing " + in_quotes(text) + "; " + suggestion(text, framing_preset_names());
   }
-  framing.length_encoding = preset->length_encoding;
-  framing.length_bytes = preset->length_bytes;
-  framing.length_includes_itself = preset->length_includes_itself;
+  framing = preset->settings;
   return std::nullopt;
 }
 

@@ -11,7 +11,8 @@
 
 namespace tlsmux::config {
 
-// Sets what the text stands for and leaves the rest alone. When it returns a problem, it changed nothing.
+// Sets what the text stands for: of an endpoint, host and port; of a framing, all. When it returns a problem, it changed
+// nothing.
 Problem read_short_form(std::string_view text, EndpointSettings& endpoint);
 Problem read_short_form(std::string_view text, FramingSettings& framing);
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,19 @@ class ValueChecker {
     findings_.add_problem(pointer_to(pointer_, key), number_problem(value, range));
   }
 
+  void signed_number(std::string_view key, std::int64_t value, SignedRange range) {
+    findings_.add_problem(pointer_to(pointer_, key), number_problem(value, range));
+  }
+
+  void numbers(std::string_view key, const std::vector<std::uint32_t>& values, Presence /*presence*/, Range range,
+               Range count) {
+    const std::string pointer = pointer_to(pointer_, key);
+    findings_.add_problem(pointer, count_problem(values.size(), count, "numbers"));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      findings_.add_problem(pointer_to(pointer, i), number_problem(values[i], range));
+    }
+  }
+
   void text(std::string_view key, std::string_view text, TextKind kind, Presence presence) {
     findings_.add_problem(pointer_to(pointer_, key), text_problem(kind, presence, text));
   }
@@ -40,6 +54,15 @@ class ValueChecker {
     findings_.add_problem(pointer_to(pointer_, key), count_problem(bytes.size(), count, "bytes"));
   }
 
+  void field_values(std::string_view key, const std::map<std::uint32_t, std::string>& values) {
+    const std::string pointer = pointer_to(pointer_, key);
+    for (const auto& [number, value] : values) {
+      const std::string entry = pointer_to(pointer, std::size_t{number});
+      findings_.add_problem(entry, number_problem(number, kFieldNumber));
+      findings_.add_problem(entry, field_value_problem(value));
+    }
+  }
+
   template <class Settings>
   void object(std::string_view key, Settings& settings) {
     ValueChecker checker(pointer_to(pointer_, key), findings_);
@@ -47,7 +70,7 @@ class ValueChecker {
   }
 
   template <class Settings>
-  void objects(std::string_view key, std::vector<Settings>& settings, Range count) {
+  void objects(std::string_view key, std::vector<Settings>& settings, Presence /*presence*/, Range count) {
     const std::string pointer = pointer_to(pointer_, key);
     findings_.add_problem(pointer, count_problem(settings.size(), count, "entries"));
     for (std::size_t i = 0; i < settings.size(); ++i) {

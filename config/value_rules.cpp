@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 
+#include "config/key_pin.hpp"
 #include "config/limits.hpp"
 #include "config/wording.hpp"
 
@@ -49,6 +50,41 @@ Problem host_problem(std::string_view host) {
   return too_long(host, kHostBytesMax);
 }
 
+bool is_ipv4_address(std::string_view text) {
+  std::array<unsigned char, 4> bytes{};
+  return inet_pton(AF_INET, std::string(text).c_str(), bytes.data()) == 1;
+}
+
+bool has_control(std::string_view text) {
+  return std::ranges::any_of(
+      text, [](char character) { return static_cast<unsigned char>(character) < 0x20 || character == 0x7f; });
+}
+
+bool are_digits(std::string_view text, std::size_t count_min, std::size_t count_max) {
+  return text.size() >= count_min && text.size() <= count_max &&
+         text.find_first_not_of(kDigits) == std::string_view::npos;
+}
+
+bool are_distinct(std::string_view text) {
+  return std::ranges::all_of(text, [text](char character) { return std::ranges::count(text, character) == 1; });
+}
+
+// Whether the text is right for the kinds that have one rule only.
+bool fits(TextKind kind, std::string_view text) {
+  switch (kind) {
+    case TextKind::name: return text.size() <= kNameBytesMax && consists_of(text, "_.-");
+    case TextKind::address: return is_ipv4_address(text) || is_ipv6_address(text);
+    case TextKind::pin: return parse_pin(text).has_value();
+    case TextKind::tls_name: return text.size() <= kTlsNameBytesMax && consists_of(text, "_-");
+    case TextKind::mti: return are_digits(text, 4, 4);
+    case TextKind::mti_start: return are_digits(text, 1, 4);
+    case TextKind::processing_code_start: return are_digits(text, 1, 6);
+    case TextKind::digit_map: return are_digits(text, 10, 10);
+    case TextKind::digit_set: return are_digits(text, 1, 10) && are_distinct(text);
+    default: return true;
+  }
+}
+
 Problem path_problem(TextKind kind, std::string_view path) {
   if (!path.starts_with('/')) return must_be(kind, path);
   return too_long(path, kind == TextKind::socket_path ? kSocketPathBytesMax : kPathBytesMax);
@@ -60,21 +96,41 @@ std::string expected_number(Range range) {
   return "a whole number between " + std::to_string(range.min) + " and " + std::to_string(range.max);
 }
 
+std::string expected_number(SignedRange range) {
+  return "a whole number between " + std::to_string(range.min) + " and " + std::to_string(range.max);
+}
+
 std::string_view expected_text(TextKind kind) {
   switch (kind) {
     case TextKind::name:
       static_assert(kNameBytesMax == 63);
       return "a name of 1 to 63 letters, digits, \"_\", \".\" and \"-\"";
     case TextKind::host: return "a host name or address";
+    case TextKind::address: return "an IPv4 or IPv6 address";
     case TextKind::user: return "a user's name or numeric uid";
     case TextKind::unix_group: return "a Unix group's name or numeric gid";
     case TextKind::path:
     case TextKind::socket_path: return "an absolute path";
+    case TextKind::pin: return "\"sha256/\" and the SHA-256 of the host's public key in base64 (44 characters)";
+    case TextKind::alpn: return "a protocol's name, such as \"http/1.1\"";
+    case TextKind::tls_name: return "a name of 1 to 63 letters, digits, \"_\" and \"-\"";
+    case TextKind::iso8583_spec: return "the name of a specification, or an absolute path";
+    case TextKind::mti: return "an MTI, four digits";
+    case TextKind::mti_start: return "the start of an MTI, one to four digits";
+    case TextKind::processing_code_start: return "the start of a processing code, one to six digits";
+    case TextKind::digit_map: return "ten digits: what 0, 1 and so on to 9 count as";
+    case TextKind::digit_set: return "one to ten different digits";
   }
   return "a text";
 }
 
 Problem number_problem(std::uint64_t value, Range range) {
+  if (value >= range.min && value <= range.max) return std::nullopt;
+  return "must be between " + std::to_string(range.min) + " and " + std::to_string(range.max) + ", is " +
+         std::to_string(value);
+}
+
+Problem number_problem(std::int64_t value, SignedRange range) {
   if (value >= range.min && value <= range.max) return std::nullopt;
   return "must be between " + std::to_string(range.min) + " and " + std::to_string(range.max) + ", is " +
          std::to_string(value);
@@ -91,20 +147,27 @@ Problem text_problem(TextKind kind, Presence presence, std::string_view text) {
     if (presence == Presence::may_be_empty) return std::nullopt;
     return "must be " + std::string(expected_text(kind)) + ", is empty";
   }
-  const bool has_control = std::ranges::any_of(
-      text, [](char character) { return static_cast<unsigned char>(character) < 0x20 || character == 0x7f; });
-  if (has_control) return "must not hold control characters, is " + in_quotes(text);
+  if (has_control(text)) return "must not hold control characters, is " + in_quotes(text);
   switch (kind) {
-    case TextKind::name:
-      if (text.size() <= kNameBytesMax && consists_of(text, "_.-")) return std::nullopt;
-      return must_be(kind, text);
     case TextKind::host: return host_problem(text);
     case TextKind::user:
     case TextKind::unix_group: return too_long(text, kAccountBytesMax);
+    case TextKind::alpn: return too_long(text, kAlpnBytesMax);
     case TextKind::path:
     case TextKind::socket_path: return path_problem(kind, text);
+    case TextKind::iso8583_spec:
+      return text.contains('/') ? path_problem(kind, text) : text_problem(TextKind::name, presence, text);
+    default: return fits(kind, text) ? std::nullopt : must_be(kind, text);
   }
-  return std::nullopt;
+}
+
+Problem field_value_problem(std::string_view text) {
+  const auto is_printable_ascii = [](char character) { return character >= 0x20 && character < 0x7f; };
+  if (!std::ranges::all_of(text, is_printable_ascii)) {
+    return "must be printable ASCII, is " + in_quotes(text) +
+           "; bytes of binary fields are written as hexadecimal digits";
+  }
+  return too_long(text, kFieldValueBytesMax);
 }
 
 }  // namespace tlsmux::config

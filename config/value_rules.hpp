@@ -17,13 +17,28 @@ struct Range {
   std::uint64_t max = 0;
 };
 
+struct SignedRange {
+  std::int64_t min = 0;
+  std::int64_t max = 0;
+};
+
 enum class TextKind : std::uint8_t {
-  name,         // of a group or upstream; becomes part of a POSIX shared memory object's name
-  host,         // host name or literal address
-  user,         // name or numeric uid
-  unix_group,   // name or numeric gid
-  path,         // absolute
-  socket_path,  // absolute, and short enough for sun_path
+  name,                   // of a group or upstream; becomes part of a POSIX shared memory object's name
+  host,                   // host name or literal address
+  address,                // literal
+  user,                   // name or numeric uid
+  unix_group,             // name or numeric gid
+  path,                   // absolute
+  socket_path,            // absolute, and short enough for sun_path
+  pin,                    // of a host's key, as in RFC 7469
+  alpn,                   // a protocol's name, RFC 7301
+  tls_name,               // of a cipher suite or key exchange group
+  iso8583_spec,           // name of one of ours, or an absolute path
+  mti,                    // of an ISO 8583 message: four digits
+  mti_start,              // its first digits
+  processing_code_start,  // the first digits of field 3
+  digit_map,              // what each of the ten digits becomes
+  digit_set,
 };
 
 enum class Presence : std::uint8_t {
@@ -34,12 +49,16 @@ enum class Presence : std::uint8_t {
 
 // "a whole number between 1 and 9"
 std::string expected_number(Range range);
+std::string expected_number(SignedRange range);
 // "an absolute path"
 std::string_view expected_text(TextKind kind);
 
 Problem number_problem(std::uint64_t value, Range range);
+Problem number_problem(std::int64_t value, SignedRange range);
 // `count` entries in a list, or bytes in a run.
 Problem count_problem(std::uint64_t count, Range range, std::string_view of_what);
 Problem text_problem(TextKind kind, Presence presence, std::string_view text);
+// The value of a field in a message that the engine makes or looks at; may hold placeholders.
+Problem field_value_problem(std::string_view text);
 
 }  // namespace tlsmux::config

@@ -54,6 +54,7 @@ TEST_CASE("config.files that exist and are private are good") {
   Config config =
       with_files({.ca_file = file, .ca_directory = folder.path(), .certificate_file = file, .key_file = file});
   config.engine.log.file = folder.path() + "/log";
+  config.engine.state_directory = folder.path();
   config.engine.user = "root";
   CHECK(in_words(check_files(config)).empty());
 }
@@ -69,7 +70,11 @@ TEST_CASE("config.files that are missing, empty or no files are errors") {
                               .certificate_file = empty,
                               .key_file = folder.path()});
   config.engine.log.file = no_folder + "/log";
-  CHECK(in_words(check_files(config)) == "FILE: /engine/log/file: the folder \"" + no_folder +
+  config.engine.state_directory = no_folder;
+  CHECK(in_words(check_files(config)) == "FILE: /engine/state_directory: there is no folder \"" + no_folder +
+                                             "\"; make it, or give another one\n"
+                                             "FILE: /engine/log/file: the folder \"" +
+                                             no_folder +
                                              "\" does not exist; make it, or log elsewhere\n"
                                              "FILE: /upstreams/0/tls/ca_file: \"" +
                                              missing +
@@ -81,7 +86,8 @@ TEST_CASE("config.files that are missing, empty or no files are errors") {
                                              empty +
                                              "\" is empty; it must hold PEM text\n"
                                              "FILE: /upstreams/0/tls/key_file: \"" +
-                                             folder.path() + "\" is no file; give the path of a PEM file\n");
+                                             folder.path() +
+                                             "\" is no file; give the path of a file that holds PEM text\n");
 }
 
 TEST_CASE("config.a private key that others may use is an error") {

@@ -81,7 +81,9 @@ const std::vector<Broken> kBroken = {
      "/upstreams/0/correlation/mask: must hold as many bytes as the key, 6 (12 digits), holds 2"},
     {[](Config& config) { upstream(config).correlation.mask.assign(6, 0); },
      "/upstreams/0/correlation/mask: is all zero, so that all messages would have the same key"},
-    {[](Config& config) { upstream(config).correlation = {.kind = CorrelationKind::fifo, .length = 6, .mask = {}}; },
+    {[](Config& config) {
+       upstream(config).correlation = {.kind = CorrelationKind::fifo, .length = 6, .mask = {}, .iso8583 = {}};
+     },
      "/upstreams/0/correlation/length: means nothing where kind is \"fifo\"; remove it, or set kind to "
      "\"bytes\""},
     // TLS.
@@ -108,8 +110,17 @@ const std::vector<Broken> kBroken = {
          config.upstreams.back().name += std::to_string(i);
        }
      },
-     "/upstreams: all upstreams together ask for 1088 sessions, the most is 1024; lower \"sessions\" of "
-     "some"},
+     "/upstreams: all upstreams together ask for 1088 sessions, the most is 1024; lower \"sessions\" or "
+     "\"sessions_max\" of some"},
+    {[](Config& config) {
+       upstream(config).sessions_max = 64;
+       for (int i = 1; i <= 16; ++i) {
+         config.upstreams.push_back(config.upstreams[0]);
+         config.upstreams.back().name += std::to_string(i);
+       }
+     },
+     "/upstreams: all upstreams together ask for 1088 sessions, the most is 1024; lower \"sessions\" or "
+     "\"sessions_max\" of some"},
     // Values that no reader has seen.
     {[](Config& config) { upstream(config).timeouts.write_stall_ms = 0; },
      "/upstreams/0/timeouts/write_stall_ms: must be between 1 and 86400000, is 0"},

@@ -1,9 +1,10 @@
-// Any bytes as a configuration: settings that pass every check, or errors that are printable.
+// Any bytes as a configuration, and as a bundle: settings that pass every check, or errors that are printable.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
+#include "config/config_bundle.hpp"
 #include "config/config_check.hpp"
 #include "config/config_json.hpp"
 
@@ -17,5 +18,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t byte
     }
   }
   if (partial) (void)tlsmux::config::check(partial->config, errors);
+  if (const auto bundle = tlsmux::config::parse_bundle(text)) (void)tlsmux::config::load_bundle(*bundle);
   return 0;
 }

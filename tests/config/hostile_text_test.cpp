@@ -1,6 +1,7 @@
 // Texts made to hurt: depth, size, and good ones with bytes changed at random.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstddef>
 #include <random>
 #include <string>
@@ -10,6 +11,8 @@
 #include "config/limits.hpp"
 #include "config/value_checker.hpp"
 #include "tests/config/config_text.hpp"
+#include "tests/config/setting_changer.hpp"
+#include "tests/config/settings_json.hpp"
 #include "tests/support/seed.hpp"
 
 namespace tlsmux::config::test {
@@ -68,13 +71,13 @@ TEST_CASE("config.many keys take no time to speak of") {
 
 TEST_CASE("config.any change of bytes leads to settings within their limits or to errors") {
   std::mt19937_64 random(tlsmux::test::seed());
-  const std::string good = good_json().dump(1);
+  const std::array<std::string, 2> texts = {good_json().dump(1), json_of(full_config()).dump(1)};
   const std::string bytes = std::string("{}[]\",:0919-+.eE\\/*\n\0\xff\x80tfnu", 27);
   const auto below = [&random](std::size_t end) {
     return std::uniform_int_distribution<std::size_t>(0, end - 1)(random);
   };
   for (int round = 0; round < 20'000; ++round) {
-    std::string text = good;
+    std::string text = texts[static_cast<std::size_t>(round) % texts.size()];
     for (std::size_t edits = 1 + below(3); edits > 0; --edits) {
       const std::size_t at = below(text.size());
       switch (below(4)) {

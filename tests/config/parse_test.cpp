@@ -80,6 +80,48 @@ const std::vector<BadValue> kBadValues = {
      "/upstreams/0/correlation/mask: must hold 0 to 64 bytes, holds 65"},
     {"/upstreams/0/correlation/mask", "255",
      "/upstreams/0/correlation/mask: must be hexadecimal digits in quotes, is 255"},
+    // Signed numbers, lists of numbers.
+    {"/upstreams/0/framing/length_adjust", "-1025",
+     "/upstreams/0/framing/length_adjust: must be between -1024 and 1024, is -1025"},
+    {"/upstreams/0/framing/length_adjust", "18446744073709551615",
+     "/upstreams/0/framing/length_adjust: must be a whole number between -1024 and 1024, is 18446744073709551615"},
+    {"/upstreams/0/framing/length_adjust", "\"1\"",
+     "/upstreams/0/framing/length_adjust: must be a whole number between -1024 and 1024 (without quotes), is the "
+     "text "
+     "\"1\""},
+    {"/upstreams/0/correlation/iso8583", "{\"key_fields\": []}",
+     "/upstreams/0/correlation/iso8583/key_fields: must hold 1 to 16 numbers, holds 0"},
+    {"/upstreams/0/correlation/iso8583", "{\"key_fields\": [11, 1]}",
+     "/upstreams/0/correlation/iso8583/key_fields/1: must be between 2 and 192, is 1"},
+    {"/upstreams/0/correlation/iso8583", "{\"key_fields\": [\"11\"]}",
+     "/upstreams/0/correlation/iso8583/key_fields/0: must be a whole number between 2 and 192, is the text \"11\""},
+    {"/upstreams/0/correlation/iso8583", "{\"key_rules\": [{}]}",
+     "/upstreams/0/correlation/iso8583/key_rules/0/fields: is missing, and has no default"},
+    // Values of fields.
+    {"/upstreams/0/heartbeat", R"({"message": {"fields": {"70": 301}}})",
+     "/upstreams/0/heartbeat/message/fields/70: must be a text in quotes, is 301"},
+    {"/upstreams/0/heartbeat", R"({"message": {"fields": {"070": "301"}}})",
+     "/upstreams/0/heartbeat/message/fields/070: unknown key; give a field's number, \"2\" to \"192\""},
+    {"/upstreams/0/heartbeat", R"({"message": {"fields": {"193": "301"}}})",
+     "/upstreams/0/heartbeat/message/fields/193: unknown key; give a field's number, \"2\" to \"192\""},
+    {"/upstreams/0/heartbeat", R"({"message": {"fields": []}})",
+     "/upstreams/0/heartbeat/message/fields: must be an object of field numbers with their texts, as in { \"70\": "
+     "\"001\" }, is a list"},
+    {"/upstreams/0/heartbeat", R"({"message": {"fields": {"48": "\u00e9"}}})",
+     "/upstreams/0/heartbeat/message/fields/48: must be printable ASCII, is \"\u00e9\"; bytes of binary fields are "
+     "written as hexadecimal digits"},
+    // Texts of further kinds.
+    {"/upstreams/0/heartbeat", R"({"message": {"mti": "800"}})",
+     "/upstreams/0/heartbeat/message/mti: must be an MTI, four digits, is \"800\""},
+    {"/upstreams/0/tls/pins", R"(["sha256/abc="])",
+     "/upstreams/0/tls/pins/0: must be \"sha256/\" and the SHA-256 of the host's public key in base64 (44 characters), "
+     "is \"sha256/abc=\""},
+    {"/upstreams/0/correlation/iso8583", R"({"mti_map": ["0123456789", "012345678", "0123456789"]})",
+     "/upstreams/0/correlation/iso8583/mti_map/1: must be ten digits: what 0, 1 and so on to 9 count as, is "
+     "\"012345678\""},
+    {"/upstreams/0/correlation/iso8583", R"({"spec": "specs/own.json"})",
+     "/upstreams/0/correlation/iso8583/spec: must be the name of a specification, or an absolute path, is "
+     "\"specs/own.json\""},
     // Objects and lists.
     {"/engine", "[]", "/engine: must be an object { ... }, is a list"},
     {"/upstreams", "{}", "/upstreams: must be a list [ ... ], is an object"},
@@ -99,7 +141,7 @@ const std::vector<BadValue> kBadValues = {
      "/upstreams/0/backoff/quickly: unknown key; give \"initial_ms\", \"max_ms\" or \"jitter_percent\""},
     {"/listeners", "[]", "/listeners: unknown key; give \"engine\", \"groups\" or \"upstreams\""},
     {"/engine/a~1b~0c", "1",
-     "/engine/a~1b~0c: unknown key; give \"control_socket\", \"user\", \"worker_threads\", "
+     "/engine/a~1b~0c: unknown key; give \"control_socket\", \"state_directory\", \"user\", \"worker_threads\", "
      "\"in_flight_max\", "
      "\"drain_timeout_ms\" or \"log\""},
 };
@@ -146,7 +188,8 @@ TEST_CASE("config.all errors are reported at once") {
         "FILE: /upstreams/0/sessions: must be a whole number between 1 and 64 (without quotes), is the text "
         "\"2\"\n"
         "FILE: /upstreams/0/tls/verify: unknown key; give \"verify_peer\", \"server_name\", \"ca_file\", "
-        "\"ca_directory\", \"certificate_file\", \"key_file\", \"version_min\" or \"version_max\"\n");
+        "\"ca_directory\", \"certificate_file\", \"key_file\", \"passphrase_file\", \"crl_file\", \"pins\", \"alpn\", "
+        "\"suites\", \"groups\", \"key_log_file\", \"version_min\" or \"version_max\"\n");
 }
 
 TEST_CASE("config.what is written arrives in its field") {

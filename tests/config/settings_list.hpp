@@ -18,27 +18,50 @@ namespace tlsmux::config::test {
 // "{}".
 using SettingsList = std::map<std::string, nlohmann::json>;
 
+// Of the kinds that have one.
+inline std::string text_pattern(TextKind kind, bool may_be_empty) {
+  const auto from = [may_be_empty](int least) { return "{" + std::to_string(may_be_empty ? 0 : least) + ","; };
+  switch (kind) {
+    case TextKind::name: return "^[A-Za-z0-9_.-]" + from(1) + std::to_string(kNameBytesMax) + "}$";
+    case TextKind::host: return "^[A-Za-z0-9._:%-]*$";
+    case TextKind::address: return "^[0-9A-Za-z.:%]*$";
+    case TextKind::path: return may_be_empty ? "^(/.*)?$" : "^/";
+    case TextKind::socket_path: return "^/";
+    case TextKind::pin: return "^sha256/[A-Za-z0-9+/]{43}=$";
+    case TextKind::tls_name: return "^[A-Za-z0-9_-]*$";
+    case TextKind::iso8583_spec: return "^(/.*|[A-Za-z0-9_.-]" + from(1) + std::to_string(kNameBytesMax) + "})$";
+    case TextKind::mti: return may_be_empty ? "^([0-9]{4})?$" : "^[0-9]{4}$";
+    case TextKind::mti_start: return "^[0-9]" + from(1) + "4}$";
+    case TextKind::processing_code_start: return "^[0-9]" + from(1) + "6}$";
+    case TextKind::digit_map: return "^[0-9]{10}$";
+    case TextKind::digit_set: return "^[0-9]" + from(1) + "10}$";
+    case TextKind::user:
+    case TextKind::unix_group:
+    case TextKind::alpn: break;
+  }
+  return "";
+}
+
+// 0: the pattern tells.
+inline std::uint32_t text_bytes_max(TextKind kind) {
+  switch (kind) {
+    case TextKind::host: return kHostBytesMax;
+    case TextKind::user:
+    case TextKind::unix_group: return kAccountBytesMax;
+    case TextKind::path: return kPathBytesMax;
+    case TextKind::socket_path: return kSocketPathBytesMax;
+    case TextKind::alpn: return kAlpnBytesMax;
+    case TextKind::tls_name: return kTlsNameBytesMax;
+    default: return 0;
+  }
+}
+
 inline nlohmann::json text_schema(TextKind kind, Presence presence) {
   const bool may_be_empty = presence == Presence::may_be_empty;
   nlohmann::json schema = {{"type", "string"}};
   if (!may_be_empty && kind != TextKind::name) schema["minLength"] = 1;
-  switch (kind) {
-    case TextKind::name: schema["pattern"] = "^[A-Za-z0-9_.-]{1," + std::to_string(kNameBytesMax) + "}$"; break;
-    case TextKind::host:
-      schema["pattern"] = "^[A-Za-z0-9._:%-]*$";
-      schema["maxLength"] = kHostBytesMax;
-      break;
-    case TextKind::user:
-    case TextKind::unix_group: schema["maxLength"] = kAccountBytesMax; break;
-    case TextKind::path:
-      schema["pattern"] = may_be_empty ? "^(/.*)?$" : "^/";
-      schema["maxLength"] = kPathBytesMax;
-      break;
-    case TextKind::socket_path:
-      schema["pattern"] = "^/";
-      schema["maxLength"] = kSocketPathBytesMax;
-      break;
-  }
+  if (const std::string pattern = text_pattern(kind, may_be_empty); !pattern.empty()) schema["pattern"] = pattern;
+  if (const std::uint32_t bytes_max = text_bytes_max(kind); bytes_max != 0) schema["maxLength"] = bytes_max;
   return schema;
 }
 
@@ -49,6 +72,24 @@ class SettingsLister {
   template <class Number>
   void number(std::string_view key, Number& field, Range range, Presence presence = Presence::has_default) {
     add(key, {{"type", "integer"}, {"minimum", range.min}, {"maximum", range.max}}, presence, field);
+  }
+  template <class Number>
+  void signed_number(std::string_view key, Number& field, SignedRange range) {
+    add(key, {{"type", "integer"}, {"minimum", range.min}, {"maximum", range.max}}, Presence::has_default, field);
+  }
+  void numbers(std::string_view key, std::vector<std::uint32_t>& fields, Presence presence, Range range, Range count) {
+    nlohmann::json schema = list_schema(count);
+    schema["items"] = {{"type", "integer"}, {"minimum", range.min}, {"maximum", range.max}};
+    add(key, std::move(schema), presence, fields);
+  }
+  void field_values(std::string_view key, std::map<std::uint32_t, std::string>& values) {
+    CHECK(values.empty());
+    add(key,
+        {{"type", "object"},
+         {"propertyNames", {{"pattern", "^[1-9][0-9]{0,2}$"}}},
+         {"maxProperties", kFieldValuesMax},
+         {"additionalProperties", {{"type", "string"}, {"maxLength", kFieldValueBytesMax}}}},
+        Presence::has_default, nlohmann::json::object());
   }
   void flag(std::string_view key, bool& field) { add(key, {{"type", "boolean"}}, Presence::has_default, field); }
   template <class Enum>
@@ -79,11 +120,9 @@ class SettingsLister {
     list_object(path(key), settings);
   }
   template <class Settings>
-  void objects(std::string_view key, std::vector<Settings>& settings, Range count) {
+  void objects(std::string_view key, std::vector<Settings>& settings, Presence presence, Range count) {
     CHECK(settings.empty());
-    keys_.emplace_back(key);
-    required_.emplace_back(key);
-    list_[path(key)] = list_schema(count);
+    add(key, list_schema(count), presence, nlohmann::json::array());
     Settings defaults;
     list_object(path(key) + "[]", defaults);
   }

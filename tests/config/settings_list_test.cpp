@@ -139,12 +139,19 @@ std::map<std::string, Row> readme_rows() {
 }
 
 std::string expected_range(const Json& setting) {
-  const auto from_to = [](std::uint64_t from, std::uint64_t to) {
+  const auto from_to = [](std::int64_t from, std::int64_t to) {
     return std::to_string(from) + " to " + std::to_string(to);
   };
   if (setting.contains("minimum")) return from_to(setting["minimum"], setting["maximum"]);
-  if (setting["type"] == "array") return from_to(setting.value("minItems", 0U), setting["maxItems"]) + " entries";
-  if (setting.contains("minLength")) return from_to(setting["minLength"], setting["maxLength"]) + " bytes";
+  if (setting["type"] == "array") {
+    const std::string entries = from_to(setting.value("minItems", 0), setting["maxItems"]) + " entries";
+    const Json items = setting.value("items", Json::object());
+    return entries + (items.contains("minimum") ? ", " + from_to(items["minimum"], items["maximum"]) : "");
+  }
+  if (setting["type"] == "object") return from_to(0, setting["maxProperties"]) + " fields";
+  if (setting.contains("minLength") && setting.contains("maxLength")) {
+    return from_to(setting["minLength"], setting["maxLength"]) + " bytes";
+  }
   std::string words;
   for (const Json& word : setting.value("enum", Json::array())) {
     words += (words.empty() ? "`" : ", `") + word.get<std::string>() + "`";

@@ -1,0 +1,16 @@
+#pragma once
+
+// The rules for how many sessions and waiting requests an upstream has, and for what the engine does to keep its
+// sessions alive.
+
+#include <string>
+
+#include "config/config.hpp"
+#include "config/findings.hpp"
+
+namespace tlsmux::config {
+
+// `pointer` is the upstream's.
+void check_session_life(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings);
+
+}  // namespace tlsmux::config
