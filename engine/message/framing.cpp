@@ -2,157 +2,187 @@
 
 #include <algorithm>
 
+#include "config/length_field.hpp"
+#include "engine/message/length_field.hpp"
 #include "shm/assert.hpp"
 #include "shm/shared_copy.hpp"
 
 namespace tlsmux::engine::message {
 namespace {
 
-constexpr std::uint64_t kZeroDigit = 0x30;
+// A TPDU is an id of one byte, then the destination and the source, two bytes each (ISO 8583 over X.25 and TCP).
+constexpr std::size_t kTpduBytes = 5;
+constexpr std::size_t kDestination = 1;
+constexpr std::size_t kSource = 3;
+constexpr std::size_t kAddressBytes = 2;
 
-// The largest number that `digits` places of a number system hold.
-std::uint64_t largest_number(std::uint64_t base, std::size_t digits) {
-  std::uint64_t largest = 0;
-  for (std::size_t i = 0; i < digits; ++i) largest = largest * base + (base - 1);
-  return largest;
+std::vector<std::byte> bytes_of(const std::vector<std::uint8_t>& settings) {
+  const auto bytes = std::as_bytes(std::span(settings));
+  return {bytes.begin(), bytes.end()};
 }
 
-std::uint64_t base_of(config::LengthEncoding encoding) { return encoding == config::LengthEncoding::ascii ? 10 : 256; }
-
-std::expected<std::uint64_t, FramingError> read_ascii(std::span<const std::byte> header) {
-  std::uint64_t value = 0;
-  for (const std::byte byte : header) {
-    const auto digit = std::to_integer<std::uint64_t>(byte) - kZeroDigit;  // below '0' it wraps and is over 9 as well
-    if (digit > 9) return std::unexpected(FramingError::not_a_number);
-    value = value * 10 + digit;
-  }
-  return value;
+std::vector<std::byte> joined(std::vector<std::byte> first, const std::vector<std::byte>& second) {
+  first.insert(first.end(), second.begin(), second.end());
+  return first;
 }
 
-std::uint64_t read_binary_be(std::span<const std::byte> header) {
-  std::uint64_t value = 0;
-  for (const std::byte byte : header) value = value << 8 | std::to_integer<std::uint64_t>(byte);
-  return value;
+bool holds(std::span<const std::byte> bytes, std::span<const std::byte> what) {
+  return !what.empty() && !std::ranges::search(bytes, what).empty();
 }
 
 }  // namespace
 
-const char* framing_error_text(FramingError error) {
-  switch (error) {
-    case FramingError::too_long: return "the stated length of a message is over message_bytes_max";
-    case FramingError::too_short: return "the stated length of a message includes itself and is smaller than itself";
-    case FramingError::not_a_number: return "the length of a message holds a byte that is no decimal digit";
-  }
-  return "unknown framing error";
-}
-
 Framing::Framing(const config::FramingSettings& settings)
     : encoding_(settings.length_encoding),
-      length_bytes_(settings.length_bytes),
-      includes_itself_(settings.length_includes_itself),
-      message_bytes_max_(settings.message_bytes_max) {
-  TMX_ASSERT(length_bytes_ >= 1 && length_bytes_ <= config::kLengthHeaderBytesMax);
+      length_bytes_(settings.kind == config::FramingKind::length ? settings.length_bytes : 0),
+      not_in_body_(settings.length_adjust +
+                   (settings.length_includes_itself ? std::int64_t{settings.length_bytes} : 0)),
+      message_bytes_max_(settings.message_bytes_max),
+      swaps_addresses_(settings.header_swaps_addresses),
+      echoes_keep_alives_(settings.keep_alive == config::KeepAlive::echo),
+      before_length_(bytes_of(length_bytes_ > 0 ? settings.before_length : settings.start)),
+      after_length_(bytes_of(settings.after_length)),
+      more_after_length_(bytes_of(settings.more_after_length)),
+      control_mask_(bytes_of(settings.control_mask)),
+      control_value_(bytes_of(settings.control_value)),
+      own_header_(bytes_of(settings.header)),
+      own_trailer_bytes_(settings.trailer.size()),
+      delimiter_(bytes_of(settings.delimiter)),
+      trailer_and_delimiter_(joined(bytes_of(settings.trailer), delimiter_)),
+      head_bytes_(before_length_.size() + length_bytes_ + after_length_.size()) {
   TMX_ASSERT(message_bytes_max_ >= 1);
-  const auto largest = largest_number(base_of(encoding_), length_bytes_);
-  TMX_ASSERT(largest >= (includes_itself_ ? length_bytes_ : 0) + message_bytes_max_);
+  TMX_ASSERT(is_delimited() == (settings.kind == config::FramingKind::delimiter));
+  TMX_ASSERT(length_bytes_ <= config::kLengthHeaderBytesMax);
+  TMX_ASSERT(header_bytes() <= config::kFrameHeaderBytesMax);
+  TMX_ASSERT(trailer().size() <= config::kFrameTrailerBytesMax);
+  TMX_ASSERT(more_after_length_.empty() || more_after_length_.size() == after_length_.size());
+  TMX_ASSERT(control_mask_.empty() || control_mask_.size() == after_length_.size());
+  TMX_ASSERT(control_mask_.size() == control_value_.size());
+  TMX_ASSERT(!swaps_addresses_ || own_header_.size() >= kTpduBytes);
+  if (!is_delimited()) {
+    const auto body = static_cast<std::int64_t>(own_bytes());
+    TMX_ASSERT(body + not_in_body_ >= 0);
+    const auto largest = config::largest_length(encoding_, static_cast<std::uint32_t>(length_bytes_));
+    TMX_ASSERT(largest >= static_cast<std::uint64_t>(body + not_in_body_) + message_bytes_max_);
+  }
+  keep_alive_ = make_keep_alive();
 }
 
-void Framing::write_header(std::span<std::byte> header, std::size_t message_bytes) const {
-  TMX_ASSERT(header.size() == length_bytes_);
+void Framing::write_head(std::span<std::byte> head, std::uint64_t length) const {
+  shm::copy_bytes(head, before_length_);
+  if (is_delimited()) return;
+  write_length(encoding_, head.subspan(before_length_.size(), length_bytes_), length);
+  shm::copy_bytes(head.subspan(before_length_.size() + length_bytes_), after_length_);
+}
+
+void Framing::write_header(std::span<std::byte> header, std::size_t message_bytes,
+                           std::span<const std::byte> received_header) const {
+  TMX_ASSERT(header.size() == header_bytes());
   TMX_ASSERT(message_bytes >= 1 && message_bytes <= message_bytes_max_);
-  const auto base = base_of(encoding_);
-  const auto zero = encoding_ == config::LengthEncoding::ascii ? kZeroDigit : 0;
-  std::uint64_t value = message_bytes + (includes_itself_ ? length_bytes_ : 0);
-  for (std::size_t i = header.size(); i-- > 0;) {
-    header[i] = static_cast<std::byte>(zero + value % base);
-    value /= base;
-  }
+  const auto body_bytes = static_cast<std::int64_t>(own_bytes() + message_bytes);
+  write_head(header.first(head_bytes_), is_delimited() ? 0 : static_cast<std::uint64_t>(body_bytes + not_in_body_));
+  const auto own_header = header.subspan(head_bytes_);
+  if (!swaps_addresses_ || received_header.empty()) return shm::copy_bytes(own_header, own_header_);
+  TMX_ASSERT(received_header.size() == own_header.size());
+  shm::copy_bytes(own_header, received_header);
+  shm::copy_bytes(own_header.subspan(kDestination), received_header.subspan(kSource, kAddressBytes));
+  shm::copy_bytes(own_header.subspan(kSource), received_header.subspan(kDestination, kAddressBytes));
 }
 
-std::expected<std::size_t, FramingError> Framing::read_header(std::span<const std::byte> header) const {
-  TMX_ASSERT(header.size() == length_bytes_);
-  std::uint64_t value = 0;
-  if (encoding_ == config::LengthEncoding::ascii) {
-    const auto number = read_ascii(header);
-    if (!number) return std::unexpected(number.error());
-    value = *number;
-  } else {
-    value = read_binary_be(header);
+// A length of zero, where nothing can follow that; else all of a frame but the message.
+Framing::Bytes Framing::make_keep_alive() const {
+  Bytes frame(head_bytes_);
+  const bool nothing_follows = !is_delimited() && not_in_body_ >= 0;
+  if (nothing_follows) {
+    write_head(frame, 0);
+    return frame;
   }
-  if (includes_itself_) {
-    if (value < length_bytes_) return std::unexpected(FramingError::too_short);
-    value -= length_bytes_;
-  }
-  if (value > message_bytes_max_) return std::unexpected(FramingError::too_long);
-  return value;
+  const auto length = static_cast<std::int64_t>(own_bytes()) + not_in_body_;
+  write_head(frame, is_delimited() ? 0 : static_cast<std::uint64_t>(length));
+  return joined(joined(std::move(frame), own_header_), trailer_and_delimiter_);
 }
 
-FrameCutter::FrameCutter(const Framing& framing)
-    : framing_(&framing), held_(framing.header_bytes() + framing.message_bytes_max()) {}
-
-std::expected<void, FramingError> FrameCutter::feed(std::span<const std::byte> bytes, OnMessage on_message) {
-  if (failed_) return std::unexpected(*failed_);
-  auto rest = finish_held(bytes, on_message);
-  if (rest) rest = cut_whole(*rest, on_message);
-  if (!rest) {
-    failed_ = rest.error();
-    return std::unexpected(*failed_);
-  }
-  hold(*rest, held_bytes_ + rest->size());
-  return {};
+bool Framing::may_be_sent(std::span<const std::byte> message) const {
+  if (!is_delimited()) return true;
+  if (holds(message, delimiter_) || holds(message, before_length_)) return false;
+  // The message's end together with what is put behind it.
+  std::array<std::byte, 3 * config::kFramingPartBytesMax> end{};
+  const auto kept = message.last(std::min(message.size(), delimiter_.size() - 1));
+  shm::copy_bytes(end, kept);
+  shm::copy_bytes(std::span(end).subspan(kept.size()), trailer_and_delimiter_);
+  const auto whole = std::span(end).first(kept.size() + trailer_and_delimiter_.size());
+  const auto found = std::ranges::search(whole, delimiter_);
+  return found.end() == whole.end();
 }
 
-// Completes the message whose beginning is held, if there is one. The bytes behind it; none if it is not complete yet.
-std::expected<std::span<const std::byte>, FramingError> FrameCutter::finish_held(std::span<const std::byte> bytes,
-                                                                                 OnMessage on_message) {
-  if (held_bytes_ == 0) return bytes;
-  const auto header_bytes = framing_->header_bytes();
-  bytes = hold(bytes, header_bytes);
-  if (held_bytes_ < header_bytes) return bytes;
-  const auto message_bytes = framing_->read_header(std::span(held_).first(header_bytes));
-  if (!message_bytes) return std::unexpected(message_bytes.error());
-
-  if (held_bytes_ == header_bytes && bytes.size() >= *message_bytes) {
-    held_bytes_ = 0;
-    deliver(bytes.first(*message_bytes), on_message);
-    return bytes.subspan(*message_bytes);
-  }
-  bytes = hold(bytes, header_bytes + *message_bytes);
-  if (held_bytes_ < header_bytes + *message_bytes) return bytes;
-  held_bytes_ = 0;
-  deliver(std::span(held_).subspan(header_bytes, *message_bytes), on_message);
-  return bytes;
+std::size_t Framing::message_bytes(std::size_t body_bytes) const {
+  return body_bytes > own_bytes() ? body_bytes - own_bytes() : 0;
 }
 
-// Delivers the messages that lie whole in `bytes`. What is behind them: the beginning of one that does not.
-std::expected<std::span<const std::byte>, FramingError> FrameCutter::cut_whole(std::span<const std::byte> bytes,
-                                                                               OnMessage on_message) {
-  const auto header_bytes = framing_->header_bytes();
-  while (bytes.size() >= header_bytes) {
-    const auto message_bytes = framing_->read_header(bytes.first(header_bytes));
-    if (!message_bytes) return std::unexpected(message_bytes.error());
-    if (bytes.size() - header_bytes < *message_bytes) break;
-    deliver(bytes.subspan(header_bytes, *message_bytes), on_message);
-    bytes = bytes.subspan(header_bytes + *message_bytes);
+// Nothing when these bytes cannot stand there. Of a byte in which control_mask has a bit, nothing else is asked.
+std::optional<FrameKind> Framing::kind_of(std::span<const std::byte> after_length) const {
+  bool is_control = !control_mask_.empty();
+  bool is_last = true;
+  for (std::size_t i = 0; i < after_length.size(); ++i) {
+    const bool is_masked = !control_mask_.empty() && control_mask_[i] != std::byte{0};
+    const bool is_usual = after_length[i] == after_length_[i];
+    is_last = is_last && (is_masked || is_usual);
+    is_control = is_control && (is_masked ? (after_length[i] & control_mask_[i]) == control_value_[i] : is_usual);
   }
-  return bytes;
+  if (is_control) return FrameKind::control;
+  if (has_parts() && std::ranges::equal(after_length, more_after_length_)) return FrameKind::part;
+  if (is_last) return FrameKind::message;
+  return std::nullopt;
 }
 
-// Copies until `wanted_bytes` are held or `bytes` is used up. What is left of `bytes`.
-std::span<const std::byte> FrameCutter::hold(std::span<const std::byte> bytes, std::size_t wanted_bytes) {
-  if (held_bytes_ >= wanted_bytes) return bytes;
-  const auto count = std::min(wanted_bytes - held_bytes_, bytes.size());
-  shm::copy_bytes(std::span(held_).subspan(held_bytes_, count), bytes.first(count));
-  held_bytes_ += count;
-  return bytes.subspan(count);
+std::expected<FrameHead, FramingError> Framing::read_head(std::span<const std::byte> head) const {
+  TMX_ASSERT(head.size() == head_bytes_ && !is_delimited());
+  const auto kind = kind_of(head.subspan(before_length_.size() + length_bytes_));
+  if (!kind || !std::ranges::equal(head.first(before_length_.size()), before_length_)) {
+    return std::unexpected(FramingError::unexpected_bytes);
+  }
+  const auto length = read_length(encoding_, head.subspan(before_length_.size(), length_bytes_));
+  if (!length) return std::unexpected(length.error());
+  const auto own = own_bytes();
+  const auto length_max = static_cast<std::int64_t>(own + message_bytes_max_) + not_in_body_;
+  if (*length > static_cast<std::uint64_t>(length_max)) return std::unexpected(FramingError::too_long);
+  const auto body = static_cast<std::int64_t>(*length) - not_in_body_;
+  if (*length == 0 && body <= 0) return FrameHead{.kind = *kind, .body_bytes = 0};
+  if (body < 0) return std::unexpected(FramingError::too_short);
+  const auto body_bytes = static_cast<std::size_t>(body);
+  // Session control has no header of ours.
+  if (body_bytes > 0 && body_bytes < own && *kind != FrameKind::control) {
+    return std::unexpected(FramingError::too_short);
+  }
+  return FrameHead{.kind = *kind, .body_bytes = body_bytes};
 }
 
-void FrameCutter::deliver(std::span<const std::byte> message, OnMessage on_message) {
-  if (message.empty()) {
-    ++keep_alives_;
-  } else {
-    on_message(message);
+std::expected<std::optional<std::size_t>, FramingError> Framing::find_end(std::span<const std::byte> bytes,
+                                                                          std::size_t searched) const {
+  TMX_ASSERT(is_delimited() && searched <= bytes.size());
+  const auto start = std::min(head_bytes_, bytes.size());
+  if (!std::ranges::equal(bytes.first(start), std::span(before_length_).first(start))) {
+    return std::unexpected(FramingError::unexpected_bytes);
   }
+  const auto window = bytes.first(std::min(bytes.size(), frame_bytes_max()));
+  // A header is binary and of known size: what looks like a delimiter in it is none. One may lie half in what was
+  // searched before.
+  const auto overlap = std::min(searched, delimiter_.size() - 1);
+  const auto from = std::max(searched - overlap, header_bytes());
+  if (from < window.size()) {
+    const auto found = std::ranges::search(window.subspan(from), delimiter_);
+    if (!found.empty()) return static_cast<std::size_t>(found.end() - window.begin());
+  }
+  if (window.size() == frame_bytes_max()) return std::unexpected(FramingError::too_long);
+  return std::nullopt;
+}
+
+std::expected<void, FramingError> Framing::check_body(std::span<const std::byte> body) const {
+  if (body.empty()) return {};
+  if (body.size() < own_bytes()) return std::unexpected(FramingError::too_short);
+  const auto own_trailer = std::span(trailer_and_delimiter_).first(own_trailer_bytes_);
+  if (std::ranges::equal(body.last(own_trailer_bytes_), own_trailer)) return {};
+  return std::unexpected(FramingError::unexpected_bytes);
 }
 
 }  // namespace tlsmux::engine::message

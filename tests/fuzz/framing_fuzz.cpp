@@ -1,4 +1,5 @@
-// Any bytes as the stream of a host, in any pieces: FrameCutter must agree with the reference.
+// Any bytes as the stream of a host, in any layout and any pieces: FrameCutter must agree with the reference, and
+// messages must come back as they were sent.
 #include <cstdio>
 #include <cstdlib>
 

@@ -21,8 +21,11 @@ namespace {
 std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 Correlation by_bytes(std::uint32_t offset, std::uint32_t length, std::vector<std::uint8_t> mask = {}) {
-  return Correlation(
-      {.kind = config::CorrelationKind::bytes, .offset = offset, .length = length, .mask = std::move(mask)});
+  return Correlation({.kind = config::CorrelationKind::bytes,
+                      .offset = offset,
+                      .length = length,
+                      .mask = std::move(mask),
+                      .iso8583 = {}});
 }
 
 std::string text_of(const CorrelationKey& key) { return {reinterpret_cast<const char*>(key.bytes.data()), key.length}; }
@@ -81,8 +84,9 @@ TEST_CASE("correlation.a message that ends before its key is an error") {
     const auto response = correlation.response_key(message);
     REQUIRE(!request.has_value());
     REQUIRE(!response.has_value());
-    CHECK(request.error() == CorrelationError::too_short);
-    CHECK(response.error() == CorrelationError::too_short);
+    const CorrelationError too_short{.offset = static_cast<std::uint32_t>(message.size())};
+    CHECK(request.error() == too_short);
+    CHECK(response.error() == too_short);
   }
   CHECK(correlation.request_key(bytes_of("0200123456")).has_value());
 }

@@ -1,174 +1,90 @@
-// A stream in any pieces.
+// What a FrameCutter promises beyond the presets' layouts.
+#include "engine/message/frame_cutter.hpp"
+
 #include <doctest/doctest.h>
 
-#include <string>
-#include <string_view>
-#include <vector>
+#include <algorithm>
 
-#include "engine/message/framing.hpp"
+#include "config/framing_presets.hpp"
+#include "tests/message/frames.hpp"
 
 using namespace tlsmux;
 using namespace std::string_view_literals;
-using config::LengthEncoding;
+using engine::message::Frame;
 using engine::message::FrameCutter;
 using engine::message::Framing;
 using engine::message::FramingError;
+using test::bytes_of;
+using test::feed;
+using test::Messages;
+using test::text_of;
 
 namespace {
 
-using Messages = std::vector<std::string>;
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-std::string text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+config::FramingSettings preset(std::string_view name, std::uint32_t message_bytes_max = 40) {
+  auto settings = std::ranges::find(config::framing_presets(), name, &config::FramingPreset::name)->settings;
+  settings.message_bytes_max = message_bytes_max;
+  return settings;
 }
 
-std::expected<void, FramingError> feed(FrameCutter& cutter, std::string_view text, Messages& messages) {
-  return cutter.feed(bytes_of(text), [&](std::span<const std::byte> message) { messages.push_back(text_of(message)); });
+// Where the messages of a stream lie.
+std::vector<const std::byte*> places_of(FrameCutter& cutter, std::span<const std::byte> piece) {
+  std::vector<const std::byte*> places;
+  REQUIRE(cutter.feed(piece, [&](const Frame& frame) { places.push_back(frame.message.data()); }));
+  return places;
 }
-
-Framing framing(LengthEncoding encoding, std::uint32_t length_bytes, bool includes_itself,
-                std::uint32_t message_bytes_max = 40) {
-  return Framing({.length_encoding = encoding,
-                  .length_bytes = length_bytes,
-                  .length_includes_itself = includes_itself,
-                  .message_bytes_max = message_bytes_max});
-}
-
-struct Stream {
-  std::string_view name;
-  Framing framing;
-  std::string_view bytes;  // "abc", a keep-alive, "d", "0123456789"
-};
-
-const Stream kStreams[] = {
-    {"2 bytes", framing(LengthEncoding::binary_be, 2, false),
-     "\x00\x03"
-     "abc"
-     "\x00\x00"
-     "\x00\x01"
-     "d"
-     "\x00\x0a"
-     "0123456789"sv},
-    {"2 bytes, inclusive", framing(LengthEncoding::binary_be, 2, true),
-     "\x00\x05"
-     "abc"
-     "\x00\x02"
-     "\x00\x03"
-     "d"
-     "\x00\x0c"
-     "0123456789"sv},
-    {"4 bytes", framing(LengthEncoding::binary_be, 4, false),
-     "\x00\x00\x00\x03"
-     "abc"
-     "\x00\x00\x00\x00"
-     "\x00\x00\x00\x01"
-     "d"
-     "\x00\x00\x00\x0a"
-     "0123456789"sv},
-    {"8 bytes, inclusive", framing(LengthEncoding::binary_be, 8, true),
-     "\x00\x00\x00\x00\x00\x00\x00\x0b"
-     "abc"
-     "\x00\x00\x00\x00\x00\x00\x00\x08"
-     "\x00\x00\x00\x00\x00\x00\x00\x09"
-     "d"
-     "\x00\x00\x00\x00\x00\x00\x00\x12"
-     "0123456789"sv},
-    {"1 byte", framing(LengthEncoding::binary_be, 1, false),
-     "\x03"
-     "abc"
-     "\x00"
-     "\x01"
-     "d"
-     "\x0a"
-     "0123456789"sv},
-    {"4 digits", framing(LengthEncoding::ascii, 4, false), "0003abc00000001d00100123456789"sv},
-    {"4 digits, inclusive", framing(LengthEncoding::ascii, 4, true), "0007abc00040005d00140123456789"sv},
-};
-
-const Messages kExpected = {"abc", "d", "0123456789"};
 
 }  // namespace
 
-TEST_CASE("framing.every split into two and three pieces gives the same messages") {
-  for (const auto& stream : kStreams) {
-    CAPTURE(stream.name);
-    const auto size = stream.bytes.size();
-    for (std::size_t first = 0; first <= size; ++first) {
-      for (std::size_t second = first; second <= size; ++second) {
-        CAPTURE(first);
-        CAPTURE(second);
-        FrameCutter cutter(stream.framing);
-        Messages messages;
-        REQUIRE(feed(cutter, stream.bytes.substr(0, first), messages));
-        REQUIRE(feed(cutter, stream.bytes.substr(first, second - first), messages));
-        REQUIRE(feed(cutter, stream.bytes.substr(second), messages));
-        REQUIRE(messages == kExpected);
-        REQUIRE(cutter.keep_alives() == 1);
-        REQUIRE(cutter.at_boundary());
-      }
+TEST_CASE("framing.messages that lie whole in a piece are not copied") {
+  const std::pair<std::string_view, std::string_view> frames[] = {
+      {"length16", "\x00\x05hello"sv}, {"crlf", "hello\r\n"sv}, {"base24_tcp", "\x00\x06hello\x03"sv}};
+  for (const auto& [name, frame] : frames) {
+    CAPTURE(name);
+    const Framing framing(preset(name));
+    FrameCutter cutter(framing);
+    std::string stream;
+    for (int i = 0; i < 1000; ++i) stream += frame;
+    const auto piece = bytes_of(stream);
+    const auto places = places_of(cutter, piece);
+    REQUIRE(places.size() == 1000);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      REQUIRE(places[i] == piece.data() + frame.size() * i + frame.find("hello"));
     }
   }
 }
 
-TEST_CASE("framing.single bytes give the same messages") {
-  for (const auto& stream : kStreams) {
-    CAPTURE(stream.name);
-    FrameCutter cutter(stream.framing);
-    Messages messages;
-    for (std::size_t i = 0; i < stream.bytes.size(); ++i) REQUIRE(feed(cutter, stream.bytes.substr(i, 1), messages));
-    CHECK(messages == kExpected);
-    CHECK(cutter.keep_alives() == 1);
-    CHECK(cutter.at_boundary());
-  }
-}
-
-TEST_CASE("framing.messages that lie whole in a piece are not copied") {
-  const auto two_bytes = framing(LengthEncoding::binary_be, 2, false);
-  FrameCutter cutter(two_bytes);
-  std::string stream;
-  for (int i = 0; i < 1000; ++i) stream += "\x00\x05hello"sv;
-  std::vector<const std::byte*> places;
-  const auto piece = bytes_of(stream);
-  REQUIRE(cutter.feed(piece, [&](std::span<const std::byte> message) {
-    CHECK(text_of(message) == "hello");
-    places.push_back(message.data());
-  }));
-  REQUIRE(places.size() == 1000);
-  for (std::size_t i = 0; i < places.size(); ++i) REQUIRE(places[i] == piece.data() + 7 * i + 2);
-}
-
 TEST_CASE("framing.a message whose length came before it is not copied either") {
-  const auto two_bytes = framing(LengthEncoding::binary_be, 2, false);
-  FrameCutter cutter(two_bytes);
+  const Framing framing(preset("length16"));
+  FrameCutter cutter(framing);
   Messages none;
   REQUIRE(feed(cutter, "\x00\x05"sv, none));
   CHECK(!cutter.at_boundary());
   const auto piece = bytes_of("hello\x00\x01"sv);
-  std::vector<const std::byte*> places;
-  REQUIRE(cutter.feed(piece, [&](std::span<const std::byte> message) { places.push_back(message.data()); }));
-  REQUIRE(places.size() == 1);
-  CHECK(places[0] == piece.data());
+  CHECK(places_of(cutter, piece) == std::vector{piece.data()});
   CHECK(none.empty());
   CHECK(!cutter.at_boundary());
 }
 
-TEST_CASE("framing.a message of the greatest length passes in pieces") {
-  const auto four_bytes = framing(LengthEncoding::binary_be, 4, false, 100'000);
-  FrameCutter cutter(four_bytes);
-  const std::string body(100'000, 'x');
-  const std::string stream = std::string("\x00\x01\x86\xa0"sv) + body;
-  Messages messages;
-  for (std::size_t at = 0; at < stream.size(); at += 1460) {
-    REQUIRE(feed(cutter, std::string_view(stream).substr(at, 1460), messages));
+TEST_CASE("framing.a long message passes in pieces") {
+  for (const auto* const name : {"length32", "lf", "rbp"}) {
+    CAPTURE(name);
+    const std::uint32_t bytes = name == "rbp"sv ? 60'000 : 100'000;
+    const Framing framing(preset(name, bytes));
+    FrameCutter cutter(framing);
+    const std::string body(bytes, 'x');
+    const auto stream = test::frame_of(framing, body);
+    Messages messages;
+    for (std::size_t at = 0; at < stream.size(); at += 1460) {
+      REQUIRE(feed(cutter, std::string_view(stream).substr(at, 1460), messages));
+    }
+    CHECK(messages == Messages{body});
   }
-  CHECK(messages == Messages{body});
 }
 
 TEST_CASE("framing.an error comes with the length and not with the message") {
-  const auto eight_bytes = framing(LengthEncoding::binary_be, 8, false);
-  FrameCutter cutter(eight_bytes);
+  const Framing framing({.length_bytes = 8});
+  FrameCutter cutter(framing);
   Messages messages;
   REQUIRE(feed(cutter, "\x7f\xff\xff\xff\xff\xff\xff"sv, messages));
   const auto fed = feed(cutter, "\xff"sv, messages);
@@ -178,8 +94,8 @@ TEST_CASE("framing.an error comes with the length and not with the message") {
 }
 
 TEST_CASE("framing.messages before an error are delivered and nothing after it") {
-  const auto digits = framing(LengthEncoding::ascii, 4, false);
-  FrameCutter cutter(digits);
+  const Framing framing(preset("ascii4"));
+  FrameCutter cutter(framing);
   Messages messages;
   const auto fed = feed(cutter, "0003abcGARBAGE0001d"sv, messages);
   REQUIRE(!fed.has_value());
@@ -192,8 +108,9 @@ TEST_CASE("framing.messages before an error are delivered and nothing after it")
 }
 
 TEST_CASE("framing.any number of keep-alives calls nothing and is counted") {
-  const auto two_bytes = framing(LengthEncoding::binary_be, 2, false);
-  FrameCutter cutter(two_bytes);
+  const Framing framing(preset("length16"));
+  FrameCutter cutter(framing);
+  CHECK(cutter.last_keep_alive().empty());
   Messages messages;
   REQUIRE(feed(cutter, std::string(2001, '\0'), messages));
   CHECK(cutter.keep_alives() == 1000);
@@ -204,15 +121,169 @@ TEST_CASE("framing.any number of keep-alives calls nothing and is counted") {
   CHECK(messages.empty());
 }
 
-TEST_CASE("framing.empty pieces change nothing") {
-  const auto two_bytes = framing(LengthEncoding::binary_be, 2, false);
-  FrameCutter cutter(two_bytes);
+TEST_CASE("framing.a keep-alive is kept byte for byte, however the host spells it") {
+  struct Spelling {
+    std::string_view preset;
+    std::string_view frame;
+  };
+  for (const auto& [name, frame] : {Spelling{"amex", "\x00\x00"sv}, Spelling{"amex", "\x00\x02"sv},
+                                    Spelling{"base24_tcp", "\x00\x00"sv}, Spelling{"base24_tcp", "\x00\x01\x03"sv},
+                                    Spelling{"vml", "\x00\x00\x00\x40"sv}, Spelling{"stx_etx", "\x02\x03"sv}}) {
+    const Framing framing(preset(name));
+    for (std::size_t split = 0; split <= frame.size(); ++split) {
+      FrameCutter cutter(framing);
+      Messages messages;
+      REQUIRE(feed(cutter, frame.substr(0, split), messages));
+      REQUIRE(feed(cutter, frame.substr(split), messages));
+      CHECK(cutter.keep_alives() == 1);
+      CHECK(text_of(cutter.last_keep_alive()) == frame);
+      CHECK(messages.empty());
+    }
+  }
+}
+
+TEST_CASE("framing.a frame with a header and no message is a keep-alive") {
+  auto settings = preset("nac");
+  settings.header = {0x60, 0, 1, 0, 2};
+  const Framing framing(settings);
+  FrameCutter cutter(framing);
   Messages messages;
-  REQUIRE(feed(cutter, ""sv, messages));
+  constexpr auto kFrame =
+      "\x00\x05"
+      "\x60\x00\x02\x00\x01"sv;
+  REQUIRE(feed(cutter, kFrame, messages));
+  CHECK(messages.empty());
+  CHECK(cutter.keep_alives() == 1);
+  CHECK(text_of(cutter.last_keep_alive()) == kFrame);
+}
+
+TEST_CASE("framing.the received header is handed out with its message, whole or in pieces") {
+  auto settings = preset("ncc");
+  settings.header = {0x60, 0, 1, 0, 2};
+  const Framing framing(settings);
+  constexpr auto kStream =
+      "\x00\x08"
+      "\x60\x12\x34\x56\x78"
+      "abc"
+      "\x00\x15"
+      "\x61\x00\x00\x00\x03"
+      "0123456789"sv;
+  for (std::size_t split = 0; split <= kStream.size(); ++split) {
+    FrameCutter cutter(framing);
+    Messages frames;
+    const auto keep = [&](const Frame& frame) {
+      frames.push_back(text_of(frame.received_header) + " " + text_of(frame.message));
+    };
+    REQUIRE(cutter.feed(bytes_of(kStream.substr(0, split)), keep));
+    REQUIRE(cutter.feed(bytes_of(kStream.substr(split)), keep));
+    CHECK(frames == Messages{"\x60\x12\x34\x56\x78 abc", std::string("\x61\x00\x00\x00\x03 0123456789"sv)});
+  }
+}
+
+TEST_CASE("framing.a delimiter in a header or across its end is none") {
+  auto settings = preset("stx_etx");
+  settings.header = {0x60, 0, 1, 0, 2};
+  const Framing framing(settings);
+  FrameCutter cutter(framing);
+  Messages messages;
+  REQUIRE(feed(cutter,
+               "\x02"
+               "\x60\x03\x03\x00\x03"
+               "abc\x03"sv,
+               messages));
+  CHECK(messages == Messages{"abc"});
   CHECK(cutter.at_boundary());
-  REQUIRE(feed(cutter, "\x00\x02x"sv, messages));
-  REQUIRE(feed(cutter, ""sv, messages));
+}
+
+TEST_CASE("framing.a delimited frame without its header or trailer is too short") {
+  auto settings = preset("lf");
+  settings.header = {'H'};
+  settings.trailer = {'T'};
+  const Framing framing(settings);
+  FrameCutter cutter(framing);
+  Messages messages;
+  REQUIRE(feed(cutter, "HabcT\nHT\n", messages));
+  CHECK(messages == Messages{"abc"});
+  CHECK(cutter.keep_alives() == 1);
+  CHECK(feed(cutter, "T\n", messages).error() == FramingError::too_short);
+}
+
+TEST_CASE("framing.session control is counted and not delivered") {
+  const Framing framing(preset("vml"));
+  constexpr auto kStream =
+      "\x00\x03\x00\x00"
+      "abc"
+      "\x00\x02\x00\x20"
+      "??"
+      "\x00\x00\x00\x21"
+      "\x00\x01\x00\x10"
+      "d"sv;
+  for (std::size_t split = 0; split <= kStream.size(); ++split) {
+    FrameCutter cutter(framing);
+    Messages messages;
+    REQUIRE(feed(cutter, kStream.substr(0, split), messages));
+    REQUIRE(feed(cutter, kStream.substr(split), messages));
+    CHECK(messages == Messages{"abc", "d"});
+    CHECK(cutter.controls() == 2);
+    CHECK(cutter.keep_alives() == 0);
+  }
+}
+
+TEST_CASE("framing.parts of a message are joined, whatever pieces they come in") {
+  const Framing framing(preset("rbp", 10));
+  constexpr auto kStream =
+      "\xd0\x4a\x00\x02\x00\x00"
+      "ab"  // one
+      "\xd0\x4a\x00\x03\x01\x00"
+      "012"
+      "\xd0\x4a\x00\x04\x01\x00"
+      "3456"
+      "\xd0\x4a\x00\x03\x00\x00"
+      "789"                       // three
+      "\xd0\x4a\x00\x00\x00\x00"  // keep-alive
+      "\xd0\x4a\x00\x01\x01\x00"
+      "x"
+      "\xd0\x4a\x00\x00\x00\x00"  // the last part is empty
+      "\xd0\x4a\x00\x01\x00\x00"
+      "y"sv;
+  for (std::size_t first = 0; first <= kStream.size(); ++first) {
+    for (std::size_t second = first; second <= kStream.size(); ++second) {
+      FrameCutter cutter(framing);
+      Messages messages;
+      REQUIRE(feed(cutter, kStream.substr(0, first), messages));
+      REQUIRE(feed(cutter, kStream.substr(first, second - first), messages));
+      REQUIRE(feed(cutter, kStream.substr(second), messages));
+      REQUIRE(messages == Messages{"ab", "0123456789", "x", "y"});
+      REQUIRE(cutter.keep_alives() == 1);
+      REQUIRE(cutter.at_boundary());
+    }
+  }
+}
+
+TEST_CASE("framing.the limit holds for the sum of parts, before the part that breaks it") {
+  const Framing framing(preset("rbp", 10));
+  FrameCutter cutter(framing);
+  Messages messages;
+  REQUIRE(feed(cutter,
+               "\xd0\x4a\x00\x06\x01\x00"
+               "012345"sv,
+               messages));
   CHECK(!cutter.at_boundary());
-  REQUIRE(feed(cutter, "y"sv, messages));
-  CHECK(messages == Messages{"xy"});
+  CHECK(feed(cutter, "\xd0\x4a\x00\x05\x00\x00"sv, messages).error() == FramingError::too_long);
+  CHECK(messages.empty());
+}
+
+TEST_CASE("framing.empty pieces change nothing") {
+  for (const auto& [name, stream] : {std::pair{"length16", "\x00\x02xy"sv}, std::pair{"crlf", "xy\r\n"sv}}) {
+    const Framing framing(preset(name));
+    FrameCutter cutter(framing);
+    Messages messages;
+    REQUIRE(feed(cutter, ""sv, messages));
+    CHECK(cutter.at_boundary());
+    REQUIRE(feed(cutter, stream.substr(0, 3), messages));
+    REQUIRE(feed(cutter, ""sv, messages));
+    CHECK(!cutter.at_boundary());
+    REQUIRE(feed(cutter, stream.substr(3), messages));
+    CHECK(messages == Messages{"xy"});
+  }
 }

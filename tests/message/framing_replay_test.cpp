@@ -3,32 +3,27 @@
 
 #include <random>
 
-#include "engine/message/framing.hpp"
+#include "config/framing_presets.hpp"
 #include "tests/message/framing_check.hpp"
+#include "tests/message/framing_reference.hpp"
 
 using namespace tlsmux;
 
 namespace {
 
-config::FramingSettings random_settings(std::mt19937_64& random) {
-  config::FramingSettings settings;
-  const bool ascii = random() % 2 == 0;
-  settings.length_encoding = ascii ? config::LengthEncoding::ascii : config::LengthEncoding::binary_be;
-  settings.length_bytes = static_cast<std::uint32_t>(2 + random() % 7);
-  settings.length_includes_itself = random() % 2 == 0;
-  settings.message_bytes_max = static_cast<std::uint32_t>(1 + random() % 97);
-  return settings;
-}
-
-std::vector<std::byte> random_stream(const config::FramingSettings& settings, std::mt19937_64& random) {
-  const engine::message::Framing framing(settings);
-  std::vector<std::byte> stream;
+test::Bytes random_stream(const config::FramingSettings& settings, std::mt19937_64& random) {
+  test::Bytes stream;
   for (auto left = 1 + random() % 12; left > 0; --left) {
-    const auto message_bytes = 1 + random() % settings.message_bytes_max;
-    std::vector<std::byte> frame(framing.header_bytes() + message_bytes);
-    for (auto& byte : frame) byte = static_cast<std::byte>(random());
-    framing.write_header(std::span(frame).first(framing.header_bytes()), message_bytes);
-    if (random() % 20 == 0) frame[random() % framing.header_bytes()] ^= static_cast<std::byte>(1U << random() % 8);
+    test::Bytes message(random() % 10 == 0 ? 0 : 1 + random() % settings.message_bytes_max);
+    for (auto& byte : message) byte = static_cast<std::byte>(random());
+    const bool goes_on = !settings.more_after_length.empty() && random() % 3 == 0;
+    auto frame = test::frame_by_reference(settings, message, goes_on);
+    // Something control_mask may allow.
+    const auto after_length = settings.before_length.size() + settings.length_bytes;
+    for (std::size_t i = 0; i < settings.control_mask.size() && random() % 3 == 0; ++i) {
+      frame[after_length + i] |= static_cast<std::byte>(settings.control_value[i]);
+    }
+    if (random() % 20 == 0) frame[random() % frame.size()] ^= static_cast<std::byte>(1U << random() % 8);
     stream.insert(stream.end(), frame.begin(), frame.end());
   }
   if (random() % 2 == 0) stream.resize(stream.size() - random() % stream.size());
@@ -38,25 +33,43 @@ std::vector<std::byte> random_stream(const config::FramingSettings& settings, st
 }  // namespace
 
 TEST_CASE("framing.random streams in random pieces come out as from the reference") {
-  for (std::uint64_t seed = 1; seed <= 5000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 10'000; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    const auto settings = random_settings(random);
-    const auto stream = random_stream(settings, random);
-    const auto difference = test::compare_with_reference(settings, stream, seed);
+    const auto settings = test::random_framing(random);
+    const auto difference = test::compare_with_reference(settings, random_stream(settings, random), seed);
+    if (!difference.empty()) FAIL(difference);
+  }
+}
+
+TEST_CASE("framing.random messages come back as they were, in every preset and many other layouts") {
+  for (const auto& preset : config::framing_presets()) {
+    CAPTURE(preset.name);
+    auto settings = preset.settings;
+    settings.message_bytes_max = 90;
+    for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+      CAPTURE(seed);
+      const auto difference = test::check_round_trip(settings, seed);
+      if (!difference.empty()) FAIL(difference);
+    }
+  }
+  for (std::uint64_t seed = 1; seed <= 5'000; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const auto difference = test::check_round_trip(test::random_framing(random), seed);
     if (!difference.empty()) FAIL(difference);
   }
 }
 
 TEST_CASE("framing.inputs of the fuzz target replay without a difference") {
-  for (std::uint64_t seed = 1; seed <= 5000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 5'000; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    std::vector<std::uint8_t> data(random() % 200);
+    std::vector<std::uint8_t> data(16 + random() % 200);
     // Digits and small numbers, so that some lengths make sense.
     const bool digits = random() % 2 == 0;
     for (auto& byte : data) byte = static_cast<std::uint8_t>(digits ? '0' + random() % 10 : random() % 4);
-    for (std::size_t i = 0; i < data.size() && i < 12; ++i) data[i] = static_cast<std::uint8_t>(random());
+    for (std::size_t i = 0; i < 16; ++i) data[i] = static_cast<std::uint8_t>(random());
     const auto difference = test::check_framing_case(data);
     if (!difference.empty()) FAIL(difference);
   }

@@ -1,176 +1,191 @@
-// Lengths on the wire, with bytes written by hand from the layouts' definitions.
+// What is put around messages, beyond the presets.
 #include "engine/message/framing.hpp"
 
 #include <doctest/doctest.h>
 
-#include <string>
-#include <string_view>
+#include "tests/message/frames.hpp"
 
 using namespace tlsmux;
 using namespace std::string_view_literals;
-using config::LengthEncoding;
+using config::FramingSettings;
+using engine::message::FrameKind;
 using engine::message::Framing;
 using engine::message::FramingError;
+using test::bytes_of;
 
 namespace {
 
-constexpr std::uint32_t kMessageBytesMax = 100'000;
+const FramingSettings kTpdu = {.header = {0x60, 0x00, 0x01, 0x80, 0x02}, .header_swaps_addresses = true};
 
-struct Layout {
-  std::string_view name;
-  LengthEncoding encoding;
-  std::uint32_t length_bytes;
-  bool includes_itself;
-  std::uint32_t message_bytes_max;
-};
-
-Framing framing_of(const Layout& layout) {
-  return Framing({.length_encoding = layout.encoding,
-                  .length_bytes = layout.length_bytes,
-                  .length_includes_itself = layout.includes_itself,
-                  .message_bytes_max = layout.message_bytes_max});
+FramingSettings delimited(std::vector<std::uint8_t> start, std::vector<std::uint8_t> delimiter,
+                          std::vector<std::uint8_t> trailer = {}) {
+  return {.kind = config::FramingKind::delimiter,
+          .trailer = std::move(trailer),
+          .start = std::move(start),
+          .delimiter = std::move(delimiter)};
 }
-
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
-
-constexpr auto kBinary = LengthEncoding::binary_be;
-constexpr auto kAscii = LengthEncoding::ascii;
-
-constexpr Layout kBinary1{"1 byte", kBinary, 1, false, 255};
-constexpr Layout kBinary1Inclusive{"1 byte, inclusive", kBinary, 1, true, 254};
-constexpr Layout kBinary2{"2 bytes", kBinary, 2, false, 65'535};
-constexpr Layout kBinary2Inclusive{"2 bytes, inclusive", kBinary, 2, true, 65'533};
-constexpr Layout kBinary3{"3 bytes", kBinary, 3, false, kMessageBytesMax};
-constexpr Layout kBinary4{"4 bytes", kBinary, 4, false, kMessageBytesMax};
-constexpr Layout kBinary4Inclusive{"4 bytes, inclusive", kBinary, 4, true, kMessageBytesMax};
-constexpr Layout kBinary8{"8 bytes", kBinary, 8, false, kMessageBytesMax};
-constexpr Layout kBinary8Inclusive{"8 bytes, inclusive", kBinary, 8, true, kMessageBytesMax};
-constexpr Layout kAscii1{"1 digit", kAscii, 1, false, 9};
-constexpr Layout kAscii4{"4 digits", kAscii, 4, false, 9'999};
-constexpr Layout kAscii4Inclusive{"4 digits, inclusive", kAscii, 4, true, 9'995};
-constexpr Layout kAscii8{"8 digits", kAscii, 8, false, kMessageBytesMax};
-
-struct Length {
-  Layout layout;
-  std::size_t message_bytes;
-  std::string_view header;
-};
-
-constexpr Length kLengths[] = {
-    {kBinary1, 1, "\x01"sv},
-    {kBinary1, 255, "\xff"sv},
-    {kBinary1Inclusive, 1, "\x02"sv},
-    {kBinary1Inclusive, 254, "\xff"sv},
-    {kBinary2, 1, "\x00\x01"sv},
-    {kBinary2, 300, "\x01\x2c"sv},
-    {kBinary2, 65'535, "\xff\xff"sv},
-    {kBinary2Inclusive, 1, "\x00\x03"sv},
-    {kBinary2Inclusive, 300, "\x01\x2e"sv},
-    {kBinary2Inclusive, 65'533, "\xff\xff"sv},
-    {kBinary3, 66'000, "\x01\x01\xd0"sv},
-    {kBinary4, 300, "\x00\x00\x01\x2c"sv},
-    {kBinary4, 100'000, "\x00\x01\x86\xa0"sv},
-    {kBinary4Inclusive, 300, "\x00\x00\x01\x30"sv},
-    {kBinary8, 300, "\x00\x00\x00\x00\x00\x00\x01\x2c"sv},
-    {kBinary8Inclusive, 300, "\x00\x00\x00\x00\x00\x00\x01\x34"sv},
-    {kAscii1, 9, "9"sv},
-    {kAscii4, 1, "0001"sv},
-    {kAscii4, 300, "0300"sv},
-    {kAscii4, 9'999, "9999"sv},
-    {kAscii4Inclusive, 1, "0005"sv},
-    {kAscii4Inclusive, 300, "0304"sv},
-    {kAscii4Inclusive, 9'995, "9999"sv},
-    {kAscii8, 100'000, "00100000"sv},
-};
-
-struct HostileLength {
-  Layout layout;
-  std::string_view header;
-  FramingError error;
-};
-
-constexpr Layout limited(Layout layout, std::uint32_t message_bytes_max) {
-  layout.message_bytes_max = message_bytes_max;
-  return layout;
-}
-
-constexpr HostileLength kHostileLengths[] = {
-    {limited(kBinary2, 100), "\x00\x65"sv, FramingError::too_long},
-    {limited(kBinary2, 100), "\xff\xff"sv, FramingError::too_long},
-    {limited(kBinary2Inclusive, 100), "\x00\x67"sv, FramingError::too_long},
-    {kBinary2Inclusive, "\x00\x00"sv, FramingError::too_short},
-    {kBinary2Inclusive, "\x00\x01"sv, FramingError::too_short},
-    {kBinary4, "\x80\x00\x00\x00"sv, FramingError::too_long},
-    {kBinary4, "\xff\xff\xff\xff"sv, FramingError::too_long},
-    {kBinary4Inclusive, "\x00\x00\x00\x03"sv, FramingError::too_short},
-    // Numbers that would wrap round if anything were added to them.
-    {kBinary8, "\xff\xff\xff\xff\xff\xff\xff\xff"sv, FramingError::too_long},
-    {kBinary8, "\x00\x00\x00\x01\x00\x00\x00\x00"sv, FramingError::too_long},
-    {kBinary8Inclusive, "\xff\xff\xff\xff\xff\xff\xff\xff"sv, FramingError::too_long},
-    {kBinary8Inclusive, "\x80\x00\x00\x00\x00\x00\x00\x08"sv, FramingError::too_long},
-    {kBinary8Inclusive, "\x00\x00\x00\x00\x00\x00\x00\x07"sv, FramingError::too_short},
-    {limited(kAscii4, 100), "0101"sv, FramingError::too_long},
-    {kAscii4Inclusive, "0003"sv, FramingError::too_short},
-    {kAscii4Inclusive, "0000"sv, FramingError::too_short},
-    {kAscii8, "99999999"sv, FramingError::too_long},
-    {kAscii4, "030/"sv, FramingError::not_a_number},  // the neighbours of '0' and '9'
-    {kAscii4, "030:"sv, FramingError::not_a_number},
-    {kAscii4, " 300"sv, FramingError::not_a_number},
-    {kAscii4, "-300"sv, FramingError::not_a_number},
-    {kAscii4, "+300"sv, FramingError::not_a_number},
-    {kAscii4, "0x30"sv, FramingError::not_a_number},
-    {kAscii4, "012A"sv, FramingError::not_a_number},
-    {kAscii4, "\x01\x02\x03\x04"sv, FramingError::not_a_number},
-    {kAscii4, "\xb0\xb1\xb2\xb3"sv, FramingError::not_a_number},
-};
 
 }  // namespace
 
-TEST_CASE("framing.headers are written and read as the layouts say") {
-  for (const auto& [layout, message_bytes, header] : kLengths) {
-    CAPTURE(layout.name);
-    CAPTURE(message_bytes);
-    const Framing framing = framing_of(layout);
-    REQUIRE(framing.header_bytes() == header.size());
-    std::string written(header.size(), '?');
-    framing.write_header(std::as_writable_bytes(std::span(written)), message_bytes);
-    CHECK(written == header);
-    const auto read = framing.read_header(bytes_of(header));
-    REQUIRE(read.has_value());
-    CHECK(*read == message_bytes);
+TEST_CASE("framing.a header stands within the length, before each message") {
+  CHECK(test::frame_of(Framing(kTpdu), "abc") ==
+        "\x00\x08"
+        "\x60\x00\x01\x80\x02"
+        "abc"sv);
+  auto bcd = kTpdu;
+  bcd.length_encoding = config::LengthEncoding::bcd;
+  CHECK(test::frame_of(Framing(bcd), "0123456789") ==
+        "\x00\x15"
+        "\x60\x00\x01\x80\x02"
+        "0123456789"sv);
+}
+
+TEST_CASE("framing.an answer to the host's request bears its TPDU with the addresses exchanged") {
+  const Framing framing(kTpdu);
+  CHECK(test::frame_of(framing, "abc", "\x68\x12\x34\x56\x78"sv) ==
+        "\x00\x08"
+        "\x68\x56\x78\x12\x34"
+        "abc"sv);
+  auto as_it_is = kTpdu;
+  as_it_is.header_swaps_addresses = false;
+  CHECK(test::frame_of(Framing(as_it_is), "abc", "\x68\x12\x34\x56\x78"sv) ==
+        "\x00\x08"
+        "\x60\x00\x01\x80\x02"
+        "abc"sv);
+}
+
+TEST_CASE("framing.what a header has behind its TPDU comes back unchanged") {
+  auto longer = kTpdu;
+  longer.header = {0x60, 0, 1, 0, 2, 'x', 'y'};
+  CHECK(test::frame_of(Framing(longer), "abc", "\x68\x12\x34\x56\x78pq"sv) ==
+        "\x00\x0a"
+        "\x68\x56\x78\x12\x34pq"
+        "abc"sv);
+}
+
+TEST_CASE("framing.all parts together stand in their order") {
+  const Framing framing({.length_encoding = config::LengthEncoding::ascii,
+                         .length_bytes = 3,
+                         .length_includes_itself = true,
+                         .length_adjust = -2,
+                         .before_length = {'B'},
+                         .after_length = {'A', 'F'},
+                         .header = {'H', 'D'},
+                         .trailer = {'T'},
+                         .message_bytes_max = 900});
+  CHECK(test::frame_of(framing, "abcd") == "B008AFHDabcdT"sv);  // 3 + 2 + 4 + 1 - 2
+  CHECK(framing.overhead_bytes() == 9);
+  CHECK(test::text_of(framing.keep_alive()) == "B000AF"sv);
+  const auto head = framing.read_head(bytes_of("B008AF"));
+  REQUIRE(head.has_value());
+  CHECK(head->body_bytes == 7);
+  CHECK(framing.message_bytes(head->body_bytes) == 4);
+}
+
+TEST_CASE("framing.a length that leaves the header out counts a header even where it is zero") {
+  auto settings = kTpdu;
+  settings.length_adjust = -5;
+  const Framing framing(settings);
+  CHECK(test::frame_of(framing, "abc") ==
+        "\x00\x03"
+        "\x60\x00\x01\x80\x02"
+        "abc"sv);
+  CHECK(test::text_of(framing.keep_alive()) ==
+        "\x00\x00"
+        "\x60\x00\x01\x80\x02"sv);
+  const auto head = framing.read_head(bytes_of("\x00\x00"sv));
+  REQUIRE(head.has_value());
+  CHECK(head->body_bytes == 5);
+}
+
+TEST_CASE("framing.a length that includes itself is a keep-alive when zero and when it counts itself only") {
+  const Framing framing({.length_includes_itself = true});
+  CHECK(framing.read_head(bytes_of("\x00\x00"sv))->body_bytes == 0);
+  CHECK(framing.read_head(bytes_of("\x00\x02"sv))->body_bytes == 0);
+  CHECK(framing.read_head(bytes_of("\x00\x01"sv)).error() == FramingError::too_short);
+}
+
+TEST_CASE("framing.a frame that cannot hold header and trailer is too short") {
+  const Framing framing(kTpdu);
+  for (char length = 1; length < 5; ++length) {
+    const char head[] = {0, length};
+    CHECK(framing.read_head(bytes_of({head, 2})).error() == FramingError::too_short);
+  }
+  CHECK(framing.read_head(bytes_of("\x00\x05"sv))->body_bytes == 5);
+}
+
+TEST_CASE("framing.hostile lengths of eight bytes do not wrap round") {
+  for (const bool inclusive : {false, true}) {
+    for (const std::int32_t adjust : {-8, 0, 1, 1024}) {
+      CAPTURE(inclusive);
+      CAPTURE(adjust);
+      const Framing framing({.length_bytes = 8,
+                             .length_includes_itself = inclusive,
+                             .length_adjust = adjust,
+                             .header = std::vector<std::uint8_t>(8, 'h')});
+      for (const auto length : {"\xff\xff\xff\xff\xff\xff\xff\xff"sv, "\x80\x00\x00\x00\x00\x00\x00\x00"sv,
+                                "\x7f\xff\xff\xff\xff\xff\xff\xff"sv, "\x00\x00\x00\x01\x00\x00\x00\x08"sv}) {
+        CHECK(framing.read_head(bytes_of(length)).error() == FramingError::too_long);
+      }
+    }
   }
 }
 
-TEST_CASE("framing.a zero length is a keep-alive") {
-  const std::pair<Layout, std::string_view> keep_alives[] = {{kBinary2, "\x00\x00"sv},
-                                                             {kBinary2Inclusive, "\x00\x02"sv},
-                                                             {kBinary4, "\x00\x00\x00\x00"sv},
-                                                             {kBinary4Inclusive, "\x00\x00\x00\x04"sv},
-                                                             {kAscii4, "0000"sv},
-                                                             {kAscii4Inclusive, "0004"sv},
-                                                             {kBinary8Inclusive, "\x00\x00\x00\x00\x00\x00\x00\x08"sv}};
-  for (const auto& [layout, header] : keep_alives) {
-    CAPTURE(layout.name);
-    CHECK(framing_of(layout).read_header(bytes_of(header)) == std::size_t{0});
-  }
+TEST_CASE("framing.session control is told by the masked bits alone") {
+  const Framing framing({.after_length = {0x00, 0x00}, .control_mask = {0x00, 0xf0}, .control_value = {0x00, 0x20}});
+  const auto kind = [&](std::string_view head) { return framing.read_head(bytes_of(head))->kind; };
+  CHECK(kind("\x00\x03\x00\x20"sv) == FrameKind::control);
+  CHECK(kind("\x00\x03\x00\x2f"sv) == FrameKind::control);
+  CHECK(kind("\x00\x03\x00\x00"sv) == FrameKind::message);
+  CHECK(kind("\x00\x03\x00\x17"sv) == FrameKind::message);  // nothing else is asked of a masked byte
+  CHECK(kind("\x00\x03\x00\x30"sv) == FrameKind::message);
+  CHECK(framing.read_head(bytes_of("\x00\x03\x20\x00"sv)).error() == FramingError::unexpected_bytes);
+  CHECK(framing.read_head(bytes_of("\x00\x03\x01\x20"sv)).error() == FramingError::unexpected_bytes);
 }
 
-TEST_CASE("framing.hostile lengths are errors") {
-  for (const auto& [layout, header, error] : kHostileLengths) {
-    CAPTURE(layout.name);
-    CAPTURE(layout.message_bytes_max);
-    const auto read = framing_of(layout).read_header(bytes_of(header));
-    REQUIRE(!read.has_value());
-    CHECK(read.error() == error);
+TEST_CASE("framing.only framings with a delimiter search messages") {
+  CHECK_FALSE(Framing(kTpdu).must_search_messages());
+  CHECK(Framing(kTpdu).may_be_sent(bytes_of("\x02\x03\r\n"sv)));
+  CHECK(Framing(delimited({}, {'\r'})).must_search_messages());
+}
+
+TEST_CASE("framing.a message that holds the delimiter or the start may not be sent") {
+  const Framing etx(delimited({0x02}, {0x03}));
+  CHECK(etx.may_be_sent(bytes_of("abc")));
+  for (const auto bad : {"\x03"sv,
+                         "\x03"
+                         "abc"sv,
+                         "ab\x03"
+                         "c"sv,
+                         "abc\x03"sv, "\x02"sv, "abc\x02"sv}) {
+    CAPTURE(bad);
+    CHECK_FALSE(etx.may_be_sent(bytes_of(bad)));
   }
+  const Framing crlf(delimited({}, {'\r', '\n'}));
+  for (const auto good : {"\r"sv, "\n"sv, "\n\r"sv, "abc\r"sv, "\nabc"sv}) {
+    CAPTURE(good);
+    CHECK(crlf.may_be_sent(bytes_of(good)));
+  }
+  CHECK_FALSE(crlf.may_be_sent(bytes_of("a\r\nb"sv)));
+}
+
+TEST_CASE("framing.a message whose end makes a delimiter with what follows may not be sent") {
+  const Framing twice(delimited({}, {'|', '|'}));
+  CHECK(twice.may_be_sent(bytes_of("a|b")));
+  CHECK_FALSE(twice.may_be_sent(bytes_of("ab|")));
+  CHECK_FALSE(twice.may_be_sent(bytes_of("|")));
+  const Framing with_trailer(delimited({}, {'|', '/'}, {'/'}));
+  CHECK_FALSE(with_trailer.may_be_sent(bytes_of("ab|")));
+  CHECK(with_trailer.may_be_sent(bytes_of("ab/")));
 }
 
 TEST_CASE("framing.each error has words of its own") {
-  const std::string_view too_long = framing_error_text(FramingError::too_long);
-  const std::string_view too_short = framing_error_text(FramingError::too_short);
-  const std::string_view not_a_number = framing_error_text(FramingError::not_a_number);
-  CHECK(!too_long.empty());
-  CHECK(too_long != too_short);
-  CHECK(too_short != not_a_number);
-  CHECK(not_a_number != too_long);
+  std::vector<std::string_view> texts;
+  for (const auto error :
+       {FramingError::too_long, FramingError::too_short, FramingError::not_a_number, FramingError::unexpected_bytes}) {
+    const std::string_view text = engine::message::framing_error_text(error);
+    CHECK(!text.empty());
+    for (const auto other : texts) CHECK(text != other);
+    texts.push_back(text);
+  }
 }
