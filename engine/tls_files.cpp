@@ -3,7 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <memory>
 #include <string>
+#include <utility>
+
+#include "engine/key_log_file.hpp"
 
 namespace tlsmux::engine {
 namespace {
@@ -45,7 +49,7 @@ std::expected<std::string, shm::SystemError> read_text(int fd, const std::string
 }
 
 std::expected<tls::PemFile, shm::SystemError> read_pem(broker::BrokerClient& broker, FileKind kind,
-                                                       std::uint32_t upstream, const std::string& path) {
+                                                       broker::UpstreamPlace upstream, const std::string& path) {
   const auto fd = broker.open_file(kind, upstream);
   if (!fd) return std::unexpected(fd.error());
   auto text = read_text(fd->get(), path);
@@ -53,7 +57,7 @@ std::expected<tls::PemFile, shm::SystemError> read_pem(broker::BrokerClient& bro
   return tls::PemFile{.name = path, .pem = std::move(*text)};
 }
 
-std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broker, std::uint32_t upstream,
+std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broker, broker::UpstreamPlace upstream,
                                                      const std::string& path, std::vector<tls::PemFile>& into) {
   for (std::uint32_t entry = 0;; ++entry) {
     const auto fd = broker.open_file(FileKind::ca_directory_entry, upstream, entry);
@@ -66,24 +70,39 @@ std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broke
   }
 }
 
-std::expected<tls::SecretPemFile, shm::SystemError> read_key(broker::BrokerClient& broker, std::uint32_t upstream,
-                                                             const std::string& path) {
-  const auto fd = broker.open_file(FileKind::key_file, upstream);
+std::expected<tls::SecretBytes, shm::SystemError> read_secret(broker::BrokerClient& broker, FileKind kind,
+                                                              broker::UpstreamPlace upstream, const std::string& path) {
+  const auto fd = broker.open_file(kind, upstream);
   if (!fd) return std::unexpected(fd.error());
   const auto size = size_of(fd->get(), path);
   if (!size) return std::unexpected(size.error());
-  tls::SecretPemFile key{.name = path, .pem = tls::SecretBytes(*size)};
-  auto bytes = key.pem.bytes();
+  tls::SecretBytes secret(*size);
+  auto bytes = secret.bytes();
   const auto count = read_into(fd->get(), path, bytes);
   if (!count) return std::unexpected(count.error());
-  return key;
+  return secret;
+}
+
+std::expected<void, shm::SystemError> read_secrets(broker::BrokerClient& broker, const config::TlsSettings& settings,
+                                                   broker::UpstreamPlace upstream, tls::TlsMaterial& material) {
+  if (!settings.key_file.empty()) {
+    auto key = read_secret(broker, FileKind::key_file, upstream, settings.key_file);
+    if (!key) return std::unexpected(key.error());
+    material.key_pem = {.name = settings.key_file, .pem = std::move(*key)};
+  }
+  if (!settings.passphrase_file.empty()) {
+    auto passphrase = read_secret(broker, FileKind::passphrase_file, upstream, settings.passphrase_file);
+    if (!passphrase) return std::unexpected(passphrase.error());
+    material.passphrase = {.name = settings.passphrase_file, .bytes = std::move(*passphrase)};
+  }
+  return {};
 }
 
 }  // namespace
 
 std::expected<tls::TlsMaterial, shm::SystemError> read_tls_files(broker::BrokerClient& broker,
                                                                  const config::TlsSettings& settings,
-                                                                 std::uint32_t upstream) {
+                                                                 broker::UpstreamPlace upstream) {
   tls::TlsMaterial material;
   if (!settings.ca_file.empty()) {
     auto file = read_pem(broker, FileKind::ca_file, upstream, settings.ca_file);
@@ -99,10 +118,16 @@ std::expected<tls::TlsMaterial, shm::SystemError> read_tls_files(broker::BrokerC
     if (!file) return std::unexpected(file.error());
     material.certificate_pem = std::move(*file);
   }
-  if (!settings.key_file.empty()) {
-    auto key = read_key(broker, upstream, settings.key_file);
-    if (!key) return std::unexpected(key.error());
-    material.key_pem = std::move(*key);
+  if (!settings.crl_file.empty()) {
+    auto file = read_pem(broker, FileKind::crl_file, upstream, settings.crl_file);
+    if (!file) return std::unexpected(file.error());
+    material.crl_pem = std::move(*file);
+  }
+  if (auto read = read_secrets(broker, settings, upstream, material); !read) return std::unexpected(read.error());
+  if (!settings.key_log_file.empty()) {
+    auto file = broker.open_file(FileKind::key_log_file, upstream);
+    if (!file) return std::unexpected(file.error());
+    material.key_log = std::make_shared<KeyLogFile>(std::move(*file));
   }
   return material;
 }

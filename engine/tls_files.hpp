@@ -10,10 +10,10 @@
 
 namespace tlsmux::engine {
 
-// Reads the files that the TLS settings of one upstream name. The broker opens them: the engine's user need not be able
-// to. Errors name the file.
+// Reads the files that the TLS settings of one upstream name, and opens its key log. The broker opens them: the engine's
+// user need not be able to. Errors name the file.
 std::expected<tls::TlsMaterial, shm::SystemError> read_tls_files(broker::BrokerClient& broker,
                                                                  const config::TlsSettings& settings,
-                                                                 std::uint32_t upstream);
+                                                                 broker::UpstreamPlace upstream);
 
 }  // namespace tlsmux::engine

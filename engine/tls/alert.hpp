@@ -21,6 +21,7 @@ enum class Alert : std::uint8_t {
   insufficient_security = 71,
   unrecognized_name = 112,
   certificate_required = 116,
+  no_application_protocol = 120,
 };
 
 // "alert handshake_failure"; "alert 200" for one that has no name.

@@ -2,10 +2,14 @@
 
 #include <mbedtls/oid.h>
 
+#include <algorithm>
 #include <array>
-#include <chrono>
-#include <cstdio>
+#include <string_view>
 #include <utility>
+
+#include "engine/tls/certificate_words.hpp"
+#include "engine/tls/key_pins.hpp"
+#include "engine/tls/revocation.hpp"
 
 namespace tlsmux::engine::tls {
 namespace {
@@ -14,24 +18,7 @@ using shm::Reason;
 
 constexpr std::uint32_t kUnsuitableUse =
     MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE | MBEDTLS_X509_BADCERT_NS_CERT_TYPE;
-constexpr std::uint32_t kUnusableRevocationList = MBEDTLS_X509_BADCRL_NOT_TRUSTED | MBEDTLS_X509_BADCRL_EXPIRED |
-                                                  MBEDTLS_X509_BADCRL_FUTURE | MBEDTLS_X509_BADCRL_BAD_MD |
-                                                  MBEDTLS_X509_BADCRL_BAD_PK | MBEDTLS_X509_BADCRL_BAD_KEY;
 constexpr std::uint32_t kCheckBroken = 0xFFFFFFFF;  // mbedTLS gave up on the chain
-
-std::string time_text(const mbedtls_x509_time& time) {
-  std::array<char, 40> text{};
-  static_cast<void>(std::snprintf(text.data(), text.size(), "%04d-%02d-%02d %02d:%02d UTC", time.year, time.mon,
-                                  time.day, time.hour, time.min));
-  return text.data();
-}
-
-// mbedTLS escapes what is not printable.
-std::string name_text(const mbedtls_x509_name& name) {
-  std::array<char, 160> text{};
-  const int size = mbedtls_x509_dn_gets(text.data(), text.size(), &name);
-  return size > 0 ? text.data() : "a very long name";
-}
 
 std::string wrong_name_words(const mbedtls_x509_crt& certificate, const ServerName& name) {
   const std::string names = certificate_names(certificate);
@@ -47,7 +34,6 @@ struct FlagWords {
 constexpr std::array kPlainWords = {
     FlagWords{MBEDTLS_X509_BADCERT_REVOKED, "is revoked"},
     FlagWords{MBEDTLS_X509_BADCERT_MISSING, "is missing"},
-    FlagWords{kUnusableRevocationList, "cannot be checked, since its CA's revocation list is not usable"},
     FlagWords{kUnsuitableUse, "is not meant for a TLS server (key usage)"},
     FlagWords{MBEDTLS_X509_BADCERT_BAD_MD, "is signed with too weak a hash"},
     FlagWords{MBEDTLS_X509_BADCERT_BAD_PK, "has a key of a kind that is not accepted"},
@@ -68,20 +54,6 @@ std::string plain_words(std::uint32_t flags) {
   return words;
 }
 
-std::string words_of(std::uint32_t flags, const mbedtls_x509_crt& certificate, const ServerName& name) {
-  std::string words;
-  if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
-    add(words, "is signed by no CA that is trusted here (issuer " + name_text(certificate.issuer) + ")");
-  }
-  if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0) add(words, "expired on " + time_text(certificate.valid_to));
-  if ((flags & MBEDTLS_X509_BADCERT_FUTURE) != 0) {
-    add(words, "is not valid before " + time_text(certificate.valid_from));
-  }
-  if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0) add(words, wrong_name_words(certificate, name));
-  if (const std::string plain = plain_words(flags); !plain.empty()) add(words, plain);
-  return "certificate \"" + name_text(certificate.subject) + "\" " + words;
-}
-
 // The worst first: of an untrusted certificate nothing else is known to be true.
 Reason reason_of(std::uint32_t flags) {
   if ((flags & MBEDTLS_X509_BADCERT_MISSING) != 0) return Reason::certificate_missing;
@@ -98,17 +70,69 @@ Reason reason_of(std::uint32_t flags) {
 
 int CertificateCheck::verify(void* check, mbedtls_x509_crt* certificate, int depth, std::uint32_t* flags) {
   auto& self = *static_cast<CertificateCheck*>(check);
+  self.compare_pins(*certificate, depth);
+  if (self.rules_.verify_peer) self.look_at(*certificate, depth, *flags);
+  // Where nothing is verified mbedTLS goes on whatever the flags are, but not with this.
+  return !self.rules_.verify_peer && !self.unpinned_words_.empty() ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
+}
+
+void CertificateCheck::look_at(const mbedtls_x509_crt& certificate, int depth, std::uint32_t& flags) {
   if (depth == 0) {
-    const bool names_host = self.name_.is_address()
-                                ? certificate_has_address(*certificate, self.name_.address())
-                                : mbedtls_x509_crt_has_ext_type(certificate, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) != 0;
-    if (!names_host) *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    const bool names_host = name_.is_address()
+                                ? certificate_has_address(certificate, name_.address())
+                                : mbedtls_x509_crt_has_ext_type(&certificate, MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) != 0;
+    if (!names_host) flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
   }
-  if (*flags != 0) self.faults_.push_back({*flags, words_of(*flags, *certificate, self.name_)});
-  return 0;
+  std::string more;
+  const auto add_fault = [&](const std::string& words) {
+    flags |= MBEDTLS_X509_BADCERT_OTHER;
+    more += " and " + words;
+  };
+  const auto* lists = rules_.revocation_lists;
+  if (lists != nullptr && below_anchor_ && !has_list_of_issuer(*lists, certificate)) {
+    add_fault(missing_list_words(certificate));
+  }
+  below_anchor_ = true;
+  if (depth == 0 && !unpinned_words_.empty()) add_fault(unpinned_words_);
+  if (flags == 0) return;
+
+  std::string words = words_of(flags & ~std::uint32_t{MBEDTLS_X509_BADCERT_OTHER}, certificate);
+  if (words.empty() && !more.empty()) more.erase(0, std::string_view(" and ").size());
+  faults_.push_back({flags, "certificate \"" + name_text(certificate.subject) + "\" " + words + more});
+}
+
+// RFC 7469 section 2.6: one match anywhere in the chain that was verified is enough. Of a chain that is not verified
+// only the host's own key is known to be used.
+void CertificateCheck::compare_pins(const mbedtls_x509_crt& certificate, int depth) {
+  if (rules_.pins.empty() || (!rules_.verify_peer && depth != 0)) return;
+  const config::KeyHash hash = key_hash(certificate);
+  if (std::ranges::find(rules_.pins, hash) != rules_.pins.end()) pin_matched_ = true;
+  if (depth == 0 && !pin_matched_) {
+    unpinned_words_ = "has a key that none of the pins allows: its own would be " + config::pin_text(hash);
+  }
+}
+
+std::string CertificateCheck::words_of(std::uint32_t flags, const mbedtls_x509_crt& certificate) const {
+  std::string words;
+  if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
+    add(words, "is signed by no CA that is trusted here (issuer " + name_text(certificate.issuer) + ")");
+  }
+  if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0) add(words, "expired on " + time_text(certificate.valid_to));
+  if ((flags & MBEDTLS_X509_BADCERT_FUTURE) != 0) {
+    add(words, "is not valid before " + time_text(certificate.valid_from));
+  }
+  if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0) add(words, wrong_name_words(certificate, name_));
+  if ((flags & unusable_list_flags()) != 0 && rules_.revocation_lists != nullptr) {
+    add(words, unusable_list_words(*rules_.revocation_lists, certificate, flags));
+  }
+  if (const std::string plain = plain_words(flags); !plain.empty()) add(words, plain);
+  return words;
 }
 
 TlsError CertificateCheck::error(std::uint32_t verify_result) const {
+  if (!rules_.verify_peer && !unpinned_words_.empty()) {
+    return {Reason::certificate_untrusted, "the host's certificate " + unpinned_words_};
+  }
   if (verify_result == kCheckBroken) {
     return {Reason::certificate_untrusted,
             "the host's certificate chain cannot be checked: it is too long or malformed"};
@@ -124,15 +148,6 @@ TlsError CertificateCheck::error(std::uint32_t verify_result) const {
   }
   if (words.empty()) words = "the host's certificate was refused";
   return {reason_of(verify_result | seen), words};
-}
-
-std::int64_t epoch_seconds(const mbedtls_x509_time& time) {
-  const std::chrono::year_month_day date{std::chrono::year(time.year),
-                                         std::chrono::month(static_cast<unsigned>(time.mon)),
-                                         std::chrono::day(static_cast<unsigned>(time.day))};
-  const auto moment = std::chrono::sys_days(date) + std::chrono::hours(time.hour) + std::chrono::minutes(time.min) +
-                      std::chrono::seconds(time.sec);
-  return std::chrono::duration_cast<std::chrono::seconds>(moment.time_since_epoch()).count();
 }
 
 }  // namespace tlsmux::engine::tls

@@ -1,9 +1,12 @@
 #include "engine/tls/credentials.hpp"
 
 #include <mbedtls/pk.h>
+#include <mbedtls/x509_crl.h>
 #include <mbedtls/x509_crt.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "shm/shared_copy.hpp"
@@ -14,6 +17,9 @@ namespace {
 using Parsed = std::expected<void, std::string>;
 
 constexpr std::string_view kCertificateMark = "-----BEGIN CERTIFICATE-----";
+constexpr std::string_view kRevocationListMark = "-----BEGIN X509 CRL-----";
+// "BEGIN ENCRYPTED PRIVATE KEY" (PKCS #8), or "Proc-Type: 4,ENCRYPTED" in the older forms.
+constexpr std::string_view kEncryptedMark = "ENCRYPTED";
 
 std::unexpected<std::string> wrong(const std::string& name, const std::string& what) {
   return std::unexpected("\"" + name + "\" " + what);
@@ -49,19 +55,56 @@ Parsed parse_certificate(Credentials& credentials, const PemFile& file) {
   return {};
 }
 
-Parsed parse_key(Credentials& credentials, const SecretPemFile& file, mbedtls_ctr_drbg_context& random) {
+Parsed parse_revocation_lists(Credentials& credentials, const PemFile& file) {
+  if (!file.pem.contains(kRevocationListMark)) {
+    return wrong(file.name,
+                 "holds no revocation list in PEM form (BEGIN X509 CRL); one in DER form is converted by `openssl crl "
+                 "-inform DER`");
+  }
+  const int code =
+      mbedtls_x509_crl_parse(credentials.revocation_lists.get(),
+                             reinterpret_cast<const unsigned char*>(file.pem.c_str()), file.pem.size() + 1);
+  if (code != 0) return wrong(file.name, "holds a revocation list that cannot be read: " + library_words(code));
+  credentials.has_revocation_lists = true;
+  return {};
+}
+
+std::span<const std::byte> first_line(std::span<const std::byte> bytes) {
+  const auto line = bytes.first(static_cast<std::size_t>(std::ranges::find(bytes, std::byte{'\n'}) - bytes.begin()));
+  return !line.empty() && line.back() == std::byte{'\r'} ? line.first(line.size() - 1) : line;
+}
+
+std::unexpected<std::string> encrypted_key_error(const TlsMaterial& material, int code) {
+  const std::string& name = material.key_pem.name;
+  if (material.passphrase.name.empty()) {
+    return wrong(name, "holds an encrypted key, and there is no passphrase_file");
+  }
+  if (code == MBEDTLS_ERR_PK_PASSWORD_MISMATCH) {
+    return wrong(name,
+                 "is not encrypted with the passphrase in the first line of \"" + material.passphrase.name + "\"");
+  }
+  return wrong(name, "holds an encrypted key that cannot be decrypted with the passphrase in \"" +
+                         material.passphrase.name +
+                         "\", or is encrypted in a way that is not supported: " + library_words(code));
+}
+
+Parsed parse_key(Credentials& credentials, const TlsMaterial& material, mbedtls_ctr_drbg_context& random) {
+  const SecretPemFile& file = material.key_pem;
   SecretBytes terminated(file.pem.bytes().size() + 1);
   shm::copy_bytes(terminated.bytes(), file.pem.bytes());
+  const auto passphrase = first_line(material.passphrase.bytes.bytes());
+  if (!material.passphrase.name.empty() && passphrase.empty()) {
+    return wrong(material.passphrase.name, "holds no passphrase: its first line is empty");
+  }
   const int code =
       mbedtls_pk_parse_key(credentials.key.get(), reinterpret_cast<const unsigned char*>(terminated.bytes().data()),
-                           terminated.bytes().size(), nullptr, 0, mbedtls_ctr_drbg_random, &random);
-  if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED) {
-    return wrong(file.name,
-                 "holds an encrypted key, and there is nobody to ask for its password: decrypt it with "
-                 "`openssl pkey` and protect the file by its mode");
-  }
-  if (code != 0) return wrong(file.name, "holds no private key that can be read: " + library_words(code));
-  return {};
+                           terminated.bytes().size(),
+                           passphrase.empty() ? nullptr : reinterpret_cast<const unsigned char*>(passphrase.data()),
+                           passphrase.size(), mbedtls_ctr_drbg_random, &random);
+  if (code == 0) return {};
+  const std::string_view pem(reinterpret_cast<const char*>(file.pem.bytes().data()), file.pem.bytes().size());
+  if (pem.contains(kEncryptedMark)) return encrypted_key_error(material, code);
+  return wrong(file.name, "holds no private key that can be read: " + library_words(code));
 }
 
 }  // namespace
@@ -72,12 +115,17 @@ std::expected<std::unique_ptr<Credentials>, std::string> parse_credentials(const
   if (auto parsed = parse_authorities(*credentials, material.ca_pem); !parsed) {
     return std::unexpected(parsed.error());
   }
+  if (!material.crl_pem.name.empty()) {
+    if (auto parsed = parse_revocation_lists(*credentials, material.crl_pem); !parsed) {
+      return std::unexpected(parsed.error());
+    }
+  }
   if (material.certificate_pem.name.empty()) return credentials;
   if (auto parsed = parse_certificate(*credentials, material.certificate_pem); !parsed) {
     return std::unexpected(parsed.error());
   }
   if (material.key_pem.name.empty()) return wrong(material.certificate_pem.name, "has no key_file to go with it");
-  if (auto parsed = parse_key(*credentials, material.key_pem, random); !parsed) {
+  if (auto parsed = parse_key(*credentials, material, random); !parsed) {
     return std::unexpected(parsed.error());
   }
   const int code = mbedtls_pk_check_pair(&credentials->certificate.get()->pk, credentials->key.get(),

@@ -17,9 +17,11 @@ struct Credentials {
   CertificateChain certificate;  // ours, with its chain
   PrivateKey key;
   bool has_certificate = false;
+  RevocationLists revocation_lists;
+  bool has_revocation_lists = false;
 };
 
-// The error names the file and says what is wrong with it. Copies of the key made on the way are wiped.
+// The error names the file and says what is wrong with it. Copies of key and passphrase made on the way are wiped.
 std::expected<std::unique_ptr<Credentials>, std::string> parse_credentials(const TlsMaterial& material,
                                                                            mbedtls_ctr_drbg_context& random);
 

@@ -6,6 +6,7 @@
 #include <mbedtls/entropy.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
+#include <mbedtls/x509_crl.h>
 #include <mbedtls/x509_crt.h>
 
 #include <string>
@@ -31,6 +32,7 @@ class Handle {
 using Entropy = Handle<mbedtls_entropy_context, mbedtls_entropy_init, mbedtls_entropy_free>;
 using RandomGenerator = Handle<mbedtls_ctr_drbg_context, mbedtls_ctr_drbg_init, mbedtls_ctr_drbg_free>;
 using CertificateChain = Handle<mbedtls_x509_crt, mbedtls_x509_crt_init, mbedtls_x509_crt_free>;
+using RevocationLists = Handle<mbedtls_x509_crl, mbedtls_x509_crl_init, mbedtls_x509_crl_free>;
 using PrivateKey = Handle<mbedtls_pk_context, mbedtls_pk_init, mbedtls_pk_free>;
 using ClientConfig = Handle<mbedtls_ssl_config, mbedtls_ssl_config_init, mbedtls_ssl_config_free>;
 using SslContext = Handle<mbedtls_ssl_context, mbedtls_ssl_init, mbedtls_ssl_free>;

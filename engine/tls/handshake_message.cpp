@@ -38,13 +38,26 @@ class Reader {
   std::span<const std::uint8_t> rest_;
 };
 
+void skip_to_suite(Reader& reader) {
+  reader.bytes(3 + 2 + 32);  // length, version, random
+  if (const auto session_id_size = reader.number(1)) reader.bytes(*session_id_size);
+}
+
 }  // namespace
+
+std::optional<std::uint16_t> server_hello_suite(std::span<const std::uint8_t> message) {
+  Reader reader(message);
+  if (reader.number(1) != kServerHello) return std::nullopt;
+  skip_to_suite(reader);
+  const auto suite = reader.number(2);
+  if (!suite) return std::nullopt;
+  return static_cast<std::uint16_t>(*suite);
+}
 
 bool server_hello_has_extension(std::span<const std::uint8_t> message, std::uint16_t type) {
   Reader reader(message);
   if (reader.number(1) != kServerHello) return false;
-  reader.bytes(3 + 2 + 32);  // length, version, random
-  if (const auto session_id_size = reader.number(1)) reader.bytes(*session_id_size);
+  skip_to_suite(reader);
   reader.bytes(2 + 1);  // suite, compression
   reader.number(2);     // size of the extensions
   while (!reader.at_end()) {

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 #include <utility>
 
+#include "engine/tls/certificate_words.hpp"
 #include "engine/tls/cipher_suites.hpp"
 #include "engine/tls/handshake_message.hpp"
+#include "engine/tls/key_log.hpp"
 #include "engine/tls/private_fields.hpp"
 #include "shm/assert.hpp"
 #include "shm/shared_copy.hpp"
@@ -20,6 +23,20 @@ constexpr std::size_t kPaddingGranularityBytes = MBEDTLS_SSL_CID_TLS1_3_PADDING_
 constexpr std::int64_t kTicketLifetimeMaxS = 604'800;    // RFC 8446 section 4.6.1
 constexpr std::int64_t kTicketLifetimeDefaultS = 3'600;  // for a host that does not say
 
+constexpr std::size_t kRandomBytes = 32;  // RFC 8446 section 4.1.2
+
+// In a key log; empty for what does not go there.
+std::string_view label_of(mbedtls_ssl_key_export_type type) {
+  switch (type) {
+    case MBEDTLS_SSL_KEY_EXPORT_TLS12_MASTER_SECRET: return "CLIENT_RANDOM";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_HANDSHAKE_TRAFFIC_SECRET: return "CLIENT_HANDSHAKE_TRAFFIC_SECRET";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_HANDSHAKE_TRAFFIC_SECRET: return "SERVER_HANDSHAKE_TRAFFIC_SECRET";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET: return "CLIENT_TRAFFIC_SECRET_0";
+    case MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET: return "SERVER_TRAFFIC_SECRET_0";
+    default: return {};
+  }
+}
+
 // The wall clock, which mbedTLS reads by itself for the certificates of the same handshake.
 std::int64_t now_s() { return mbedtls_time(nullptr); }
 
@@ -28,12 +45,9 @@ std::int64_t now_s() { return mbedtls_time(nullptr); }
 MbedtlsSession::MbedtlsSession(std::shared_ptr<ClientContext> context, const std::string& server_name)
     : context_(std::move(context)),
       key_name_(server_name),
-      check_(parse_server_name(server_name)),
-      scratch_(kPlaintextBytesMax) {
-  progress_.version_min = context_->settings().version_min;
-  progress_.version_max = context_->settings().version_max;
-  progress_.certificate_configured = context_->credentials().has_certificate;
-}
+      check_(parse_server_name(server_name), context_->certificate_rules()),
+      progress_{.settings = context_->settings(), .certificate_configured = context_->credentials().has_certificate},
+      scratch_(kPlaintextBytesMax) {}
 
 std::expected<void, TlsError> MbedtlsSession::prepare() {
   const ServerName& name = check_.name();
@@ -49,7 +63,7 @@ std::expected<void, TlsError> MbedtlsSession::prepare() {
   if (mbedtls_ssl_set_hostname(ssl_.get(), send_name ? name.text.c_str() : nullptr) != 0) {
     return std::unexpected(fail({.words = "the server name is longer than a host name can be (255 bytes)"}));
   }
-  if (verify) mbedtls_ssl_set_verify(ssl_.get(), &CertificateCheck::verify, &check_);
+  mbedtls_ssl_set_verify(ssl_.get(), &CertificateCheck::verify, &check_);
   mbedtls_ssl_set_export_keys_cb(ssl_.get(), &MbedtlsSession::export_keys, this);
   mbedtls_ssl_set_bio(ssl_.get(), &bio_, &Bio::send, &Bio::receive, nullptr);
   offer_ticket();
@@ -147,10 +161,12 @@ std::int64_t MbedtlsSession::certificate_end_s() const {
 
 PeerFacts MbedtlsSession::peer_facts() const {
   const mbedtls_x509_crt* certificate = mbedtls_ssl_get_peer_cert(ssl_.get());
+  const char* protocol = mbedtls_ssl_get_alpn_protocol(ssl_.get());
   return {.version = mbedtls_ssl_get_version(ssl_.get()),
           .suite = cipher_suite_name(mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl_.get())),
           .certificate_expires_s = certificate != nullptr ? epoch_seconds(certificate->valid_to) : 0,
-          .resumed = !certificate_seen_};
+          .resumed = !certificate_seen_,
+          .alpn = protocol != nullptr ? protocol : ""};
 }
 
 std::expected<void, TlsError> MbedtlsSession::seal(std::span<const std::span<const std::byte>> parts,
@@ -268,8 +284,17 @@ TlsError MbedtlsSession::fail_handshake(int code) {
   if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
     return fail(handshake_alert_error(static_cast<Alert>(alert_description(*ssl_.get())), progress_));
   }
+  if (const auto suite = unoffered_suite()) return fail(unoffered_suite_error(*suite, progress_));
   if (is_certificate_code(code)) return fail(check_.error(mbedtls_ssl_get_verify_result(ssl_.get())));
   return fail(handshake_code_error(code, progress_));
+}
+
+// What the ServerHello chose, if that made the handshake fail.
+std::optional<int> MbedtlsSession::unoffered_suite() const {
+  if (progress_.server_hello_seen) return std::nullopt;
+  const auto suite = server_hello_suite(handshake_message(*ssl_.get()));
+  if (!suite || context_->offers(*suite)) return std::nullopt;
+  return *suite;
 }
 
 TlsError MbedtlsSession::fail_data(int code) {
@@ -290,7 +315,11 @@ TlsError MbedtlsSession::fail_data(int code) {
 void MbedtlsSession::export_keys(void* session, mbedtls_ssl_key_export_type type, const unsigned char* secret,
                                  std::size_t secret_size, const unsigned char* client_random,
                                  const unsigned char* server_random, mbedtls_tls_prf_types /*prf*/) {
-  SessionState& state = *static_cast<MbedtlsSession*>(session)->state_;
+  auto& self = *static_cast<MbedtlsSession*>(session);
+  SessionState& state = *self.state_;
+  if (KeyLog* log = self.context_->key_log(); log != nullptr && !label_of(type).empty()) {
+    log_secret(*log, label_of(type), std::span(client_random, kRandomBytes), std::span(secret, secret_size));
+  }
   const auto copy = [&](std::array<std::uint8_t, kSecretBytesMax>& target) {
     TMX_ASSERT(secret_size <= target.size());
     std::copy_n(secret, secret_size, target.begin());

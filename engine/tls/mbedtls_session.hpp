@@ -61,6 +61,7 @@ class MbedtlsSession final : public TlsSession {
   std::optional<int> open_some(std::span<const std::byte> received,
                                shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext);
   void keep_ticket();
+  [[nodiscard]] std::optional<int> unoffered_suite() const;
   TlsError fail(TlsError error);
   TlsError fail_handshake(int code);
   TlsError fail_data(int code);

@@ -3,8 +3,10 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509.h>
 
+#include <span>
 #include <string>
 
+#include "engine/tls/cipher_suites.hpp"
 #include "engine/tls/handles.hpp"
 
 namespace tlsmux::engine::tls {
@@ -12,10 +14,25 @@ namespace {
 
 using shm::Reason;
 
+std::string list_of(std::span<const std::string> names) {
+  std::string text;
+  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// What a host never tells of itself we can at least tell of us.
+std::string offer_text(const config::TlsSettings& settings) {
+  const std::string suites = settings.suites.empty()
+                                 ? "ECDHE with AES-GCM or ChaCha20-Poly1305 (never CBC or RSA key exchange)"
+                                 : list_of(settings.suites);
+  return suites + ", on " + (settings.groups.empty() ? "x25519, secp256r1 or secp384r1" : list_of(settings.groups));
+}
+
 std::string versions_text(const SessionProgress& progress) {
   const auto text = [](config::TlsVersion version) { return version == config::TlsVersion::tls_1_2 ? "1.2" : "1.3"; };
-  if (progress.version_min == progress.version_max) return std::string("TLS ") + text(progress.version_min);
-  return std::string("TLS ") + text(progress.version_min) + " to " + text(progress.version_max);
+  const auto min = progress.settings.version_min;
+  const auto max = progress.settings.version_max;
+  return std::string("TLS ") + text(min) + (min == max ? "" : std::string(" to ") + text(max));
 }
 
 TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
@@ -42,10 +59,12 @@ TlsError handshake_alert_error(Alert alert, const SessionProgress& progress) {
                                            ": alert protocol_version"};
   }
   if (!progress.server_hello_seen && (alert == Alert::handshake_failure || alert == Alert::insufficient_security)) {
-    return {Reason::no_common_suite,
-            "the host accepts none of the suites offered, which are ECDHE with AES-GCM or ChaCha20-Poly1305 (never CBC "
-            "or RSA key exchange) on x25519, P-256 or P-384: " +
-                alert_text(alert)};
+    return {Reason::no_common_suite, "the host accepts none of the suites and groups offered, which are " +
+                                         offer_text(progress.settings) + ": " + alert_text(alert)};
+  }
+  if (alert == Alert::no_application_protocol) {
+    return {Reason::handshake_failed, "the host speaks none of the protocols offered (alpn), which are " +
+                                          list_of(progress.settings.alpn) + ": " + alert_text(alert)};
   }
   if (alert == Alert::unrecognized_name) {
     return {Reason::handshake_failed,
@@ -61,6 +80,11 @@ TlsError data_alert_error(Alert alert, const SessionProgress& progress) {
     return {Reason::record_corrupt, "a record from here did not verify at the host: alert bad_record_mac"};
   }
   return {Reason::host_closed, "the host ended the session: " + alert_text(alert)};
+}
+
+TlsError unoffered_suite_error(int suite, const SessionProgress& progress) {
+  return {Reason::no_common_suite, "the host chose " + cipher_suite_name(suite) +
+                                       ", which was not offered; offered were " + offer_text(progress.settings)};
 }
 
 TlsError handshake_code_error(int code, const SessionProgress& progress) {

@@ -10,8 +10,7 @@ namespace tlsmux::engine::tls {
 
 // What was known when a session failed.
 struct SessionProgress {
-  config::TlsVersion version_min = config::TlsVersion::tls_1_2;
-  config::TlsVersion version_max = config::TlsVersion::tls_1_3;
+  const config::TlsSettings& settings;  // outlives this
   bool server_hello_seen = false;
   bool certificate_requested = false;  // by the host, of us
   bool certificate_configured = false;
@@ -20,6 +19,9 @@ struct SessionProgress {
 // The host sent a fatal alert, during the handshake or after.
 TlsError handshake_alert_error(Alert alert, const SessionProgress& progress);
 TlsError data_alert_error(Alert alert, const SessionProgress& progress);
+
+// The host chose a suite that was not offered.
+TlsError unoffered_suite_error(int suite, const SessionProgress& progress);
 
 // mbedTLS failed by itself with `code`, other than in checking the host's certificate.
 TlsError handshake_code_error(int code, const SessionProgress& progress);

@@ -26,8 +26,9 @@ struct TlsError {
 struct PeerFacts {
   std::string version;                     // "TLSv1.3"
   std::string suite;                       // IANA name
-  std::int64_t certificate_expires_s = 0;  // 0: unknown (resumed or no certificate)
+  std::int64_t certificate_expires_s = 0;  // also of a resumed session; 0: the host showed none
   bool resumed = false;
+  std::string alpn{};  // the protocol that the host has chosen; empty: none
 };
 
 enum class HandshakeState : std::uint8_t { wants_bytes, done };

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tests/tls/openssl_handles.hpp"
 
@@ -23,18 +25,35 @@ struct Identity {
 
   [[nodiscard]] std::string certificate_pem() const;
   [[nodiscard]] std::string key_pem() const;
-  [[nodiscard]] std::string encrypted_key_pem() const;
+  [[nodiscard]] std::string encrypted_key_pem() const;  // PKCS #8, with kPassphrase
+  [[nodiscard]] std::string traditionally_encrypted_key_pem() const;
+  // "sha256/" and the hash of the public key, as OpenSSL makes it.
+  [[nodiscard]] std::string pin() const;
+};
+
+inline constexpr std::string_view kPassphrase = "a long passphrase";
+
+struct RevocationWish {
+  std::vector<const Identity*> revoked{};
+  long starts_s = -3600;  // from now
+  long ends_s = 86'400;
 };
 
 class Authority {
  public:
-  explicit Authority(const std::string& common_name);
+  // `key_usage` as in openssl.cnf; empty: any.
+  explicit Authority(const std::string& common_name, const std::string& key_usage = "");
 
   [[nodiscard]] Identity issue(const CertificateWish& wish) const;
+  [[nodiscard]] Authority issue_authority(const std::string& common_name) const;
+  [[nodiscard]] std::string revocation_list_pem(const RevocationWish& wish = {}) const;
   [[nodiscard]] std::string pem() const { return identity_.certificate_pem(); }
+  [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] X509* certificate() const { return identity_.certificate.get(); }
 
  private:
+  Authority() = default;
+
   Identity identity_;
 };
 

@@ -97,5 +97,53 @@ TEST_CASE("tls.client certificate may have any kind of key") {
   }
 }
 
+TlsMaterial with_encrypted_key(const std::string& key, const std::string& passphrase_file) {
+  TlsMaterial material = with_client_certificate();
+  material.key_pem.pem = secret_bytes(key);
+  material.passphrase = {.name = "passphrase.txt", .bytes = secret_bytes(passphrase_file)};
+  return material;
+}
+
+TEST_CASE("tls.client key may be encrypted: the passphrase is the first line of its file") {
+  const std::string passphrase(kPassphrase);
+  for (const std::string& key :
+       {host_identity().encrypted_key_pem(), host_identity().traditionally_encrypted_key_pem()}) {
+    REQUIRE(key.contains("ENCRYPTED"));
+    for (const std::string& file : {passphrase, passphrase + "\n", passphrase + "\r\n", passphrase + "\nmore\n"}) {
+      for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        const auto client = make_client({}, with_encrypted_key(key, file));
+        OpenSslHost host(host_identity(),
+                         {.version_min = version, .version_max = version, .client_authority = &authority()});
+        TlsPair pair(*client, host);
+        REQUIRE(pair.shake_hands());
+        CHECK(pair.open_all());
+      }
+    }
+  }
+}
+
+TEST_CASE("tls.client key with a passphrase that is wrong or missing is refused, without showing it") {
+  for (const std::string& key :
+       {host_identity().encrypted_key_pem(), host_identity().traditionally_encrypted_key_pem()}) {
+    const std::string wrong = refusal_of(with_encrypted_key(key, "another passphrase\n"));
+    CHECK(wrong.contains("\"client.key\""));
+    CHECK(wrong.contains("\"passphrase.txt\""));
+    CHECK_FALSE(wrong.contains("another passphrase"));
+    CHECK_FALSE(refusal_of(with_encrypted_key(key, " " + std::string(kPassphrase))).contains(kPassphrase));
+
+    CHECK(refusal_of(with_encrypted_key(key, "\n" + std::string(kPassphrase)))
+              .contains("\"passphrase.txt\" holds no passphrase: its first line is empty"));
+    CHECK(refusal_of(with_encrypted_key(key, "")).contains("\"passphrase.txt\" holds no passphrase"));
+
+    TlsMaterial material = with_encrypted_key(key, "");
+    material.passphrase = {};
+    CHECK(refusal_of(material).contains("\"client.key\" holds an encrypted key, and there is no passphrase_file"));
+  }
+}
+
+TEST_CASE("tls.client key that is not encrypted needs no passphrase, and does not mind one") {
+  CHECK(engine::tls::make_mbedtls_client(tls_library(), {}, with_encrypted_key(host_identity().key_pem(), "any\n")));
+}
+
 }  // namespace
 }  // namespace tlsmux::test

@@ -210,8 +210,9 @@ TEST_CASE("tls.handshake may be made on many threads with one client") {
 }
 
 TEST_CASE("tls.handshake offers ephemeral AEAD suites and nothing else") {
-  // Each of them is in the table that tells their names.
-  for (const int suite : engine::tls::kCipherSuites) {
+  const auto suites = engine::tls::suite_numbers({}).value();
+  CHECK(suites.size() > 1);
+  for (const int suite : suites) {
     if (suite == 0) continue;
     const std::string name = engine::tls::cipher_suite_name(suite);
     CAPTURE(name);

@@ -9,7 +9,9 @@
 namespace tlsmux::test {
 
 OpenSslHost::OpenSslHost(const Identity& identity, const HostSettings& settings)
-    : context_(SSL_CTX_new(TLS_server_method())), wanted_server_name_(settings.server_name) {
+    : context_(SSL_CTX_new(TLS_server_method())),
+      wanted_server_name_(settings.server_name),
+      protocol_(settings.protocol) {
   SSL_CTX* context = context_.get();
   SSL_CTX_set_security_level(context, settings.version_max < TLS1_2_VERSION ? 0 : 1);
   SSL_CTX_set_min_proto_version(context, settings.version_min);
@@ -20,6 +22,10 @@ OpenSslHost::OpenSslHost(const Identity& identity, const HostSettings& settings)
   SSL_CTX_set_options(context, settings.options);
   TMX_ASSERT(SSL_CTX_use_certificate(context, identity.certificate.get()) == 1);
   TMX_ASSERT(SSL_CTX_use_PrivateKey(context, identity.key.get()) == 1);
+  if (settings.intermediate != nullptr) {
+    TMX_ASSERT(SSL_CTX_add1_chain_cert(context, settings.intermediate->certificate()) == 1);
+  }
+  if (!protocol_.empty()) SSL_CTX_set_alpn_select_cb(context, &OpenSslHost::choose_protocol, this);
   const std::array<unsigned char, 4> id = {'t', 'e', 's', 't'};
   SSL_CTX_set_session_id_context(context, id.data(), id.size());
   if (settings.client_authority != nullptr) {
@@ -43,6 +49,19 @@ int OpenSslHost::check_server_name(SSL* ssl, int* alert, void* host) {
     return SSL_TLSEXT_ERR_OK;
   }
   *alert = SSL_AD_UNRECOGNIZED_NAME;
+  return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int OpenSslHost::choose_protocol(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* chosen_size,
+                                 const unsigned char* offered, unsigned int offered_size, void* host) {
+  const std::string& protocol = static_cast<OpenSslHost*>(host)->protocol_;
+  for (unsigned int at = 0; at < offered_size; at += 1U + offered[at]) {
+    const std::string_view name(reinterpret_cast<const char*>(offered + at + 1), offered[at]);
+    if (name != protocol) continue;
+    *chosen = offered + at + 1;
+    *chosen_size = offered[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 

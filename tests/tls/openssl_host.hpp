@@ -20,6 +20,8 @@ struct HostSettings {
   const Authority* client_authority = nullptr;  // then a client certificate is demanded
   unsigned long options = 0;                    // SSL_OP_...
   std::string server_name{};                    // then any other SNI, or none, is refused
+  const Authority* intermediate = nullptr;      // shown behind the host's certificate
+  std::string protocol{};                       // of ALPN; then a client that offers others only is refused
 };
 
 // Makes connections with common certificates and tickets. Keeps the lines that OpenSSL would write into a key log.
@@ -36,9 +38,12 @@ class OpenSslHost {
 
  private:
   static int check_server_name(SSL* ssl, int* alert, void* host);
+  static int choose_protocol(SSL* ssl, const unsigned char** chosen, unsigned char* chosen_size,
+                             const unsigned char* offered, unsigned int offered_size, void* host);
 
   SslContextHandle context_;
   std::string wanted_server_name_;
+  std::string protocol_;
   std::string received_server_name_;
   std::string key_log_;
 };
