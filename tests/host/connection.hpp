@@ -23,7 +23,7 @@ class Connection {
   Connection(shm::UniqueFd socket, Ssl ssl);
 
   [[nodiscard]] int socket() const { return socket_.get(); }
-  [[nodiscard]] const SSL* ssl() const { return ssl_.get(); }
+  [[nodiscard]] SSL* ssl() { return ssl_.get(); }
   [[nodiscard]] ByteQueue& input() { return input_; }
   [[nodiscard]] ByteQueue& output() { return output_; }
   [[nodiscard]] bool handshake_done() const { return handshake_done_; }

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -48,6 +49,7 @@ std::expected<std::unique_ptr<Host>, std::string> Host::open(const Options& opti
   auto listener = listen_on(options.listen);
   if (!listener) return std::unexpected(listener.error());
   host->listener_ = std::move(*listener);
+  host->started_ns_ = host->now_ns_ = clock_ns();
   if (const auto watching = host->watch(); !watching) return std::unexpected(watching.error());
   return host;
 }
@@ -107,8 +109,9 @@ Host::Result Host::dispatch(std::uint64_t number, std::uint32_t events) {
   if (number == kSignalsNumber) return take_signals();
   if (const auto found = sessions_.find(number); found != sessions_.end()) {
     advance(*found->second, events);
-  } else {
-    stalled_.erase(number);  // only watched for its end
+  } else if (stalled_.erase(number) > 0) {  // only watched for its end
+    --totals_.handshakes_in_progress;
+    log_.end(number, "broken", now_us());
   }
   return {};
 }
@@ -140,25 +143,38 @@ Host::Result Host::accept_all() {
 }
 
 Host::Result Host::admit(shm::UniqueFd socket) {
-  if (options_.connections_max > 0 && sessions_.size() + stalled_.size() >= options_.connections_max) {
+  const std::size_t open = sessions_.size() + stalled_.size();
+  if (options_.connections_max > 0 && open >= options_.connections_max) {
     ++totals_.connections_refused;
     return {};
   }
   const std::uint64_t number = ++totals_.connections;
+  totals_.connections_open_max = std::max<std::uint64_t>(totals_.connections_open_max, open + 1);
+  ++totals_.handshakes_in_progress;
+  totals_.handshakes_in_progress_max = std::max(totals_.handshakes_in_progress_max, totals_.handshakes_in_progress);
+  const std::string source = peer_address(socket.get());
+  count(totals_.source_addresses, std::string_view(source).substr(0, source.rfind(':')));
+  log_.open(number, source, now_us());
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (options_.handshake_stall) {
-    ++totals_.connections_stalled;
-    if (!control(epoll_.get(), EPOLL_CTL_ADD, socket.get(), number, EPOLLRDHUP)) return failed("epoll_ctl");
-    stalled_.emplace(number, std::move(socket));
-    return {};
-  }
+  if (!options_.handshake_stall) return begin_session(number, std::move(socket));
+  ++totals_.connections_stalled;
+  if (!control(epoll_.get(), EPOLL_CTL_ADD, socket.get(), number, EPOLLRDHUP)) return failed("epoll_ctl");
+  stalled_.emplace(number, std::move(socket));
+  return {};
+}
+
+Host::Result Host::begin_session(std::uint64_t number, shm::UniqueFd socket) {
   Ssl ssl(SSL_new(tls_.get()));
   if (!ssl) return std::unexpected("OpenSSL gives no connection: " + take_ssl_error());
   auto session = std::make_unique<Session>(number, Connection(std::move(socket), std::move(ssl)),
-                                           Responder(options_.behaviour, options_.framing, number, totals_));
-  session->events_registered = EPOLLIN;
-  if (!control(epoll_.get(), EPOLL_CTL_ADD, session->connection.socket(), number, EPOLLIN)) return failed("epoll_ctl");
+                                           Responder(options_.behaviour, options_.framing, number, shared_));
+  session->handshake_held = options_.handshake_delay_ms > 0;
+  session->events_registered = session->handshake_held ? 0U : std::uint32_t{EPOLLIN};
+  if (!control(epoll_.get(), EPOLL_CTL_ADD, session->connection.socket(), number, session->events_registered)) {
+    return failed("epoll_ctl");
+  }
+  if (session->handshake_held) repeat(*session, Timer::Kind::handshake_start, options_.handshake_delay_ms);
   sessions_.emplace(number, std::move(session));
   return {};
 }
@@ -176,9 +192,9 @@ void Host::begin_stop() {
 
 bool Host::stopped() const { return stop_by_ns_ != 0 && (sessions_.empty() || now_ns_ >= stop_by_ns_); }
 
-Host::Result Host::report() const {
+Host::Result Host::report() {
   if (options_.report_file.empty()) return {};
-  return write_report(totals_, sessions_.size(), options_.report_file);
+  return write_report({totals_, log_.entries(), ++reports_, sessions_.size()}, options_.report_file);
 }
 
 }  // namespace tlsmux::host

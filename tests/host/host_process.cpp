@@ -1,19 +1,14 @@
 #include "tests/host/host_process.hpp"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <thread>
-#include <utility>
 
 namespace tlsmux::host {
 namespace {
@@ -23,26 +18,24 @@ constexpr auto kPatience = std::chrono::seconds(30);  // only ever used up by a 
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
-pid_t start(const std::vector<std::string>& arguments, int output) {
-  std::vector<char*> pointers;
-  for (const auto& argument : arguments) pointers.push_back(const_cast<char*>(argument.c_str()));
-  pointers.push_back(nullptr);
-  const pid_t parent = ::getpid();
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(127);
-  if (output >= 0) ::dup2(output, STDOUT_FILENO);
-  ::execvp(pointers[0], pointers.data());
-  ::_exit(127);
+std::vector<std::string> host_command(const std::vector<std::string>& arguments, const std::string& report_file) {
+  std::vector<std::string> command = {TLSMUX_PROGRAM_FOLDER "/tlsmux-host"};
+  const auto add_default = [&](const std::string& option, const std::string& value) {
+    if (std::ranges::find(arguments, option) == arguments.end()) command.insert(command.end(), {option, value});
+  };
+  add_default("--certificate", certificate_file("server.pem"));
+  add_default("--key", certificate_file("server.key"));
+  add_default("--report", report_file);
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
 }
 
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) fail("waitpid failed");
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+std::string report_file_in(const TemporaryFolder& folder, const std::vector<std::string>& arguments) {
+  const auto named = std::ranges::find(arguments, "--report");
+  if (named == arguments.end() || named + 1 == arguments.end()) return folder.path("report");
+  std::error_code none;
+  std::filesystem::remove(named[1], none);  // of an earlier host
+  return named[1];
 }
 
 }  // namespace
@@ -60,67 +53,49 @@ TemporaryFolder::~TemporaryFolder() {
 
 std::string certificate_file(const std::string& name) {
   static const TemporaryFolder folder;
-  static const int made = wait_for(start({TLSMUX_SOURCE_FOLDER "/scripts/make-certificates", folder.path("")}, -1));
+  static const int made = run_command({TLSMUX_SOURCE_FOLDER "/scripts/make-certificates", folder.path("")});
   if (made != 0) fail("scripts/make-certificates failed");
   return folder.path(name);
 }
 
-HostProcess::HostProcess(const std::vector<std::string>& arguments) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) fail("no pipe");
-  output_.reset(ends[0]);
-  shm::UniqueFd write_end(ends[1]);
-  std::vector<std::string> all = {TLSMUX_PROGRAM_FOLDER "/tlsmux-host"};
-  const auto add_default = [&](const std::string& option, const std::string& value) {
-    for (const auto& argument : arguments) {
-      if (argument == option) return;
+HostProcess::HostProcess(const std::vector<std::string>& arguments)
+    : report_file_(report_file_in(folder_, arguments)), process_(host_command(arguments, report_file_)) {}
+
+HostReport HostProcess::report() {
+  const auto until = Clock::now() + kPatience;
+  ::kill(pid(), SIGUSR1);
+  while (Clock::now() < until) {
+    const std::string json = read_file(report_file_);
+    if (!json.empty()) {
+      HostReport report(json);
+      const auto number = report.count("report_number");
+      if (number > reports_seen_) {
+        reports_seen_ = number;
+        return report;
+      }
     }
-    all.insert(all.end(), {option, value});
-  };
-  add_default("--certificate", certificate_file("server.pem"));
-  add_default("--key", certificate_file("server.key"));
-  all.insert(all.end(), arguments.begin(), arguments.end());
-  pid_ = start(all, write_end.get());
-  write_end.reset();  // so that the end of the host is the end of its output
-  if (pid_ < 0) fail("cannot start tlsmux-host");
-  try {
-    await_listening();
-  } catch (...) {
-    kill();
-    throw;
+    std::this_thread::yield();
   }
+  fail("tlsmux-host writes no report");
 }
 
-HostProcess::~HostProcess() {
-  if (pid_ > 0) kill();
-}
-
-void HostProcess::await_listening() {
-  std::string line;
-  char c = 0;
-  pollfd readable = {.fd = output_.get(), .events = POLLIN, .revents = 0};
-  while (c != '\n') {
-    const auto patience_ms = std::chrono::milliseconds(kPatience).count();
-    if (::poll(&readable, 1, static_cast<int>(patience_ms)) != 1 || ::read(output_.get(), &c, 1) != 1) {
-      fail("tlsmux-host did not start; it said: " + line);
-    }
-    line += c;
+HostReport HostProcess::await_report(const std::string& what, const std::function<bool(const HostReport&)>& wanted) {
+  const auto until = Clock::now() + kPatience;
+  while (Clock::now() < until) {
+    HostReport now = report();
+    if (wanted(now)) return now;
   }
-  const auto colon = line.rfind(':');
-  if (!line.starts_with("listening ") || colon == std::string::npos) fail("not what tlsmux-host should say: " + line);
-  port_ = static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
+  fail("the host's report never said: " + what);
 }
 
-int HostProcess::await_end() { return wait_for(std::exchange(pid_, -1)); }
-
-int HostProcess::stop() {
-  ::kill(pid_, SIGTERM);
-  return await_end();
+HostReport HostProcess::await_count(const std::string& name, std::uint64_t least) {
+  return await_report(name + " at least " + std::to_string(least),
+                      [&](const HostReport& report) { return report.count(name) >= least; });
 }
 
-void HostProcess::kill() {
-  ::kill(pid_, SIGKILL);
-  await_end();
+HostReport HostProcess::stop_and_report() {
+  if (const int code = stop(); code != 0) fail("tlsmux-host ended with " + std::to_string(code));
+  return HostReport(read_file(report_file_));
 }
 
 std::string await_file(const std::string& path, const std::string& before) {

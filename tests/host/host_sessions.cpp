@@ -28,6 +28,19 @@ void count_handshake(const SSL* ssl, Totals& totals) {
   count(totals.tls_versions, SSL_get_version(ssl));
   count(totals.ciphers, SSL_CIPHER_get_name(SSL_get_current_cipher(ssl)));
   if (X509* certificate = SSL_get0_peer_certificate(ssl)) count(totals.client_certificates, subject_of(certificate));
+  if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) count(totals.server_names, name);
+  const unsigned char* protocol = nullptr;
+  unsigned protocol_bytes = 0;
+  SSL_get0_alpn_selected(ssl, &protocol, &protocol_bytes);
+  if (protocol != nullptr) count(totals.alpn_protocols, {reinterpret_cast<const char*>(protocol), protocol_bytes});
+}
+
+// Resumed TLS 1.2 sessions negotiate none.
+void count_group(SSL* ssl, Totals& totals) {
+  const long group = SSL_get_negotiated_group(ssl);
+  if (group == NID_undef) return;
+  const char* name = SSL_group_to_name(ssl, static_cast<int>(group));
+  count(totals.groups, name != nullptr ? name : "unknown");
 }
 
 }  // namespace
@@ -35,25 +48,54 @@ void count_handshake(const SSL* ssl, Totals& totals) {
 void Host::advance(Session& session, std::uint32_t events) {
   touch(session);
   // These two are reported even when not asked for; nothing would take them away while the session is paused.
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && session.paused) return fail(session);
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && (session.paused || session.handshake_held)) return fail(session);
+  if (session.handshake_held) return;
   if (!session.connection.handshake_done()) shake_hands(session);
   if (session.connection.handshake_done()) read(session);
 }
 
 void Host::shake_hands(Session& session) {
   const IoStatus status = session.connection.handshake();
+  if (status == IoStatus::blocked) return;
+  end_handshake(session);
+  ConnectionEntry& entry = log_.entry(session.number);
   if (status == IoStatus::done) {
-    count_handshake(session.connection.ssl(), totals_);
-  } else if (status != IoStatus::blocked) {
+    SSL* ssl = session.connection.ssl();
+    count_handshake(ssl, totals_);
+    count_group(ssl, totals_);
+    entry.handshake = SSL_session_reused(ssl) != 0 ? "resumed" : "full";
+    entry.handshake_done_us = now_us();
+    begin_service(session);
+  } else {
     ++totals_.handshakes_failed;
     count(totals_.handshake_failures, session.connection.error());
+    entry.handshake = "failed";
+    log_.end(session.number, "broken", now_us());
     session.gone = true;
   }
 }
 
+void Host::end_handshake(Session& session) {
+  if (session.in_handshake) --totals_.handshakes_in_progress;
+  session.in_handshake = false;
+}
+
+void Host::begin_service(Session& session) {
+  apply_limits(session);
+  const auto own_every_ms = options_.behaviour.own_messages.every_ms;
+  if (own_every_ms > 0) repeat(session, Timer::Kind::own_message, own_every_ms);
+  if (options_.keep_alive_every_ms > 0) repeat(session, Timer::Kind::keep_alive, options_.keep_alive_every_ms);
+}
+
+void Host::apply_limits(Session& session) {
+  const auto sequence = session.responder.sequence();
+  session.silent = options_.silent_after && sequence >= *options_.silent_after;
+  session.unheard = options_.stop_reading_after && sequence >= *options_.stop_reading_after;
+}
+
 void Host::read(Session& session) {
   touch(session);
-  if (session.paused || session.gone) return;
+  if (session.paused || session.unheard || session.gone) return;
   const IoStatus status = session.connection.receive();
   cut_frames(session);
   switch (status) {
@@ -61,7 +103,12 @@ void Host::read(Session& session) {
     case IoStatus::blocked: break;
     case IoStatus::ended:
       session.peer_ended = true;
-      if (!session.closing) ++totals_.closed_by_peer;
+      log_.entry(session.number).close_notify = true;
+      if (!session.closing) {
+        ++totals_.closed_by_peer;
+        if (session.responder.network_management().sign_offs() > 0) ++totals_.closed_after_sign_off;
+        log_.end(session.number, "closed_by_peer", now_us());
+      }
       if (session.closing) session.gone = true;
       linger(session);
       break;
@@ -77,7 +124,7 @@ void Host::read_again(Session& session) {
 void Host::cut_frames(Session& session) {
   ByteQueue& input = session.connection.input();
   std::size_t used = 0;
-  while (!session.stream_broken) {
+  while (!session.stream_broken && !session.unheard) {
     const auto frame = first_frame(options_.framing, input.bytes().substr(used));
     if (!frame) {
       ++totals_.framing_errors;
@@ -87,53 +134,63 @@ void Host::cut_frames(Session& session) {
       break;
     } else {
       used += (*frame)->bytes_total;
-      take_frame(session, (*frame)->body);
+      take_frame(session, **frame);
     }
   }
   input.consume(session.stream_broken ? input.size() : used);
 }
 
-void Host::take_frame(Session& session, std::string_view body) {
-  if (!body.empty()) return take_message(session, body);
+void Host::take_frame(Session& session, const Frame& frame) {
+  if (frame.control) {
+    ++totals_.session_controls;
+    return;
+  }
+  if (frame.more) {
+    ++totals_.message_parts;
+    session.parts.append(frame.body);
+    if (session.parts.size() <= options_.framing.message_bytes_max) return;
+    ++totals_.framing_errors;
+    session.stream_broken = true;
+    return close(session);
+  }
+  if (!session.parts.empty()) {
+    const std::string whole = std::exchange(session.parts, {}).append(frame.body);
+    return take_message(session, whole);
+  }
+  if (frame.body.empty()) return take_keep_alive(session);
+  take_message(session, frame.body);
+}
+
+void Host::take_keep_alive(Session& session) {
   ++totals_.keep_alives;
-  if (!options_.behaviour.echo_keep_alives || session.closing) return;
-  std::string header;
-  append_header(options_.framing, 0, header);
-  session.connection.output().append(header);
+  if (!options_.behaviour.echo_keep_alives) return;
+  std::string frame;
+  append_frame(options_.framing, {}, frame);
+  put(session, frame);
 }
 
 void Host::take_message(Session& session, std::string_view body) {
-  const auto key = session.responder.receive(body);
-  record_.append(session.number, session.responder.sequence(), key, body);
-  if (session.closing) return;
-  session.responder.react(now_ns_, reaction_);
-  ByteQueue& output = session.connection.output();
-  output.append(reaction_.at_once);
-  for (unsigned copy = 0; copy < reaction_.copies; ++copy) {
-    if (reaction_.due_ns == 0) {
-      output.append(reaction_.answer);
-    } else {
-      session.delayed_bytes += reaction_.answer.size();
-      timers_.add({reaction_.due_ns, session.number, Timer::Kind::answer, reaction_.answer});
+  Responder& responder = session.responder;
+  const auto key = responder.receive(body);
+  record_.append(session.number, responder.sequence(), key, responder.application_bytes());
+  if (!session.closing && !session.silent) {
+    responder.react(now_ns_, reaction_);
+    put(session, reaction_.at_once);
+    for (unsigned copy = 0; copy < reaction_.copies; ++copy) {
+      if (reaction_.due_ns == 0) {
+        emit_answer(session, reaction_.answer);
+      } else {
+        session.delayed_bytes += reaction_.answer.size();
+        timers_.add({reaction_.due_ns, session.number, Timer::Kind::answer, reaction_.answer});
+      }
     }
+    if (reaction_.close) close(session);
   }
-  if (reaction_.close) close(session);
-}
-
-void Host::fire_timers() {
-  while (const auto timer = timers_.take_due(now_ns_)) {
-    const auto found = sessions_.find(timer->connection);
-    if (found == sessions_.end()) continue;
-    Session& session = *found->second;
-    touch(session);
-    if (timer->kind == Timer::Kind::linger_end) {
-      session.gone = true;
-      continue;
-    }
-    TMX_ASSERT(session.delayed_bytes >= timer->bytes.size());
-    session.delayed_bytes -= timer->bytes.size();
-    if (!session.closing) session.connection.output().append(timer->bytes);
-  }
+  apply_limits(session);
+  ConnectionEntry& entry = log_.entry(session.number);
+  entry.messages = responder.sequence();
+  entry.sign_ons = responder.network_management().sign_ons();
+  entry.sign_offs = responder.network_management().sign_offs();
 }
 
 void Host::touch(Session& session) {
@@ -149,6 +206,8 @@ void Host::settle_touched() {
     session.touched = false;
     if (!session.gone) send(session);
     if (session.gone) {
+      end_handshake(session);
+      log_.end(number, "broken", now_us());
       sessions_.erase(found);
       continue;
     }
@@ -169,12 +228,12 @@ void Host::send(Session& session) {
 void Host::update_pause(Session& session) {
   const std::size_t waiting = session.connection.output().size() + session.delayed_bytes;
   const bool pause = waiting > kWaitingBytesMax && !session.closing;
-  if (session.paused && !pause) read_again(session);
-  session.paused = pause;
+  if (session.paused && !pause && !session.unheard) read_again(session);
+  session.paused = pause || session.unheard;
 }
 
 void Host::update_events(Session& session) {
-  const std::uint32_t events = session.connection.events(!session.paused);
+  const std::uint32_t events = session.handshake_held ? 0 : session.connection.events(!session.paused);
   if (events == session.events_registered) return;
   session.events_registered = events;
   epoll_event event = {};
@@ -187,6 +246,7 @@ void Host::update_events(Session& session) {
 void Host::close(Session& session) {
   if (session.closing) return;
   ++totals_.closed_by_host;
+  log_.end(session.number, "closed_by_host", now_us());
   if (!session.connection.handshake_done()) session.gone = true;
   if (options_.close_hard) {
     session.connection.reset_on_close();

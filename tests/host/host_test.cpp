@@ -14,48 +14,15 @@
 #include "tests/host/iso8583_request.hpp"
 #include "tests/host/record.hpp"
 #include "tests/host/test_client.hpp"
+#include "tests/host/test_messages.hpp"
 
 using namespace tlsmux::host;
 
 namespace {
 
-std::string request(std::uint32_t trace_number, std::string_view type = "0100") {
-  const std::string account = test_account_number(trace_number);
-  AuthorizationRequest fields;
-  fields.type = type;
-  fields.account_number = account;
-  fields.amount_minor_units = 100 + trace_number;
-  fields.trace_number = trace_number;
-  fields.time = std::chrono::sys_days(std::chrono::year(2026) / 7 / 13);
-  return build_authorization(fields);
-}
-
-std::string field(const std::string& bytes, unsigned number) {
-  const auto message = parse(bytes);
-  REQUIRE(message.has_value());
-  return std::string(message->field(number));
-}
-
-std::string next_frame(TestClient& client) {
-  auto frame = client.receive_frame();
-  REQUIRE(frame.has_value());
-  return *frame;
-}
-
 nlohmann::json stop_and_read(HostProcess& host, const std::string& report) {
   CHECK(host.stop() == 0);
   return nlohmann::json::parse(read_file(report));
-}
-
-// The trace numbers of the answers to `count` requests sent at once, in the order in which they come.
-std::vector<int> answer_order(const HostProcess& host, std::uint32_t count) {
-  TestClient client(host.port());
-  std::string all;
-  for (std::uint32_t i = 1; i <= count; ++i) all += client.framed(request(i));
-  client.send(all);
-  std::vector<int> order;
-  for (std::uint32_t i = 1; i <= count; ++i) order.push_back(std::stoi(field(next_frame(client), 11)));
-  return order;
 }
 
 }  // namespace
@@ -215,7 +182,7 @@ TEST_CASE("host.sends what nobody asked for") {
   CHECK(unsolicited.substr(0, 4) == "0800");
   CHECK(field(unsolicited, 70) == "301");
   CHECK(field(next_frame(client), 11) == "000002");
-  client.send_frame("0810" + unsolicited.substr(4));
+  client.send_frame(answer_to(unsolicited));
   client.send_frame(request(3));  // the fourth message received
   const std::string second = next_frame(client);
   CHECK(second.substr(0, 4) == "0800");
@@ -223,6 +190,8 @@ TEST_CASE("host.sends what nobody asked for") {
   CHECK(field(next_frame(client), 11) == "000003");
   const auto report = stop_and_read(host, folder.path("report"));
   CHECK(report["unsolicited"] == 2);
+  CHECK(report["unsolicited_answered"] == 1);
+  CHECK(report["unsolicited_unanswered"] == 1);
   CHECK(report["responses"] == 1);
   CHECK(report["answered"] == 3);
 }
@@ -250,29 +219,6 @@ TEST_CASE("host.ignores or closes on what is not ISO 8583, and closes on broken 
   CHECK(report["unparsable_reasons"]["field 1 at byte 4: the message ends within the bitmap"] == 1);
   CHECK(report["framing_errors"] == 1);
   CHECK(report["closed_by_host"] == 2);
-}
-
-TEST_CASE("host.echoes frames of every size in pieces of every size") {
-  const std::vector<std::pair<std::string, FramingKind>> kinds = {
-      {"length16", FramingKind::length16}, {"length32", FramingKind::length32}, {"ascii4", FramingKind::ascii4}};
-  for (const auto& [name, kind] : kinds) {
-    for (const bool includes_itself : {false, true}) {
-      CAPTURE(name);
-      CAPTURE(includes_itself);
-      std::vector<std::string> arguments = {"--mode", "echo", "--framing", name, "--echo-keep-alives"};
-      if (includes_itself) arguments.emplace_back("--length-includes-itself");
-      HostProcess host(arguments);
-      TestClient client(host.port(), {.framing = {kind, includes_itself, 65535}});
-      std::vector<std::string> bodies = {"x", "", std::string(9990, 'y'), std::string(17, 'z')};
-      std::string stream;
-      for (const auto& body : bodies) stream += client.framed(body);
-      for (std::size_t piece = 1; !stream.empty(); piece = piece % 1000 * 3 + 1) {
-        client.send(stream.substr(0, piece));
-        stream.erase(0, piece);
-      }
-      for (const auto& body : bodies) CHECK(next_frame(client) == body);
-    }
-  }
 }
 
 TEST_CASE("host.stops reading from a client that does not read") {

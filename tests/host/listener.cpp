@@ -28,14 +28,16 @@ std::optional<AddressList> resolve(std::string_view address) {
   return AddressList(list, &freeaddrinfo);
 }
 
-std::string bound_address(int socket) {
+using GetName = int (*)(int, sockaddr*, socklen_t*);
+
+std::string address_text(int socket, GetName get_name) {
   sockaddr_storage storage = {};
   socklen_t size = sizeof(storage);
   auto* address = reinterpret_cast<sockaddr*>(&storage);
   std::array<char, NI_MAXHOST> host;
   std::array<char, NI_MAXSERV> port;
-  if (::getsockname(socket, address, &size) != 0 || ::getnameinfo(address, size, host.data(), host.size(), port.data(),
-                                                                  port.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+  if (get_name(socket, address, &size) != 0 || ::getnameinfo(address, size, host.data(), host.size(), port.data(),
+                                                             port.size(), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
     return "?";
   }
   const bool v6 = storage.ss_family == AF_INET6;
@@ -54,8 +56,10 @@ std::expected<Listener, std::string> listen_on(const std::string& address) {
       ::bind(socket.get(), first.ai_addr, first.ai_addrlen) != 0 || ::listen(socket.get(), SOMAXCONN) != 0) {
     return std::unexpected("cannot listen on " + address + ": " + std::strerror(errno));
   }
-  std::string bound = bound_address(socket.get());
+  std::string bound = address_text(socket.get(), ::getsockname);
   return Listener{std::move(socket), std::move(bound)};
 }
+
+std::string peer_address(int socket) { return address_text(socket, ::getpeername); }
 
 }  // namespace tlsmux::host

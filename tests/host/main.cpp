@@ -2,10 +2,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
 #include <map>
+#include <optional>
+#include <string>
+#include <vector>
 
+#include "tests/host/framing_names.hpp"
 #include "tests/host/host.hpp"
 #include "tests/host/options.hpp"
 
@@ -22,6 +27,28 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& value, co
       ->option_text(CLI::detail::join(names, [](const auto& pair) { return pair.first; }, "|"));
 }
 
+std::string is_protocol_name(const std::string& name) {
+  return name.empty() || name.size() > 255 ? "not 1 to 255 characters" : "";
+}
+
+std::string is_tpdu(const std::string& digits) {
+  const bool good = digits.size() == 10 && digits.find_first_not_of("0123456789abcdefABCDEF") == std::string::npos;
+  return good ? "" : "not 10 hexadecimal digits: " + digits;
+}
+
+std::string is_response_code(const std::string& code) {
+  const bool good = code.size() == 2 && std::ranges::all_of(code, [](unsigned char c) { return std::isalnum(c) != 0; });
+  return good || code.empty() || code == "none" ? "" : "not 2 letters or digits: " + code;
+}
+
+std::string bytes_of_hex(const std::string& digits) {
+  std::string bytes;
+  for (std::size_t i = 0; i < digits.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
 void add_tls_options(CLI::App& app, Options& options) {
   const auto group = "TLS";
   auto& tls = options.tls;
@@ -30,9 +57,9 @@ void add_tls_options(CLI::App& app, Options& options) {
       ->check(CLI::ExistingFile)
       ->group(group);
   app.add_option("--key", tls.key_file, "PEM file of its key")->required()->check(CLI::ExistingFile)->group(group);
-  const auto ca = app.add_option("--ca", tls.ca_file, "PEM file of the authorities of client certificates")
-                      ->check(CLI::ExistingFile)
-                      ->group(group);
+  app.add_option("--ca", tls.ca_file, "PEM file of the authorities of client certificates")
+      ->check(CLI::ExistingFile)
+      ->group(group);
   add_choice<TlsVersion>(app, "--tls", tls.version,
                          {{"1.2", TlsVersion::v1_2}, {"1.3", TlsVersion::v1_3}, {"any", TlsVersion::any}},
                          "versions offered")
@@ -44,33 +71,69 @@ void add_tls_options(CLI::App& app, Options& options) {
                                 "needs --ca unless none")
       ->group(group);
   app.add_option("--ciphers", tls.ciphers, "OpenSSL suite names, joined by colons")->group(group);
+  app.add_option("--groups", tls.groups, "OpenSSL names of key exchange groups, joined by colons")->group(group);
+  app.add_option_function<std::vector<std::string>>(
+         "--alpn",
+         [&tls](const std::vector<std::string>& names) {
+           for (const auto& name : names) tls.alpn_list += static_cast<char>(name.size()) + name;
+         },
+         "protocols, best first; a client that offers only others is refused")
+      ->check(CLI::Validator(is_protocol_name, "1 to 255 characters"))
+      ->delimiter(',')
+      ->group(group);
   app.add_option("--ticket-keys", tls.ticket_keys_file,
                  "file of ticket keys, made when missing: sessions are resumed after a restart")
       ->group(group);
   app.add_flag("--handshake-stall", options.handshake_stall, "accept connections and never answer")->group(group);
-  app.callback([&tls, ca] {
-    if (tls.client_certificate != ClientCertificate::none && ca->count() == 0) {
-      throw CLI::RequiresError("--client-certificate", "--ca");
-    }
-  });
+  app.add_option("--handshake-delay-ms", options.handshake_delay_ms, "wait so long before each handshake")
+      ->group(group);
 }
 
-void add_framing_options(CLI::App& app, Framing& framing) {
+// What the command line says of frames, until it is complete.
+struct FramingArguments {
+  std::string name = "length16";
+  bool length_includes_itself = false;
+  std::optional<std::size_t> message_bytes_max;
+};
+
+void add_framing_options(CLI::App& app, FramingArguments& arguments, Options& options) {
   const auto group = "Framing";
-  add_choice<FramingKind>(
-      app, "--framing", framing.kind,
-      {{"length16", FramingKind::length16}, {"length32", FramingKind::length32}, {"ascii4", FramingKind::ascii4}},
-      "2 or 4 bytes, most significant first, or 4 digits")
-      ->group(group);
-  app.add_flag("--length-includes-itself", framing.length_includes_itself)->group(group);
-  app.add_option("--message-bytes-max", framing.message_bytes_max, "longer ones close the connection")
-      ->check(CLI::Range(1, 1 << 30))
+  auto& behaviour = options.behaviour;
+  app.add_option("--framing", arguments.name, "layout of the frames")
+      ->check(CLI::IsMember(framing_names()))
       ->capture_default_str()
       ->group(group);
+  app.add_flag("--length-includes-itself", arguments.length_includes_itself)->group(group);
+  app.add_option("--message-bytes-max", arguments.message_bytes_max,
+                 "longer ones close the connection; 65535 unless the layout has a limit of its own")
+      ->check(CLI::Range(1, 1 << 30))
+      ->group(group);
+  app.add_option_function<std::string>(
+         "--tpdu", [&behaviour](const std::string& digits) { behaviour.envelope.tpdu = bytes_of_hex(digits); },
+         "5 bytes in hex that clients put before each message; answers bear them with the addresses exchanged")
+      ->check(CLI::Validator(is_tpdu, "10 hexadecimal digits"))
+      ->group(group);
+  app.add_flag("--base1", behaviour.envelope.base1, "messages begin with a VISA BASE I header")->group(group);
+  app.add_option("--split-bytes", behaviour.split_bytes, "send longer messages in several frames, with rbp")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_flag("--echo-keep-alives", behaviour.echo_keep_alives, "send frames of length zero back")->group(group);
+  app.add_option("--keep-alive-every-ms", options.keep_alive_every_ms, "send frames of length zero")->group(group);
 }
 
-void add_answer_options(CLI::App& app, Behaviour& behaviour) {
+void finish_framing(const FramingArguments& arguments, Options& options) {
+  Framing& framing = options.framing;
+  framing = framing_named(arguments.name).value();
+  if (arguments.length_includes_itself) framing.length_includes_itself = true;
+  if (arguments.message_bytes_max) framing.message_bytes_max = *arguments.message_bytes_max;
+  if (framing.after_more.empty() && options.behaviour.split_bytes > 0) {
+    throw CLI::ValidationError("--split-bytes", "the frames of " + arguments.name + " cannot say that more follows");
+  }
+}
+
+void add_answer_options(CLI::App& app, Options& options) {
   const auto group = "Answers";
+  auto& behaviour = options.behaviour;
   add_choice<Mode>(app, "--mode", behaviour.mode,
                    {{"iso8583", Mode::iso8583}, {"echo", Mode::echo}, {"sink", Mode::sink}},
                    "answer ISO 8583:1987 ASCII requests, send everything back, or never answer")
@@ -88,8 +151,58 @@ void add_answer_options(CLI::App& app, Behaviour& behaviour) {
   app.add_option("--refuse-percent", behaviour.refuse_percent, "answered with 39=05")->check(percent)->group(group);
   app.add_option("--silent-percent", behaviour.silent_percent, "not answered")->check(percent)->group(group);
   app.add_option("--duplicate-percent", behaviour.duplicate_percent, "answered twice")->check(percent)->group(group);
-  app.add_flag("--echo-keep-alives", behaviour.echo_keep_alives, "send frames of length zero back")->group(group);
+  app.add_option("--late-percent", behaviour.late_percent, "answered --late-ms later")->check(percent)->group(group);
+  app.add_option("--late-ms", behaviour.late_ms)->group(group);
+  app.add_option("--omit-fields", behaviour.omit_fields, "fields that answers lack, joined by commas")
+      ->check(CLI::Range(2U, kFieldMax))
+      ->delimiter(',')
+      ->group(group);
+  app.add_option("--shuffle", options.shuffle, "collect so many answers of all connections, send them in random order")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--shuffle-wait-ms", options.shuffle_wait_ms, "collect for so long at most")
+      ->capture_default_str()
+      ->group(group);
+  app.add_flag("--answer-on-any-session", options.answer_on_any_session, "not only on the one that was asked on")
+      ->group(group);
   app.add_option("--seed", behaviour.seed, "of all that is random")->capture_default_str()->group(group);
+}
+
+void add_network_management_options(CLI::App& app, Behaviour& behaviour) {
+  const auto group = "Network management";
+  auto& sign_on = behaviour.sign_on;
+  auto& own = behaviour.own_messages;
+  add_choice<SignOnRule>(
+      app, "--sign-on", sign_on.rule,
+      {{"none", SignOnRule::none}, {"connection", SignOnRule::connection}, {"host", SignOnRule::host}},
+      "0800 with 70=001 must come before other requests, on each connection or on any")
+      ->group(group);
+  add_choice<OnMissingSignOn>(app, "--on-missing-sign-on", sign_on.on_missing,
+                              {{"ignore", OnMissingSignOn::ignore}, {"close", OnMissingSignOn::close}},
+                              "when another request comes first")
+      ->group(group);
+  app.add_option("--sign-on-code", sign_on.response_code,
+                 "field 39 of answers to sign-ons; other than 00 refuses; none: no answer")
+      ->check(CLI::Validator(is_response_code, "2 letters or digits, or none"))
+      ->transform([](const std::string& code) { return code == "none" ? std::string() : code; })
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--sign-on-refusals", sign_on.refusals_max, "refuse so many sign-ons, then accept")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--echo-interval-min-ms", behaviour.echo_interval_min_ms,
+                 "close a connection on which 0800 with 70=301 comes twice within this time")
+      ->group(group);
+  add_choice<OwnMessageKind>(app, "--own-message", own.kind,
+                             {{"echo_test", OwnMessageKind::echo_test},
+                              {"key_exchange", OwnMessageKind::key_exchange},
+                              {"advice", OwnMessageKind::advice}},
+                             "what the host asks: 0800 with 70=301 or 101, 0820 with 70=201")
+      ->group(group);
+  app.add_option("--unsolicited-every", own.every_messages, "ask it at every Nth message of a connection")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--unsolicited-every-ms", own.every_ms, "ask it on every connection at this interval")->group(group);
 }
 
 void add_trouble_options(CLI::App& app, Options& options) {
@@ -101,8 +214,10 @@ void add_trouble_options(CLI::App& app, Options& options) {
       ->group(group);
   app.add_flag("--close-hard", options.close_hard, "close with a reset (RST) instead, and send nothing more")
       ->group(group);
-  app.add_option("--unsolicited-every", behaviour.unsolicited_every, "send an 0800 of its own at every Nth message")
-      ->check(CLI::PositiveNumber)
+  app.add_option("--silent-after", options.silent_after,
+                 "after a connection's Nth message, or 0: after its handshake, send nothing more on it")
+      ->group(group);
+  app.add_option("--stop-reading-after", options.stop_reading_after, "likewise, read nothing more from it")
       ->group(group);
   app.add_option("--oversize-after", behaviour.oversize_after,
                  "at a connection's Nth message send a header with the longest length it can say")
@@ -113,14 +228,15 @@ void add_trouble_options(CLI::App& app, Options& options) {
       ->group(group);
 }
 
-void add_options(CLI::App& app, Options& options) {
+void add_options(CLI::App& app, FramingArguments& framing, Options& options) {
   app.add_option("--listen", options.listen, "numeric ADDRESS:PORT, port 0 for any")->capture_default_str();
   app.add_option("--record", options.record_file,
                  "append a line per received message: received CONNECTION SEQUENCE KEY_HEX LENGTH FNV1A64");
   app.add_option("--report", options.report_file, "write totals as JSON here at the end, and on SIGUSR1");
   add_tls_options(app, options);
-  add_framing_options(app, options.framing);
-  add_answer_options(app, options.behaviour);
+  add_framing_options(app, framing, options);
+  add_answer_options(app, options);
+  add_network_management_options(app, options.behaviour);
   add_trouble_options(app, options);
 }
 
@@ -150,7 +266,15 @@ int fail(const std::string& reason) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("A TLS payment host that answers, delays, refuses and misbehaves as told.", "tlsmux-host");
-  add_options(app, options);
+  FramingArguments framing;
+  add_options(app, framing, options);
+  app.callback([&] {
+    const auto& tls = options.tls;
+    if (tls.client_certificate != ClientCertificate::none && tls.ca_file.empty()) {
+      throw CLI::RequiresError("--client-certificate", "--ca");
+    }
+    finish_framing(framing, options);
+  });
   CLI11_PARSE(app, argc, argv);
 
   prepare_signals();

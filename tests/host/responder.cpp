@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 
 #include "shm/assert.hpp"
-#include "tests/host/iso8583_request.hpp"
 #include "tests/host/record.hpp"
 
 namespace tlsmux::host {
 namespace {
 
-constexpr std::uint32_t kTraceNumberMax = 999'999;
 constexpr std::size_t kPlainKeyBytes = 16;
 // What a host sends back as it came; 70 only occurs in network management.
 constexpr std::array<unsigned, 13> kEchoedFields = {2, 3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49, 70};
@@ -40,19 +37,35 @@ std::string_view view(const auto& characters) { return {characters.data(), chara
 
 }  // namespace
 
-Responder::Responder(const Behaviour& behaviour, const Framing& framing, std::uint64_t connection, Totals& totals)
-    : behaviour_(behaviour), framing_(framing), totals_(totals), random_(behaviour.seed + Random(connection).next()) {}
+Responder::Responder(const Behaviour& behaviour, const Framing& framing, std::uint64_t connection, SharedState& shared)
+    : behaviour_(behaviour),
+      framing_(framing),
+      totals_(shared.totals),
+      random_(behaviour.seed + Random(connection).next()),
+      network_management_(behaviour, shared),
+      own_messages_(behaviour.own_messages.kind, shared) {}
 
 std::string_view Responder::receive(std::string_view body) {
   ++sequence_;
   ++totals_.received;
-  body_ = body;
-  if (behaviour_.mode != Mode::iso8583) {
-    key_ = hex(body.substr(0, kPlainKeyBytes));
+  key_.clear();
+  message_ = std::unexpected(FieldError{});
+  const auto envelope = open_envelope(behaviour_.envelope, body);
+  if (!envelope) {
+    envelope_ = {};
+    application_bytes_ = body;
+    ++totals_.unparsable;
+    count(totals_.unparsable_reasons, envelope.error());
     return key_;
   }
-  message_ = parse(body);
-  key_.clear();
+  envelope_ = *envelope;
+  application_bytes_ = envelope_.application_bytes();
+  if (envelope_.tpdu != behaviour_.envelope.tpdu) ++totals_.tpdu_wrong;
+  if (behaviour_.mode != Mode::iso8583) {
+    key_ = hex(application_bytes_.substr(0, kPlainKeyBytes));
+    return key_;
+  }
+  message_ = parse(envelope_.message);
   if (message_) {
     count(totals_.messages_by_type, message_->type);
     key_ = hex(message_->field(11));
@@ -71,6 +84,7 @@ Responder::Fate Responder::draw() {
   fate.duplicated = random_.percent(behaviour_.duplicate_percent);
   fate.jitter_us = random_.below(behaviour_.jitter_us + 1);
   fate.approval = random_.next();
+  fate.late = random_.percent(behaviour_.late_percent);
   return fate;
 }
 
@@ -78,7 +92,7 @@ void Responder::react(std::uint64_t now_ns, Reaction& reaction) {
   reaction = {std::move(reaction.at_once), std::move(reaction.answer)};  // keeps their memory
   reaction.at_once.clear();
   reaction.answer.clear();
-  const Fate fate = draw();
+  Fate fate = draw();
   if (behaviour_.close_after > 0 && sequence_ >= behaviour_.close_after) {
     reaction.close = true;
     return;
@@ -86,10 +100,10 @@ void Responder::react(std::uint64_t now_ns, Reaction& reaction) {
   add_extras(reaction);
   switch (behaviour_.mode) {
     case Mode::sink: return;
-    case Mode::echo: append_frame(body_, reaction.answer); break;
-    case Mode::iso8583: answer_iso8583(fate, reaction); break;
+    case Mode::echo: answer_echo(reaction); break;
+    case Mode::iso8583:
+      if (!answer_iso8583(fate, now_ns, reaction)) return;
   }
-  if (reaction.answer.empty()) return;
   if (fate.silent) {
     ++totals_.silenced;
     return;
@@ -99,37 +113,53 @@ void Responder::react(std::uint64_t now_ns, Reaction& reaction) {
 
 void Responder::add_extras(Reaction& reaction) {
   if (behaviour_.oversize_after > 0 && sequence_ == behaviour_.oversize_after) {
-    append_header(framing_, length_max(framing_), reaction.at_once);
+    append_oversize(framing_, reaction.at_once);
     ++totals_.oversize_sent;
   }
-  if (behaviour_.unsolicited_every > 0 && sequence_ % behaviour_.unsolicited_every == 0) {
-    append_frame(unsolicited_echo_test(), reaction.at_once);
-    ++totals_.unsolicited;
-  }
+  const auto every = behaviour_.own_messages.every_messages;
+  if (every > 0 && sequence_ % every == 0) reaction.at_once += own_message();
 }
 
-void Responder::answer_iso8583(const Fate& fate, Reaction& reaction) {
+void Responder::answer_echo(Reaction& reaction) {
+  append_split(swapped_tpdu(envelope_.tpdu).append(application_bytes_), reaction.answer);
+}
+
+// False: there is no answer.
+bool Responder::answer_iso8583(Fate& fate, std::uint64_t now_ns, Reaction& reaction) {
   if (!message_) {
     reaction.close = behaviour_.on_unparsable == OnUnparsable::close;
-    return;
+    return false;
   }
   const Message& request = *message_;
-  if (is_response(request.type)) ++totals_.responses;
-  if (!is_request(request.type)) return;
+  if (is_response(request.type)) own_messages_.take_response(request);
+  if (!is_request(request.type)) return false;
+  const auto verdict = network_management_.take(request, now_ns);
+  reaction.close = verdict.close;
+  if (!verdict.response_code) return false;
+  if (is_network_management(request.type)) {
+    fate.silent = fate.refused = fate.duplicated = fate.late = false;
+    build_answer(request, *verdict.response_code, fate.approval);
+  } else {
+    build_answer(request, fate.refused ? "05" : "00", fate.approval);
+  }
+  append_answer(reaction.answer);
+  return true;
+}
 
+void Responder::build_answer(const Message& request, std::string_view response_code, std::uint64_t approval) {
   const auto type = response_type(request.type);
-  const auto approval = approval_code(fate.approval);
+  const auto code = approval_code(approval);
+  const auto wanted = [&](unsigned number) { return std::ranges::count(behaviour_.omit_fields, number) == 0; };
   Message response;
   response.type = view(type);
   for (const unsigned number : kEchoedFields) {
-    if (request.has(number)) response.set(number, request.field(number));
+    if (request.has(number) && wanted(number)) response.set(number, request.field(number));
   }
-  response.set(39, fate.refused ? "05" : "00");
-  if (is_financial(request.type) && !fate.refused) response.set(38, view(approval));
+  if (wanted(39)) response.set(39, response_code);
+  if (is_financial(request.type) && response_code == "00" && wanted(38)) response.set(38, view(code));
   built_.clear();
   const auto result = build(response, built_);
   TMX_ASSERT(result.has_value());  // its fields were parsed or are ours
-  append_frame(built_, reaction.answer);
 }
 
 void Responder::schedule(const Fate& fate, std::uint64_t now_ns, Reaction& reaction) {
@@ -137,21 +167,38 @@ void Responder::schedule(const Fate& fate, std::uint64_t now_ns, Reaction& react
   if (behaviour_.mode == Mode::iso8583 && fate.refused) ++totals_.refused;
   if (fate.duplicated) ++totals_.duplicated;
   reaction.copies = fate.duplicated ? 2 : 1;
+  if (fate.late) {
+    ++totals_.late;
+    reaction.due_ns = now_ns + behaviour_.late_ms * 1'000'000;  // the others do not wait for it
+    return;
+  }
   if (behaviour_.delay_us == 0 && behaviour_.jitter_us == 0) return;
   reaction.due_ns = now_ns + (behaviour_.delay_us + fate.jitter_us) * 1000;
   if (!behaviour_.out_of_order) reaction.due_ns = std::max(reaction.due_ns, last_due_ns_);
   last_due_ns_ = reaction.due_ns;
 }
 
-void Responder::append_frame(std::string_view body, std::string& out) const {
-  append_header(framing_, body.size(), out);
-  out.append(body);
+void Responder::append_answer(std::string& out) {
+  std::string body = swapped_tpdu(envelope_.tpdu) + swapped_base1(envelope_.header) + built_;
+  append_split(body, out);
 }
 
-std::string Responder::unsolicited_echo_test() {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const auto trace_number = static_cast<std::uint32_t>(unsolicited_++ % kTraceNumberMax + 1);
-  return build_network_management("301", trace_number, now);
+void Responder::append_split(std::string_view body, std::string& out) const {
+  const std::size_t most = behaviour_.split_bytes;
+  while (most > 0 && body.size() > most) {
+    append_frame(framing_, body.substr(0, most), out, true);
+    body.remove_prefix(most);
+  }
+  append_frame(framing_, body, out);
+}
+
+std::string Responder::own_message() {
+  const std::string message = own_messages_.next();
+  std::string body = swapped_tpdu(behaviour_.envelope.tpdu);
+  if (behaviour_.envelope.base1) body += base1_header(message.size());
+  std::string framed;
+  append_split(body + message, framed);
+  return framed;
 }
 
 }  // namespace tlsmux::host

@@ -60,10 +60,17 @@ SslContext client_context(const ClientOptions& options) {
        SSL_CTX_use_PrivateKey_file(context.get(), options.key_file.c_str(), SSL_FILETYPE_PEM) != 1)) {
     fail("client certificate");
   }
+  std::string protocols;
+  for (const auto& name : options.alpn) protocols += static_cast<char>(name.size()) + name;
+  SSL_CTX_set_alpn_protos(context.get(), reinterpret_cast<const unsigned char*>(protocols.data()),
+                          static_cast<unsigned>(protocols.size()));
+  if (!options.groups.empty() && SSL_CTX_set1_groups_list(context.get(), options.groups.c_str()) != 1) fail("groups");
   return context;
 }
 
 }  // namespace
+
+PlainConnection::PlainConnection(std::uint16_t port) : socket_(connect_to(port)) {}
 
 TestClient::TestClient(std::uint16_t port, const ClientOptions& options)
     : framing_(options.framing), context_(client_context(options)), socket_(connect_to(port)) {
@@ -81,8 +88,8 @@ TestClient::TestClient(std::uint16_t port, const ClientOptions& options)
 
 std::string TestClient::framed(std::string_view body) const {
   std::string frame;
-  append_header(framing_, body.size(), frame);
-  return frame.append(body);
+  append_frame(framing_, body, frame);
+  return frame;
 }
 
 void TestClient::send(std::string_view bytes) {
@@ -139,15 +146,18 @@ End TestClient::classify_end(int result) {
 }
 
 std::optional<std::string> TestClient::receive_frame() {
+  std::string message;
   while (true) {
     const auto frame = first_frame(framing_, input_);
     if (!frame) fail(frame.error());
     if (*frame) {
-      std::string body((*frame)->body);
+      message.append((*frame)->body);
+      const bool more = (*frame)->more;
       input_.erase(0, (*frame)->bytes_total);
-      return body;
+      if (!more) return message;
+    } else if (!receive()) {
+      return std::nullopt;
     }
-    if (!receive()) return std::nullopt;
   }
 }
 

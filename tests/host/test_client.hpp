@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shm/unique_fd.hpp"
 #include "tests/host/framing.hpp"
@@ -22,10 +23,21 @@ struct ClientOptions {
   TlsVersion version = TlsVersion::any;
   std::string certificate_file = {};  // of the client; empty: none
   std::string key_file = {};
+  std::vector<std::string> alpn = {};
+  std::string groups = {};  // OpenSSL names
   Framing framing = {};
   SSL_SESSION* session = nullptr;  // to resume
   int handshake_seconds = 30;      // how long it may take
   std::string greeting = {};       // bytes sent before the handshake, which spoil it
+};
+
+// A TCP connection to 127.0.0.1 on which nothing is said.
+class PlainConnection {
+ public:
+  explicit PlainConnection(std::uint16_t port);
+
+ private:
+  shm::UniqueFd socket_;
 };
 
 enum class End : std::uint8_t { close_notify, reset, cut };
@@ -45,7 +57,8 @@ class TestClient {
   std::size_t send_until_refused(std::string_view bytes);
   [[nodiscard]] std::string framed(std::string_view body) const;
 
-  // The body of the next frame; nullopt at the end of the connection.
+  // The body of the next message, put together if it came in several frames; a keep-alive is an empty one.
+  // nullopt at the end of the connection.
   std::optional<std::string> receive_frame();
   // The raw bytes not taken by receive_frame(), at least `least`.
   std::string receive_bytes(std::size_t least);

@@ -12,13 +12,21 @@ namespace tlsmux::host {
 // What is to happen to a connection at a later time. Those due at the same time happen in the order they were
 // added.
 struct Timer {
-  enum class Kind : std::uint8_t { answer, linger_end };
+  enum class Kind : std::uint8_t {
+    answer,
+    linger_end,
+    handshake_start,
+    keep_alive,   // to be sent, and again later
+    own_message,  // likewise
+    shuffle_end   // of no connection: what the shuffle window holds is to be sent
+  };
 
   std::uint64_t due_ns = 0;
   std::uint64_t connection = 0;
   Kind kind = Kind::answer;
   std::string bytes = {};  // the framed answer
   std::uint64_t order = 0;
+  std::uint64_t window = 0;  // for shuffle_end: which filling of the window it ends
 };
 
 class TimerQueue {

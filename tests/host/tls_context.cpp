@@ -75,6 +75,27 @@ Result set_client_check(SSL_CTX* context, const TlsOptions& options) {
   return {};
 }
 
+Result set_groups(SSL_CTX* context, const std::string& groups) {
+  if (groups.empty() || SSL_CTX_set1_groups_list(context, groups.c_str()) == 1) return {};
+  return failed("--groups: not known to OpenSSL: \"" + groups + "\"");
+}
+
+// The list is in the form of RFC 7301: each name after its length.
+int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* chosen_bytes, const unsigned char* offered,
+                    unsigned offered_bytes, void* wanted_list) {
+  const auto& wanted = *static_cast<const std::string*>(wanted_list);
+  unsigned char* found = nullptr;
+  const int result = SSL_select_next_proto(&found, chosen_bytes, reinterpret_cast<const unsigned char*>(wanted.data()),
+                                           static_cast<unsigned>(wanted.size()), offered, offered_bytes);
+  *chosen = found;
+  return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+void set_alpn(SSL_CTX* context, const std::string& protocol_list) {
+  if (protocol_list.empty()) return;
+  SSL_CTX_set_alpn_select_cb(context, choose_protocol, const_cast<std::string*>(&protocol_list));
+}
+
 // The keys that seal session tickets. A host restarted with the same file goes on accepting its tickets.
 Result set_ticket_keys(SSL_CTX* context, const std::string& path) {
   if (path.empty()) return {};
@@ -115,11 +136,13 @@ std::expected<SslContext, std::string> make_server_context(const TlsOptions& opt
   static constexpr std::string_view kSessionContext = "tlsmux-host";
   SSL_CTX_set_session_id_context(context.get(), reinterpret_cast<const unsigned char*>(kSessionContext.data()),
                                  kSessionContext.size());
-  for (const Result& result : {set_version(context.get(), options.version), set_ciphers(context.get(), options.ciphers),
-                               set_identity(context.get(), options), set_client_check(context.get(), options),
-                               set_ticket_keys(context.get(), options.ticket_keys_file)}) {
+  for (const Result& result :
+       {set_version(context.get(), options.version), set_ciphers(context.get(), options.ciphers),
+        set_identity(context.get(), options), set_groups(context.get(), options.groups),
+        set_client_check(context.get(), options), set_ticket_keys(context.get(), options.ticket_keys_file)}) {
     if (!result) return std::unexpected(result.error());
   }
+  set_alpn(context.get(), options.alpn_list);
   return context;
 }
 

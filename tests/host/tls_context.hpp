@@ -19,7 +19,7 @@ struct FreeSsl {
 using SslContext = std::unique_ptr<SSL_CTX, FreeSslContext>;
 using Ssl = std::unique_ptr<SSL, FreeSsl>;
 
-// A server's context. The error names the file or option and gives OpenSSL's reason.
+// A server's context. `options` must outlive it. The error names the file or option and gives OpenSSL's reason.
 [[nodiscard]] std::expected<SslContext, std::string> make_server_context(const TlsOptions& options);
 
 // The reason of OpenSSL's earliest queued error, empty when there is none. Empties the queue.

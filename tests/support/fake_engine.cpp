@@ -91,6 +91,38 @@ std::uint32_t ThreadEngine::slots_held() {
   return static_cast<std::uint32_t>(count);
 }
 
+std::uint32_t ThreadEngine::pairs_lent() {
+  std::size_t count = 0;
+  in_loop([&] {
+    for (auto& client : loop_->clients()) {
+      for (auto& channel : client.channels) count += channel.lent.size();
+    }
+  });
+  return static_cast<std::uint32_t>(count);
+}
+
+std::uint32_t ThreadEngine::flags() {
+  std::uint32_t flags = 0;
+  in_loop([&] {
+    for (auto& client : loop_->clients()) {
+      for (auto& channel : client.channels) flags |= channel.flags;
+    }
+  });
+  return flags;
+}
+
+std::vector<ThreadEngine::Reply> ThreadEngine::replies() {
+  std::vector<Reply> replies;
+  in_loop([&] {
+    for (auto& client : loop_->clients()) {
+      for (auto& channel : client.channels) {
+        for (const auto& [notice, text] : channel.replies) replies.push_back({notice, text});
+      }
+    }
+  });
+  return replies;
+}
+
 ForkedEngine::ForkedEngine(const FakeEngineOptions& options) {
   std::array<int, 2> ready{};
   TMX_ASSERT(::pipe(ready.data()) == 0);

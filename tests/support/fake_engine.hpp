@@ -9,11 +9,18 @@
 //   K  kills the engine's process at once
 //   N  completes a request that does not exist       G  completes the request under a wrong generation
 //   B  returns a request that the client has not ended
+//   P  refuses it as unparsable (field 11, offset 42)   p  the same, withheld
+//   U  delivers what follows the letter as a message of the host, then answers as A
+//   Y  delivers what follows as a late answer with the request's tag, then answers as A
+//   O  delivers the request as an orphan that ended as the second letter says (A, R or L), then answers as A
+//   X  delivers a notice that is wrong: 1 too long, 2 of no kind, 3 in a slot that was not lent, 4 as an outcome,
+//      5 an orphan without an outcome, 6 an orphan whose request is too long
 //   C  writes an impossible tail into the completion ring
 //   H  writes an impossible head into the request ring, and looks at it no more
 //
-// What the client has ended by itself is returned to it. Upstreams: "HOST" opens, "HOST2" too, "FORBIDDEN" is refused
-// with EACCES, all others with ENOENT.
+// What the client has ended by itself is returned to it. Notices wait until the channel has lent a pair of slots. A reply
+// ends MAYBE_SENT (reply_sent). Upstreams: "HOST" opens, "HOST2" too (but not for unsolicited messages: EACCES),
+// "FORBIDDEN" is refused with EACCES, all others with ENOENT. Trace numbers come in blocks that follow each other.
 #pragma once
 
 #include <sys/types.h>
@@ -48,8 +55,11 @@ struct FakeEngineOptions {
   shm::ClientGeometry geometry{.channels = 4, .slots_per_channel = 8, .slot_bytes = 256};
   std::uint32_t message_bytes_max = 200;
   std::uint32_t timeout_ms = 30'000;
-  std::string last_error;  // of the upstream HOST
-  int refusal = 0;         // answers every attach with this errno
+  std::string last_error;            // of the upstream HOST
+  std::vector<std::string> notices;  // as the letters U, Y, O and what follows: for each channel that subscribes
+  std::uint32_t trace_first = 1;
+  std::uint32_t trace_block = 4;  // 0: grants none
+  int refusal = 0;                // answers every attach with this errno
   Flaw flaw = Flaw::none;
 };
 
@@ -84,6 +94,13 @@ class ThreadEngine {
   [[nodiscard]] std::uint32_t clients();         // attached now
   [[nodiscard]] std::uint32_t channels();        // open now, of all clients
   [[nodiscard]] std::uint32_t slots_held();      // requests taken and not returned
+  [[nodiscard]] std::uint32_t pairs_lent();      // for notices, of all channels
+  [[nodiscard]] std::uint32_t flags();           // of all open channels together
+  struct Reply {
+    std::uint64_t notice = 0;
+    std::string text;
+  };
+  [[nodiscard]] std::vector<Reply> replies();
 
  private:
   void in_loop(const std::function<void()>& action);

@@ -58,7 +58,8 @@ FakeEngineLoop::FakeEngineLoop(FakeEngineOptions options)
     : options_(std::move(options)),
       boot_id_(new_boot_id()),
       commands_(notify_descriptor()),
-      pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))) {
+      pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
+      trace_numbers_{.next = options_.trace_first, .block = options_.trace_block} {
   TMX_ASSERT(pidfd_ && commands_);
   make_group();
   listen();
@@ -95,6 +96,7 @@ void FakeEngineLoop::run() {
         if (!channel.open) continue;
         channel.serve();
         channel.return_ended();
+        channel.grant(trace_numbers_);
       }
     }
     wait();
@@ -104,7 +106,10 @@ void FakeEngineLoop::run() {
 // True: there is something to do, do not sleep.
 bool FakeEngineLoop::arm_all() {
   for (auto& client : clients_) {
-    if (client.has_memory()) shm::arm(client.words().engine_armed);
+    if (client.has_memory()) {
+      shm::arm(client.words().engine_armed);
+      if (client.words().ready.load() != 0) return true;
+    }
     for (auto& channel : client.channels) {
       if (channel.has_requests()) return true;
     }
@@ -222,6 +227,9 @@ void FakeEngineLoop::open_channel(FakeClient& client, const shm::OpenChannelRequ
   const auto upstream = shm::text_of(request.upstream);
   if (upstream == "FORBIDDEN") return refuse(client, EACCES, "the group may not use this upstream");
   if (upstream != "HOST" && upstream != "HOST2") return refuse(client, ENOENT, "no such upstream");
+  if (upstream == "HOST2" && (request.flags & shm::kSubscribeUnsolicited) != 0) {
+    return refuse(client, EACCES, "the group is not the upstream's subscriber_group");
+  }
   const auto free = std::ranges::find(client.channels, false, &FakeChannel::open);
   if (free == client.channels.end()) return refuse(client, EAGAIN, "all channels are in use");
 
@@ -245,6 +253,11 @@ void FakeEngineLoop::open_channel(FakeClient& client, const shm::OpenChannelRequ
   channel.slot_bytes = geometry.slot_bytes;
   channel.wake = shm::UniqueFd(notify_descriptor());
   channel.open = true;
+  channel.flags = request.flags;
+  for (const auto& notice : options_.notices) {
+    if (request.flags != 0) channel.notify(4711, notice);
+  }
+  channel.trace_lease = shm::TraceLeaseProducer(&channel.header->trace_numbers);
 
   shm::OpenChannelReply reply;
   reply.channel = number;

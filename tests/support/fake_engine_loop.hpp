@@ -3,6 +3,7 @@
 
 #include <array>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <list>
 #include <mutex>
@@ -14,14 +15,29 @@
 #include "shm/ring.hpp"
 #include "shm/segment.hpp"
 #include "shm/seqpacket.hpp"
+#include "shm/trace_lease.hpp"
 #include "tests/support/fake_engine.hpp"
 
 namespace tlsmux::test {
 
 inline constexpr std::uint32_t kFakeShard = 3;  // not the first, to see that the client cares
 
+// A notice that waits for a pair of slots; the message goes into the response slot.
+struct FakeNotice {
+  shm::CompletionDescriptor completion;
+  std::string message;
+  std::string request;
+};
+
+// The numbers that an engine grants, over all channels.
+struct FakeTraceNumbers {
+  std::uint32_t next = 1;
+  std::uint32_t block = 0;
+};
+
 struct FakeChannel {
   bool open = false;
+  std::uint32_t flags = 0;
   bool stuck = false;  // looks at no more requests
   shm::UniqueFd wake;
   shm::ChannelHeader* header = nullptr;
@@ -33,15 +49,24 @@ struct FakeChannel {
   shm::RingProducer<shm::CompletionDescriptor> completions;
   std::vector<shm::RequestDescriptor> held;         // until the client ends them
   std::vector<shm::CompletionDescriptor> withheld;  // until the test says so
+  std::vector<shm::RequestDescriptor> lent;
+  std::deque<FakeNotice> notices;
+  std::vector<std::pair<std::uint64_t, std::string>> replies;
+  shm::TraceLeaseProducer trace_lease;
 
   // Does what the requests on the ring say.
   void serve();
   void return_ended();
+  void grant(FakeTraceNumbers& numbers);
+  void notify(std::uint64_t tag, const std::string& text, const shm::RequestDescriptor& request = {});
   void publish_withheld();
   bool has_requests();
 
  private:
   void perform(const shm::RequestDescriptor& request);
+  void reply(const shm::RequestDescriptor& request);
+  void deliver();
+  [[nodiscard]] std::string text_of(const shm::RequestDescriptor& request) const;
   void finish(const shm::RequestDescriptor& request, char what, bool withhold);
   void complete(const shm::RequestDescriptor& request, shm::CompletionKind kind);
   void publish(const shm::CompletionDescriptor& completion);
@@ -97,6 +122,7 @@ class FakeEngineLoop {
   std::mutex mutex_;
   std::condition_variable done_;
   const std::function<void()>* action_ = nullptr;
+  FakeTraceNumbers trace_numbers_;
   bool stopped_ = false;
 };
 
