@@ -1,16 +1,14 @@
 #include "engine/io/io_loop.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
 #include "engine/io/ring.hpp"
+#include "engine/io/tcp_socket.hpp"
 #include "shm/assert.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -52,32 +50,6 @@ struct Deferred {
   mux::SessionId session;
   int connect_error = 0;  // 0: closed
 };
-
-socklen_t fill_address(const mux::Address& from, sockaddr_storage& storage) {
-  if (from.family == mux::AddressFamily::ipv4) {
-    sockaddr_in to{};
-    to.sin_family = AF_INET;
-    to.sin_port = htons(from.port);
-    std::memcpy(&to.sin_addr, from.bytes.data(), sizeof to.sin_addr);
-    std::memcpy(&storage, &to, sizeof to);
-    return sizeof to;
-  }
-  sockaddr_in6 to{};
-  to.sin6_family = AF_INET6;
-  to.sin6_port = htons(from.port);
-  to.sin6_scope_id = from.scope;
-  std::memcpy(&to.sin6_addr, from.bytes.data(), sizeof to.sin6_addr);
-  std::memcpy(&storage, &to, sizeof to);
-  return sizeof to;
-}
-
-// Blocking, as io_uring wants it: with O_NONBLOCK it would hand EAGAIN back instead of waiting.
-shm::UniqueFd open_socket(sa_family_t family) {
-  shm::UniqueFd socket(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
-  const int on = 1;
-  if (socket) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  return socket;
-}
 
 }  // namespace
 
@@ -133,18 +105,19 @@ void IoLoop::Implementation::poll(std::uint32_t watch) {
 
 // ---- Connections ----
 
-void IoLoop::connect(mux::SessionId session, const mux::Address& address) {
+void IoLoop::connect(mux::SessionId session, const mux::Address& address, const mux::ConnectOptions& options) {
   auto& io = *implementation_;
   auto& connection = io.connections[session.index];
   TMX_ASSERT(connection.under_way == 0 && !connection.installed);
   connection.session = session;
   connection.closing = false;
   connection.address_bytes = fill_address(address, connection.address);
-  connection.socket = open_socket(connection.address.ss_family);
-  if (!connection.socket) {
-    io.deferred.push_back({.session = session, .connect_error = errno});
+  auto socket = open_socket(address.family, options);
+  if (!socket) {
+    io.deferred.push_back({.session = session, .connect_error = socket.error()});
     return;
   }
+  connection.socket = std::move(*socket);
   io.update_table(connection, Kind::install, connection.socket.get(), IOSQE_IO_LINK);
   auto* entry = io.ring.entry();
   io_uring_prep_connect(entry, static_cast<int>(session.index), reinterpret_cast<const sockaddr*>(&connection.address),

@@ -52,7 +52,7 @@ class IoLoop final : public mux::Network {
 
   // mux::Network.
   std::span<std::byte> send_memory(std::uint32_t session_index) override;
-  void connect(mux::SessionId session, const mux::Address& address) override;
+  void connect(mux::SessionId session, const mux::Address& address, const mux::ConnectOptions& options) override;
   void send(mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(mux::SessionId session) override;
 

@@ -1,6 +1,7 @@
 #include "engine/mux/dispatch.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "shm/assert.hpp"
 
@@ -8,8 +9,19 @@ namespace tlsmux::engine::mux {
 namespace {
 
 constexpr std::size_t kBatchRequestsMax = 1024;
-constexpr std::size_t kPartsPerRequest = 3;  // length header, private copy, the rest in the slot
+constexpr std::size_t kPartsPerRequest = 4;  // header, private copy, the rest in the slot, trailer
 constexpr std::uint64_t kNotSealed = ~0ULL;
+
+// With primary_standby, the one whose sessions take the requests: the best that has one that is up.
+std::optional<std::uint32_t> priority_in_use(const Upstream& upstream) {
+  if (upstream.settings->session_choice != config::SessionChoice::primary_standby) return std::nullopt;
+  std::optional<std::uint32_t> best;
+  for (const auto* session : upstream.sessions) {
+    const auto priority = upstream.endpoints[session->endpoint].settings.priority;
+    if (session->is_up() && (!best || priority < *best)) best = priority;
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -30,29 +42,48 @@ void Dispatch::flush(Upstream& upstream) {
     request.state = RequestState::in_flight;
     request.session = session->id.index;
     request.wire_position = kNotSealed;
+    if (session->in_flight.empty()) watch_for_silence(*session);
     session->in_flight.push_back(state_->requests, index);
     ++upstream.in_flight;
     upstream.changed = true;
-    ++session->requests;
+    session->request_ns = state_->now_ns;
+    if (++session->requests == upstream.settings->rotation.messages_max) upstream.pool_changed = true;
     auto& batch = batches_[session->id.index];
     batch.requests.push_back(index);
-    batch.plaintext_bytes += upstream.framing.header_bytes() + request.length;
+    batch.plaintext_bytes += upstream.framing.overhead_bytes() + request.length;
   }
   for (auto* session : upstream.sessions) {
     if (!batches_[session->id.index].requests.empty()) seal(*session);
   }
 }
 
+// The host could be silent from here on.
+void Dispatch::watch_for_silence(Session& session) {
+  const auto silence_ms = state_->upstream_of(session).settings->timeouts.silence_ms;
+  session.quiet_since_ns = state_->now_ns;
+  if (silence_ms != 0 && session.silence_ns == 0) state_->set_timer_in_ms(session.silence_ns, silence_ms);
+}
+
 Session* Dispatch::choose(Upstream& upstream, const Request& request) {
-  const auto& sessions = upstream.sessions;
+  const auto& settings = *upstream.settings;
+  const bool in_turn = settings.session_choice == config::SessionChoice::round_robin;
+  const auto priority = priority_in_use(upstream);
+  const auto count = upstream.sessions.size();
   Session* best = nullptr;
-  for (std::size_t i = 0; i < sessions.size(); ++i) {
-    auto& session = *sessions[(upstream.next_session + i) % sessions.size()];
-    if (!session.is_up() || session.in_flight.size() >= upstream.settings->in_flight_max) continue;
-    if (best != nullptr && session.in_flight.size() >= best->in_flight.size()) continue;
-    if (has_room(session, request)) best = &session;
+  Session* best_extra = nullptr;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& session = *upstream.sessions[(upstream.next_session + i) % count];
+    if (!session.is_up() || (priority && upstream.endpoints[session.endpoint].settings.priority != *priority)) continue;
+    if (session.in_flight.size() >= settings.in_flight_max || !has_room(session, request)) continue;
+    auto*& place = session.is_extra ? best_extra : best;
+    if (place == nullptr || (!in_turn && session.in_flight.size() < place->in_flight.size())) place = &session;
   }
-  if (best != nullptr) upstream.next_session = (best->number + 1) % static_cast<std::uint32_t>(sessions.size());
+  const bool needs_extra = best == nullptr || is_busy(*best, settings);
+  if (needs_extra && best_extra != nullptr &&
+      (best == nullptr || best_extra->in_flight.size() < best->in_flight.size())) {
+    best = best_extra;
+  }
+  if (best != nullptr) upstream.next_session = (best->number + 1) % static_cast<std::uint32_t>(count);
   return best;
 }
 
@@ -60,7 +91,7 @@ bool Dispatch::has_room(const Session& session, const Request& request) const {
   const auto& batch = batches_[session.id.index];
   if (batch.requests.size() == kBatchRequestsMax) return false;
   const auto& framing = state_->upstreams[session.upstream]->framing;
-  const auto plaintext = batch.plaintext_bytes + framing.header_bytes() + request.length;
+  const auto plaintext = batch.plaintext_bytes + framing.overhead_bytes() + request.length;
   const auto records = plaintext / session.tls->record_bytes_max() + 1;
   return plaintext + records * session.tls->record_overhead_bytes() <= session.wire.room();
 }
@@ -78,7 +109,7 @@ bool Dispatch::take(Upstream& upstream, RequestIndex index) {
     settlement_->refuse(index, shm::Reason::cancelled);
     return false;
   }
-  upstream.queue.remove(state_->requests, index);
+  upstream.queue.take(state_->requests, index);
   return true;
 }
 
@@ -95,7 +126,7 @@ void Dispatch::seal(Session& session) {
     request.wire_position = session.wire.sealed_position();
     const auto message = state_->seams.callers.message(request.caller, request.length);
     good = good && add(session, header) && add(session, state_->requests.prefix(index).first(request.prefix_bytes)) &&
-           add(session, message.subspan(request.prefix_bytes));
+           add(session, message.subspan(request.prefix_bytes)) && add(session, framing.trailer());
   }
   if (good && record_bytes_ > 0) seal_record(session);
   batch.requests.clear();

@@ -27,6 +27,7 @@ class Dispatch {
     std::size_t plaintext_bytes = 0;
   };
 
+  void watch_for_silence(Session& session);
   Session* choose(Upstream& upstream, const Request& request);
   [[nodiscard]] bool has_room(const Session& session, const Request& request) const;
   bool take(Upstream& upstream, RequestIndex index);
@@ -38,7 +39,7 @@ class Dispatch {
   Settlement* settlement_;
   SessionLife* life_;
   std::vector<Batch> batches_;  // by session index
-  std::vector<std::array<std::byte, config::kLengthHeaderBytesMax>> headers_;
+  std::vector<std::array<std::byte, config::kFrameHeaderBytesMax>> headers_;
   std::vector<std::span<const std::byte>> parts_;  // of the record being put together
   std::size_t record_bytes_ = 0;
 };

@@ -9,8 +9,10 @@
 
 #include "config/config.hpp"
 #include "engine/mux/dispatch.hpp"
+#include "engine/mux/host_requests.hpp"
 #include "engine/mux/matching.hpp"
 #include "engine/mux/session_life.hpp"
+#include "engine/mux/session_pool.hpp"
 #include "engine/mux/settlement.hpp"
 #include "engine/mux/state.hpp"
 
@@ -21,6 +23,7 @@ namespace tlsmux::engine::mux {
 struct NewRequest {
   std::uint32_t upstream = 0;
   std::uint32_t group = 0;
+  std::uint32_t client = 0;  // the process that asks, by a small number; one of the group
   Caller caller;
   std::uint32_t length = 0;
   std::uint32_t timeout_ms = 0;  // 0: the upstream's request_ms
@@ -37,23 +40,48 @@ class Multiplexer {
   // The time of all that follows, until the next call. Never earlier than before.
   void set_time(std::uint64_t now_ns) { state_.now_ns = now_ns; }
 
+  // What is added to that time, in seconds, to have seconds since 1970; and the local time zone's offset east of UTC.
+  // For dates and times in messages of the engine's own.
+  void set_wall_clock(std::int64_t wall_offset_s, std::int32_t local_offset_s) {
+    state_.wall_offset_s = wall_offset_s;
+    state_.local_offset_s = local_offset_s;
+  }
+
   void start();
 
   // The request's index for abandon(), or kNone when it has already ended.
   RequestIndex submit(const NewRequest& request);
+  // To a message that came as an unsolicited notice. Like submit().
+  RequestIndex reply(const NewReply& reply) { return host_requests_.reply(reply); }
   // The asking process is gone. Its memory is not looked at any more.
   void abandon(RequestIndex index) { settlement_.abandon(index); }
+  // The asking process is dead, and its request has a keeper: it ends now if it waits, else in its time.
+  void orphan(RequestIndex index, const Caller& keeper) { settlement_.orphan(index, keeper); }
+  // Of a request that has not ended.
+  [[nodiscard]] const Request& request(RequestIndex index) const { return state_.requests[index]; }
+  // Its bytes, as they were judged or sealed.
+  [[nodiscard]] std::vector<std::byte> copy_of(RequestIndex index);
 
   // From the network.
-  void connected(SessionId session, int error) { life_.connected(session, error); }
+  void connected(SessionId session, int error) {
+    life_.connected(session, error);
+    pool_.tend();
+  }
   void received(SessionId session, std::span<const std::byte> bytes);
-  void sent(SessionId session, std::int64_t result) { life_.sent(session, result); }
-  void ended(SessionId session, int error) { life_.ended(session, error); }
-  void closed(SessionId session) { life_.closed(session); }
+  void sent(SessionId session, std::int64_t result);
+  void ended(SessionId session, int error) {
+    life_.ended(session, error);
+    pool_.tend();
+  }
+  void closed(SessionId session) {
+    life_.closed(session);
+    pool_.tend();
+  }
 
   // From the workers.
   void resolved(SessionId session, const std::expected<std::vector<Address>, std::string>& addresses) {
     life_.resolved(session, addresses);
+    pool_.tend();
   }
   void handshake_stepped(SessionId session, std::unique_ptr<tls::TlsSession> tls, std::span<const std::byte> output,
                          const std::expected<tls::HandshakeState, tls::TlsError>& result);
@@ -71,23 +99,83 @@ class Multiplexer {
   [[nodiscard]] std::size_t requests_left() const;
   void close_sessions();
   [[nodiscard]] bool is_closed() const;
+  // How long hosts may take to agree to a sign-off.
+  [[nodiscard]] std::uint64_t sign_off_ns() const;
+
+  // One upstream: refuses requests with upstream_draining; those it has go on, then its sessions end in good order.
+  // It is drained when none is left, and stays so until it is resumed.
+  // `drain_ms` is how long its sessions wait for answers; 0: timeouts.drain_ms.
+  void drain_upstream(std::size_t upstream, std::uint32_t drain_ms = 0) {
+    pool_.drain(*state_.upstreams[upstream], drain_ms);
+  }
+  // Nothing for one that is to start anew: it does so by itself.
+  void resume_upstream(std::size_t upstream) {
+    auto& resumed = *state_.upstreams[upstream];
+    if (resumed.next_settings == nullptr) pool_.resume(resumed);
+  }
+  [[nodiscard]] bool upstream_is_drained(std::size_t upstream) const {
+    return SessionPool::is_drained(*state_.upstreams[upstream]);
+  }
+  // Of an upstream that drains: what waits or is in flight on it, without what has ended and might get a late answer.
+  [[nodiscard]] std::size_t requests_left(std::size_t upstream) const;
+  // Patience is over: what is left ends, and the sessions with it.
+  void end_upstream(std::size_t upstream);
+
+  // One more upstream, at the next index. Requires enough spare places for its sessions (kSpareSessionPlaces),
+  // and that its send memory and prefix are no larger than what there is.
+  void add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
+                    std::unique_ptr<tls::TlsClient> tls_client);
+  // New requests are refused with upstream_removed, and those that wait; those in flight end, then its sessions. Its index
+  // stays taken.
+  void remove_upstream(std::size_t upstream);
+  // By index, the groups that may not use it any more; their requests are refused as if it were removed.
+  void shut_out_groups(std::size_t upstream, std::vector<bool> groups) {
+    state_.upstreams[upstream]->groups_shut_out = std::move(groups);
+  }
+
+  // Other settings for an upstream, with the same framing and correlation, and not more sessions than it has places for.
+  // With a TLS client, new sessions are made by that. With `replace_sessions`, those that there are are replaced, in good
+  // order and one after the other.
+  void change_upstream(std::size_t upstream, std::shared_ptr<const config::UpstreamSettings> settings,
+                       std::unique_ptr<tls::TlsClient> tls_client, bool replace_sessions);
+
+  // The same with any other settings, but for message_bytes_max: the upstream is drained, and starts anew when nothing of
+  // it is in flight and its sessions have ended. Until then it refuses requests with upstream_draining.
+  void restart_upstream(std::size_t upstream, std::shared_ptr<const config::UpstreamSettings> settings,
+                        std::unique_ptr<tls::TlsClient> tls_client);
 
   // For status.
   [[nodiscard]] const std::vector<std::unique_ptr<Upstream>>& upstreams() const { return state_.upstreams; }
   [[nodiscard]] const std::vector<Session>& sessions() const { return state_.sessions; }
   [[nodiscard]] std::size_t requests_held() const { return state_.requests.in_use(); }  // abandoned ones included
+  [[nodiscard]] const RequestTable& requests() const { return state_.requests; }
   bool take_changed(std::size_t upstream) { return std::exchange(state_.upstreams[upstream]->changed, false); }
 
  private:
-  void fire_session_timers();
+  std::optional<shm::Reason> refusal(const Upstream& upstream, const NewRequest& request) const;
+  template <typename Counts>
+  [[nodiscard]] std::size_t count_open(Counts counts) const;
+  void fire_timers();
+  void finish_restarts();
   void expire(RequestIndex index);
 
+  std::size_t groups_;
+  std::size_t restarts_ = 0;  // upstreams that are to start anew
   MuxState state_;
   Settlement settlement_;
+  Conversation conversation_;
   SessionLife life_;
+  SessionPool pool_;
   Dispatch dispatch_;
+  HostRequests host_requests_;
   Matching matching_;
 };
+
+// Private memory that each request needs for an upstream with these settings.
+std::size_t prefix_bytes(const config::UpstreamSettings& settings);
+
+// That a spare session has.
+inline constexpr std::size_t kSpareSendMemoryBytes = 64 * 1024;
 
 // The bytes of send memory that a session of this upstream needs: the largest message, sealed, or a handshake.
 std::size_t send_memory_bytes(const config::UpstreamSettings& settings);

@@ -5,7 +5,9 @@
 namespace tlsmux::engine::mux {
 
 RequestTable::RequestTable(std::size_t capacity, std::size_t prefix_bytes_max)
-    : requests_(capacity), prefixes_(capacity * prefix_bytes_max), prefix_stride_(prefix_bytes_max) {
+    : requests_(capacity),
+      prefixes_(std::make_unique_for_overwrite<std::byte[]>(capacity * prefix_bytes_max)),
+      prefix_stride_(prefix_bytes_max) {
   for (std::size_t i = capacity; i > 0; --i) {
     requests_[i - 1].next = free_;
     free_ = static_cast<RequestIndex>(i - 1);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -23,17 +24,26 @@ enum class RequestState : std::uint8_t {
   abandoned,  // ended for its caller, but the host may still answer it
 };
 
+enum class RequestKind : std::uint8_t {
+  request,
+  reply,  // to the host's own message: on the session it came on or nowhere, without a key
+};
+
 struct Request {
   RequestState state = RequestState::free;
+  RequestKind kind = RequestKind::request;
   std::uint32_t upstream = 0;
   std::uint32_t group = 0;
-  std::uint32_t session = kNone;  // index, while in flight or abandoned
+  std::uint32_t client = 0;
+  std::uint32_t session = kNone;  // index, while in flight or abandoned; of a reply: always
   Caller caller;
   std::uint32_t length = 0;
   std::uint32_t prefix_bytes = 0;  // so many leading bytes lie in private memory
   std::uint64_t intake_ns = 0;
   std::uint64_t deadline_ns = 0;    // of the request; once abandoned, of waiting for a late answer
   std::uint64_t wire_position = 0;  // where the first record that holds a byte of it begins on the session's stream
+  std::uint64_t wire_end = 0;       // of a reply in flight: where the record with its last byte ends
+  std::uint64_t notice = 0;         // of a reply: what it answers
   message::CorrelationKey key;
   RequestIndex previous = kNone;  // in the one list it is in
   RequestIndex next = kNone;
@@ -53,16 +63,14 @@ class RequestTable {
   const Request& operator[](RequestIndex index) const { return requests_[index]; }
 
   // The private copy of the request's leading bytes.
-  std::span<std::byte> prefix(RequestIndex index) {
-    return std::span(prefixes_).subspan(index * prefix_stride_, prefix_stride_);
-  }
+  std::span<std::byte> prefix(RequestIndex index) { return {prefixes_.get() + index * prefix_stride_, prefix_stride_}; }
 
   [[nodiscard]] std::size_t capacity() const { return requests_.size(); }
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
 
  private:
   std::vector<Request> requests_;
-  std::vector<std::byte> prefixes_;
+  std::unique_ptr<std::byte[]> prefixes_;  // not touched before use: what is never used needs no memory
   std::size_t prefix_stride_;
   RequestIndex free_ = kNone;  // chained through `next`
   std::size_t in_use_ = 0;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,15 @@
 
 namespace tlsmux::engine::mux {
 
+// How connections to an upstream are made.
+struct ConnectOptions {
+  std::optional<Address> source;       // port 0; none: the kernel chooses
+  std::uint32_t keepalive_idle_s = 0;  // before the first probe; 0: as the system has it, like the next ones
+  std::uint32_t keepalive_interval_s = 0;
+  std::uint32_t keepalive_count = 0;
+  std::uint32_t user_timeout_ms = 0;  // RFC 5482
+};
+
 // Connections, one for each session. A session index has at most one connection at a time; the generation in the id
 // tells late news of an earlier one apart.
 class Network {
@@ -25,8 +35,9 @@ class Network {
   virtual ~Network() = default;
   // Sealed bytes of this session lie here until the kernel has accepted them. The same memory on every call.
   virtual std::span<std::byte> send_memory(std::uint32_t session_index) = 0;
-  // Leads to `connected`; from then on to `received` and at last `ended`, unless closed first.
-  virtual void connect(SessionId session, const Address& address) = 0;
+  // Leads to `connected`; from then on to `received` and at last `ended`, unless closed first. A source address that
+  // cannot be had is an error of the connect.
+  virtual void connect(SessionId session, const Address& address, const ConnectOptions& options) = 0;
   // One at a time for a session. The bytes stay where they are until `sent`.
   virtual void send(SessionId session, std::span<const std::byte> bytes) = 0;
   // Leads to `closed`, once the outcome of a send in flight has been told by `sent`.
@@ -49,6 +60,19 @@ struct Caller {
   std::uint32_t response_slot = 0;
   std::uint64_t generation = 0;
   std::uint64_t tag = 0;
+  std::uint64_t serial = 0;  // of the channel's opening
+};
+
+// The `channel` of a caller whose process is dead; `generation` then names what is kept of its request.
+inline constexpr std::uint32_t kOrphanChannel = ~0U;
+
+constexpr bool is_orphan(const Caller& caller) { return caller.channel == kOrphanChannel; }
+
+// Why a request is not sent; of an unparsable one, in which field and at which byte reading stopped.
+struct Refusal {
+  shm::Reason reason = shm::Reason::none;
+  std::uint16_t error_field = 0;
+  std::uint32_t error_offset = 0;
 };
 
 // The askers and their slots. `take` returning false, and each of `answer`, `refuse` and `lose`, is the last the
@@ -64,8 +88,27 @@ class Callers {
   virtual std::span<const std::byte> message(const Caller& caller, std::uint32_t length) = 0;
   // Each true when this is the outcome; false when the caller had decided on its own before.
   virtual bool answer(const Caller& caller, std::span<const std::byte> message) = 0;
-  virtual bool refuse(const Caller& caller, shm::Reason reason) = 0;  // NOT_SENT
-  virtual bool lose(const Caller& caller, shm::Reason reason) = 0;    // MAYBE_SENT
+  virtual bool refuse(const Caller& caller, const Refusal& refusal) = 0;  // NOT_SENT
+  virtual bool lose(const Caller& caller, shm::Reason reason) = 0;        // MAYBE_SENT
+};
+
+// What comes from hosts and no request waits for.
+class Notices {
+ public:
+  virtual ~Notices() = default;
+  // An answer to a request that had ended. The caller may be long gone.
+  virtual void late(const Caller& caller, std::uint32_t upstream, std::uint32_t group,
+                    std::span<const std::byte> message) = 0;
+  // A message that answers nothing. `notice` names it for Multiplexer::reply().
+  virtual void unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) = 0;
+};
+
+// Trace numbers for messages that the engine makes itself, out of the same ones as its clients'.
+class TraceNumberSource {
+ public:
+  virtual ~TraceNumberSource() = default;
+  // Nothing: there is none just now; try again soon.
+  virtual std::optional<std::uint32_t> take_own(std::uint32_t upstream) = 0;
 };
 
 enum class EventKind : std::uint8_t {
@@ -74,6 +117,7 @@ enum class EventKind : std::uint8_t {
   session_lost,    // it was up
   session_closed,  // by us, in good order
   unsolicited_message,
+  orphans_dropped,  // outcomes of dead processes' requests that nobody will ever be told
 };
 
 // For the log. Never holds a byte of a message.
@@ -87,6 +131,8 @@ struct Event {
   std::uint32_t not_sent = 0;  // requests that ended with the session
   std::uint32_t maybe_sent = 0;
   std::uint32_t retry_in_ms = 0;
+  std::string_view group{};
+  std::uint32_t orphans = 0;  // that were dropped
 };
 
 class Events {
@@ -99,7 +145,9 @@ struct Seams {
   Network& network;
   Workers& workers;
   Callers& callers;
+  Notices& notices;
   Events& events;
+  TraceNumberSource& trace_numbers;
 };
 
 }  // namespace tlsmux::engine::mux

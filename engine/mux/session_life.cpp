@@ -22,37 +22,30 @@ Reason reason_of_connect_error(int error) {
   }
 }
 
-// The end of what may have reached the host: all that the kernel accepted, and nothing else.
-std::uint64_t position_of_doubt(const Session& session) {
-#if defined(TLSMUX_MUTANT_JUDGE_BY_SEALED)
-  return session.wire.sealed_position();  // deliberate bug, to show that the simulation sees it
-#elif defined(TLSMUX_MUTANT_FORGIVE_FIRST_BYTE)
-  return session.wire.accepted_position() - (session.wire.accepted_position() > 0 ? 1 : 0);  // another
-#else
-  return session.wire.accepted_position();
-#endif
-}
-
 }  // namespace
 
-void SessionLife::start(Session& session) {
-  session.orderly = session.was_ready = session.was_heard = false;
+void SessionLife::start(Session& session, std::uint32_t endpoint) {
+  auto& upstream = state_->upstream_of(session);
+  session.endpoint = endpoint;
+  session.gives_hope = !upstream.endpoints[endpoint].failed;
+  session.started_ns = state_->now_ns;
+  session.orderly = session.was_ready = session.was_heard = session.is_extra = session.is_outdated = false;
   session.end_reason = Reason::none;
   session.end_words.clear();
   session.facts = {};
-  session.requests = 0;
-  session.cutter = std::make_unique<message::FrameCutter>(state_->upstream_of(session).framing);
+  session.requests = session.heard_ns = session.retire_ns = session.heartbeat_ns = 0;
+  session.heartbeats_missed = 0;
+  session.cutter = std::make_unique<message::FrameCutter>(upstream.framing);
   resolve(session);
 }
 
 void SessionLife::resolve(Session& session) {
-  const auto& settings = *state_->upstream_of(session).settings;
-  const auto& endpoint = settings.endpoints[session.endpoint % settings.endpoints.size()];
+  auto& upstream = state_->upstream_of(session);
+  const auto& endpoint = upstream.endpoints[session.endpoint].settings;
   state_->set_state(session, SessionState::resolving);
-  state_->set_timer(session, state_->now_ns + settings.timeouts.connect_ms * kNanosecondsPerMillisecond);
+  state_->set_timer_in_ms(session.timer_ns, upstream.settings->timeouts.connect_ms);
   if (const auto literal = parse_literal(endpoint.host, endpoint.port)) {
-    session.addresses = {*literal};
-    connect_next_address(session);
+    addresses_found(session, {*literal});
   } else {
     state_->seams.workers.resolve(session.id, endpoint.host, endpoint.port);
   }
@@ -64,36 +57,48 @@ void SessionLife::resolved(SessionId id, const std::expected<std::vector<Address
   if (!addresses || addresses->empty()) {
     return fail(*session, Reason::name_not_resolved, addresses ? "the name has no address" : addresses.error());
   }
-  session->addresses = *addresses;
-  connect_next_address(*session);
+  addresses_found(*session, *addresses);
+}
+
+void SessionLife::addresses_found(Session& session, std::vector<Address> addresses) {
+  const auto& source = state_->upstream_of(session).connect_options.source;
+  if (source) {
+    std::erase_if(addresses, [&](const Address& address) { return address.family != source->family; });
+    if (addresses.empty()) {
+      return fail(session, Reason::connect_failed, "the host has no address that source_address can connect to");
+    }
+  }
+  session.addresses = std::move(addresses);
+  connect_next_address(session);
 }
 
 void SessionLife::connect_next_address(Session& session) {
   session.address = session.addresses.front();
   session.addresses.erase(session.addresses.begin());
-  const auto& timeouts = state_->upstream_of(session).settings->timeouts;
+  const auto& upstream = state_->upstream_of(session);
   state_->set_state(session, SessionState::connecting);
-  state_->set_timer(session, state_->now_ns + timeouts.connect_ms * kNanosecondsPerMillisecond);
+  state_->set_timer_in_ms(session.timer_ns, upstream.settings->timeouts.connect_ms);
   session.wire = tls::WireBuffer(state_->seams.network.send_memory(session.id.index));
   session.offered_position = 0;
   session.has_connection = true;
-  state_->seams.network.connect(session.id, session.address);
+  state_->seams.network.connect(session.id, session.address, upstream.connect_options);
 }
 
 void SessionLife::connected(SessionId id, int error) {
   auto* session = state_->find(id);
   if (session == nullptr || session->closing) return;
-  if (error != 0) {
-    return fail(*session, reason_of_connect_error(error), "connect: " + std::string(std::strerror(error)));
-  }
   const auto& upstream = state_->upstream_of(*session);
   const auto& settings = *upstream.settings;
-  const auto& endpoint = settings.endpoints[session->endpoint % settings.endpoints.size()];
-  auto tls = upstream.tls_client->start(settings.tls.server_name.empty() ? endpoint.host : settings.tls.server_name);
+  if (error != 0) {
+    const auto from = settings.tcp.source_address.empty() ? "" : " from source_address " + settings.tcp.source_address;
+    return fail(*session, reason_of_connect_error(error), "connect" + from + ": " + std::string(std::strerror(error)));
+  }
+  const auto& host = upstream.endpoints[session->endpoint].settings.host;
+  auto tls = upstream.tls_client->start(settings.tls.server_name.empty() ? host : settings.tls.server_name);
   if (!tls) return fail(*session, tls.error().reason, tls.error().words);
   session->tls = std::move(*tls);
   state_->set_state(*session, SessionState::handshaking);
-  state_->set_timer(*session, state_->now_ns + settings.timeouts.handshake_ms * kNanosecondsPerMillisecond);
+  state_->set_timer_in_ms(session->timer_ns, settings.timeouts.handshake_ms);
   step_handshake(*session, {});
 }
 
@@ -121,7 +126,7 @@ void SessionLife::handshake_stepped(SessionId id, std::unique_ptr<tls::TlsSessio
   session->wire.append(output);
   send_sealed(*session);
   if (!result) return fail(*session, result.error().reason, result.error().words);
-  if (*result == tls::HandshakeState::done) return become_ready(*session);
+  if (*result == tls::HandshakeState::done) return handshake_done(*session);
   if (!session->handshake_received.empty()) {
     return step_handshake(*session, std::exchange(session->handshake_received, {}));
   }
@@ -130,12 +135,51 @@ void SessionLife::handshake_stepped(SessionId id, std::unique_ptr<tls::TlsSessio
   }
 }
 
-void SessionLife::become_ready(Session& session) {
+// Where a session signs on, if its upstream wants that: it is ready when the host has agreed.
+void SessionLife::handshake_done(Session& session) {
   auto& upstream = state_->upstream_of(session);
   session.facts = session.tls->peer_facts();
   ++(session.facts.resumed ? upstream.handshakes_resumed : upstream.handshakes_full);
-  session.failures = 0;
+  state_->set_state(session, SessionState::signing_on);
+  session.heard_ns = state_->now_ns;
+  const auto& messages = upstream.messages.sign_on();
+  // One more for a session that waits for another's sign-on.
+  state_->set_timer_in_ms(session.timer_ns, upstream.settings->timeouts.sign_on_ms * (messages.size() + 1));
+  pursue(session, conversation_->sign_on(session));
+}
+
+void SessionLife::pursue(Session& session, const Pursued& pursued) {
+  if (session.closing) return;
+  if (!pursued) return fail(session, pursued.error().reason, pursued.error().words);
+  if (*pursued == Progress::done && session.state == SessionState::signing_on) {
+    become_ready(session);
+    sign_on_waiting(state_->upstream_of(session));
+  }
+  session.talk_ns = 0;
+  if (const auto due_ns = conversation_->due_ns(session); due_ns != 0) state_->set_timer(session.talk_ns, due_ns);
+}
+
+// The session that they waited for has signed on for all, or cannot.
+void SessionLife::sign_on_waiting(Upstream& upstream) {
+  for (auto* session : upstream.sessions) {
+    const bool waits = session->state == SessionState::signing_on && !session->exchange.is_open();
+    if (waits && !session->closing) pursue(*session, conversation_->sign_on(*session));
+  }
+}
+
+void SessionLife::say(Session& session) {
+  if (session.own_words.empty() || !session.is_open()) return;
+  if (const auto sealed = conversation_->seal(session); !sealed) {
+    return fail(session, sealed.error().reason, sealed.error().words);
+  }
+  send_sealed(session);
+}
+
+void SessionLife::become_ready(Session& session) {
+  state_->upstream_of(session).endpoints.came_up(session.endpoint);
   session.was_ready = true;
+  session.ready_ns = session.request_ns = state_->now_ns;
+  session.addresses.clear();
   state_->set_state(session, SessionState::ready);
   if (session.sending) watch_for_stall(session);  // the end of the handshake may stall as well
   Event event{.kind = EventKind::session_ready};
@@ -146,13 +190,12 @@ void SessionLife::send_sealed(Session& session) {
   if (session.sending || session.wire.empty()) return;
   session.sending = true;
   session.offered_position = session.wire.sealed_position();
-  if (session.state == SessionState::ready) watch_for_stall(session);
+  if (session.is_open()) watch_for_stall(session);
   state_->seams.network.send(session.id, session.wire.pending());
 }
 
 void SessionLife::watch_for_stall(Session& session) {
-  const auto& timeouts = state_->upstream_of(session).settings->timeouts;
-  state_->set_timer(session, state_->now_ns + timeouts.write_stall_ms * kNanosecondsPerMillisecond);
+  state_->set_timer_in_ms(session.stall_ns, state_->upstream_of(session).settings->timeouts.write_stall_ms);
 }
 
 void SessionLife::sent(SessionId id, std::int64_t result) {
@@ -160,7 +203,7 @@ void SessionLife::sent(SessionId id, std::int64_t result) {
   if (session == nullptr) return;
   TMX_ASSERT(session->sending);
   session->sending = false;
-  if (session->state == SessionState::ready) session->timer_ns = 0;
+  session->stall_ns = 0;
   if (result < 0) {
     return fail(*session, Reason::connection_lost, "send: " + std::string(std::strerror(static_cast<int>(-result))));
   }
@@ -189,10 +232,10 @@ void SessionLife::fail(Session& session, Reason reason, std::string words) {
   session.closing = true;
   session.end_reason = reason;
   session.end_words = std::move(words);
-  session.timer_ns = 0;
+  session.timer_ns = session.stall_ns = session.silence_ns = session.talk_ns = 0;
 #if defined(TLSMUX_MUTANT_JUDGE_EARLY)
   Event unused{};  // deliberate bug: the send under way may still come to something
-  settle_requests(session, unused);
+  end_.settle_requests(session, unused);
 #endif
   if (session.has_connection) {
     state_->seams.network.close(session.id);
@@ -201,18 +244,33 @@ void SessionLife::fail(Session& session, Reason reason, std::string words) {
   }
 }
 
-void SessionLife::close(Session& session) {
+void SessionLife::close(Session& session, Reason reason, std::string words) {
   if (session.closing || session.state == SessionState::none) return;
   session.orderly = true;
-  if (session.state == SessionState::backing_off) {
-    state_->set_state(session, SessionState::none);
-    return;
-  }
-  if (session.state == SessionState::ready) {
+  if (session.state == SessionState::backing_off) return state_->set_state(session, SessionState::none);
+  if (session.is_open()) {
     session.tls->close_notify(session.wire);
     send_sealed(session);
   }
-  fail(session, Reason::engine_draining, "closed by the engine");
+  fail(session, reason, std::move(words));
+}
+
+void SessionLife::drain(Session& session, std::string words) {
+  TMX_ASSERT(session.is_up());
+  session.end_words = std::move(words);
+  state_->set_state(session, SessionState::draining);
+  const auto& upstream = state_->upstream_of(session);
+  const auto drain_ms = upstream.drain_ms != 0 ? upstream.drain_ms : upstream.settings->timeouts.drain_ms;
+  state_->set_timer_in_ms(session.timer_ns, drain_ms);
+}
+
+// Where a session signs off, if its upstream wants that: it is closed when the host has agreed, or does not answer.
+void SessionLife::finish_draining(Session& session) {
+  if (!std::exchange(session.signed_off, true)) {
+    const auto begun = conversation_->sign_off(session);
+    if (begun && *begun == Progress::waiting) return pursue(session, begun);
+  }
+  close(session, Reason::upstream_draining, std::exchange(session.end_words, {}));
 }
 
 void SessionLife::closed(SessionId id) {
@@ -223,19 +281,38 @@ void SessionLife::closed(SessionId id) {
   finish(*session);
 }
 
+void SessionLife::fire_timers(Session& session) {
+  const auto is_due = [&](std::uint64_t timer_ns) { return timer_ns != 0 && timer_ns <= state_->now_ns; };
+  if (is_due(session.timer_ns)) timer_expired(session);
+  if (is_due(session.stall_ns)) fail(session, Reason::write_stalled, "the host takes no more bytes");
+  if (is_due(session.silence_ns)) look_for_silence(session);
+  if (is_due(session.talk_ns)) pursue(session, conversation_->tend(session));
+}
+
 void SessionLife::timer_expired(Session& session) {
   session.timer_ns = 0;
   switch (session.state) {
-    case SessionState::backing_off: return start(session);
     case SessionState::resolving:
       return fail(session, Reason::name_not_resolved, "no answer from the resolver in time");
     case SessionState::connecting: return fail(session, Reason::connect_timeout, "the connect took too long");
     case SessionState::handshaking: return fail(session, Reason::handshake_timeout, "the TLS handshake took too long");
-    case SessionState::ready: return fail(session, Reason::write_stalled, "the host takes no more bytes");
-    case SessionState::none:
+    case SessionState::draining:
+      return close(session, Reason::upstream_draining, session.end_words + "; answers were still outstanding");
     case SessionState::signing_on:
-    case SessionState::draining: return;
+      return fail(session, Reason::sign_on_timeout, "the upstream was not signed on in time");
+    case SessionState::none:
+    case SessionState::backing_off:
+    case SessionState::ready: return;
   }
+}
+
+void SessionLife::look_for_silence(Session& session) {
+  session.silence_ns = 0;
+  if (session.in_flight.empty()) return;  // armed again with the next request
+  const auto silence_ms = state_->upstream_of(session).settings->timeouts.silence_ms;
+  const auto end_ns = session.quiet_since_ns + silence_ms * kNanosecondsPerMillisecond;
+  if (end_ns > state_->now_ns) return state_->set_timer(session.silence_ns, end_ns);
+  fail(session, Reason::host_silent, "the host sent nothing for silence_ms while requests were in flight");
 }
 
 void SessionLife::finish(Session& session) {
@@ -251,7 +328,8 @@ void SessionLife::finish(Session& session) {
     upstream.last_error = session.end_words;
     upstream.last_error_ns = state_->now_ns;
   }
-  settle_requests(session, event);
+  end_.settle_requests(session, event);
+  conversation_->end(session);
   ++session.id.generation;  // news of this connection that still comes finds nobody
   session.closing = session.host_ended = false;
   if (!session.orderly && !session.was_ready && !state_->draining && !session.addresses.empty()) {
@@ -259,60 +337,27 @@ void SessionLife::finish(Session& session) {
     tell(session, event);
     return connect_next_address(session);
   }
-  retry_later(session, event);
+  const auto pause_ns = session.orderly ? 0 : end_.judge_end(session);
+  session.start_ns = state_->now_ns + pause_ns;
+  // One that was to end anyway, or was a trial, is not missed.
+  const bool is_missed = !session.orderly && session.state != SessionState::draining && !session.fails_back;
+  session.replaces = kNone;
+  session.fails_back = false;
+  state_->set_state(session, is_missed && !state_->draining ? SessionState::backing_off : SessionState::none);
+  event.retry_in_ms = static_cast<std::uint32_t>(std::max(pause_ns, upstream.endpoints.wait_ns(state_->now_ns)) /
+                                                 kNanosecondsPerMillisecond);
   tell(session, event);
+  sign_on_waiting(upstream);
   if (!is_hopeful(upstream)) refuse_waiting(upstream);
 }
 
-void SessionLife::settle_requests(Session& session, Event& event) {
-  auto& requests = state_->requests;
-  auto& upstream = state_->upstream_of(session);
-  const auto doubt = position_of_doubt(session);
-  for (auto index = session.in_flight.front(); index != kNone;) {
-    const auto& request = requests[index];
-    const auto next = request.next;
-    const bool abandoned = request.state == RequestState::abandoned;
-    if (abandoned || request.wire_position < doubt) {
-      event.maybe_sent += abandoned ? 0 : 1;
-      settlement_->lose(index, session.end_reason);
-    }
-    index = next;
-  }
-  // No byte of the rest has left. From the last to the first, so that they keep their order at the queue's head.
-  while (!session.in_flight.empty()) {
-    const auto index = session.in_flight.back();
-    session.in_flight.remove(requests, index);
-    --upstream.in_flight;
-    requests[index].state = RequestState::requeued;
-    requests[index].session = kNone;
-    upstream.queue.push_front(requests, index);
-  }
-}
-
-void SessionLife::retry_later(Session& session, Event& event) {
-  if (state_->draining || session.orderly) return state_->set_state(session, SessionState::none);
-  const auto& backoff = state_->upstream_of(session).settings->backoff;
-  // In TLS 1.3 a host turns a client's certificate down after the handshake (RFC 8446 section 4.4.2.4).
-  const bool came_up = session.was_ready && session.end_reason != Reason::certificate_rejected_by_host;
-  session.failures = came_up ? 0 : session.failures + 1;
-  if (!came_up) ++session.endpoint;
-  // A host that ends each session as soon as it is up gets pauses like one that cannot be reached.
-  const auto longest_ns = backoff.max_ms * kNanosecondsPerMillisecond;
-  const bool was_of_use = came_up && (session.was_heard || state_->now_ns - session.since_ns >= longest_ns);
-  session.fruitless = was_of_use ? 0 : session.fruitless + 1;
-  const auto doublings = std::min(session.fruitless > 0 ? session.fruitless - 1 : 0U, 20U);
-  const auto delay_ms = std::min<std::uint64_t>(std::uint64_t{backoff.initial_ms} << doublings, backoff.max_ms);
-  const auto spread_ms = delay_ms * backoff.jitter_percent / 100;
-  std::uniform_int_distribution<std::uint64_t> jitter(0, 2 * spread_ms);
-  const auto wait_ms = delay_ms - spread_ms + jitter(state_->random);
-  event.retry_in_ms = static_cast<std::uint32_t>(wait_ms);
-  state_->set_state(session, SessionState::backing_off);
-  state_->set_timer(session, state_->now_ns + wait_ms * kNanosecondsPerMillisecond);
-}
-
-bool SessionLife::is_hopeful(const Upstream& upstream) {
-  return std::ranges::any_of(upstream.sessions, [](const Session* session) {
-    return session->is_up() || (session->state != SessionState::none && session->failures == 0);
+bool SessionLife::is_hopeful(const Upstream& upstream) const {
+  const bool may_come = !upstream.endpoints.all_have_failed();
+  // While the engine drains, none begins that had not begun before.
+  if (may_come && !state_->draining) return true;
+  return std::ranges::any_of(upstream.sessions, [&](const Session* session) {
+    if (session->is_up() || (may_come && session->state != SessionState::none)) return true;
+    return session->is_starting() && session->gives_hope && !session->closing;
   });
 }
 

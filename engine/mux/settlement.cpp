@@ -24,7 +24,11 @@ void Settlement::leave_lists(RequestIndex index) {
   auto& request = state_->requests[index];
   auto& upstream = *state_->upstreams[request.upstream];
   if (request.heap_position != kNone) state_->deadlines.remove(index);
-  if (is_waiting(request)) {
+  if (request.kind == RequestKind::reply) {
+    auto& session = state_->sessions[request.session];
+    if (is_waiting(request)) --state_->replies_waiting;
+    (is_waiting(request) ? session.replies : session.replies_in_flight).remove(state_->requests, index);
+  } else if (is_waiting(request)) {
     upstream.queue.remove(state_->requests, index);
   } else {
     state_->sessions[request.session].in_flight.remove(state_->requests, index);
@@ -36,7 +40,7 @@ void Settlement::release(RequestIndex index) {
   leave_lists(index);
   const auto& request = state_->requests[index];
   auto& upstream = *state_->upstreams[request.upstream];
-  if (!upstream.correlation.in_order()) upstream.keys.remove(index);
+  if (request.kind == RequestKind::request && !upstream.correlation.in_order()) upstream.keys.remove(index);
   state_->requests.release(index);
 }
 
@@ -48,14 +52,13 @@ shm::Reason Settlement::callers_own_reason(const Request& request) const {
 void Settlement::answer(RequestIndex index, std::span<const std::byte> message) {
   auto& request = state_->requests[index];
   auto& count = counters(request);
-  if (request.state == RequestState::abandoned) {
-    ++count.late;
-  } else if (state_->seams.callers.answer(request.caller, message)) {
+  if (request.state == RequestState::in_flight && state_->seams.callers.answer(request.caller, message)) {
     ++count.answered;
     ++count.latency[shm::bucket_of(state_->now_ns - request.intake_ns)];
   } else {
+    if (request.state == RequestState::in_flight) ++count.maybe_sent[counter_of(callers_own_reason(request))];
     ++count.late;
-    ++count.maybe_sent[counter_of(callers_own_reason(request))];
+    state_->seams.notices.late(request.caller, request.upstream, request.group, message);
   }
   release(index);
 }
@@ -63,21 +66,22 @@ void Settlement::answer(RequestIndex index, std::span<const std::byte> message) 
 void Settlement::refuse(RequestIndex index, shm::Reason reason) {
   auto& request = state_->requests[index];
   auto& count = counters(request);
-  if (state_->seams.callers.refuse(request.caller, reason)) {
+  if (is_orphan(request.caller)) reason = shm::Reason::client_died;  // whatever the occasion
+  if (state_->seams.callers.refuse(request.caller, {.reason = reason})) {
     ++count.not_sent[counter_of(reason)];
   } else {
     // A caller that finds its request taken must say MAYBE_SENT when it ends it by itself.
-    auto& callers_own = request.state == RequestState::requeued ? count.maybe_sent : count.not_sent;
+    auto& callers_own = request.state == RequestState::queued ? count.not_sent : count.maybe_sent;
     ++callers_own[counter_of(callers_own_reason(request))];
   }
   release(index);
 }
 
-void Settlement::reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, shm::Reason reason) {
+void Settlement::reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, const Refusal& refusal) {
   auto& target = *state_->upstreams[upstream];
   target.changed = true;
-  const bool ours = state_->seams.callers.refuse(caller, reason);
-  ++target.groups_counters[group].not_sent[counter_of(ours ? reason : shm::Reason::cancelled)];
+  const bool ours = state_->seams.callers.refuse(caller, refusal);
+  ++target.groups_counters[group].not_sent[counter_of(ours ? refusal.reason : shm::Reason::cancelled)];
 }
 
 void Settlement::lose(RequestIndex index, shm::Reason reason) {
@@ -111,8 +115,35 @@ void Settlement::abandon(RequestIndex index) {
     release(index);
   } else if (request.state == RequestState::in_flight) {
     ++counters(request).maybe_sent[counter_of(kReason)];
+    if (request.kind == RequestKind::reply) return release(index);
     keep_for_late_answer(index);
   }
+}
+
+void Settlement::orphan(RequestIndex index, const Caller& keeper) {
+  auto& request = state_->requests[index];
+  TMX_ASSERT(request.kind == RequestKind::request);
+  request.caller = keeper;
+  if (is_waiting(request)) refuse(index, shm::Reason::client_died);
+}
+
+void Settlement::confirm_replies(Session& session) {
+  for (auto index = session.replies_in_flight.front(); index != kNone; index = session.replies_in_flight.front()) {
+    if (state_->requests[index].wire_end > session.wire.accepted_position()) return;
+    lose(index, shm::Reason::reply_sent);
+  }
+}
+
+void Settlement::end_replies(Session& session) {
+  confirm_replies(session);
+  for (auto index = session.replies_in_flight.front(); index != kNone; index = session.replies_in_flight.front()) {
+    if (state_->requests[index].wire_position < session.wire.accepted_position()) {
+      lose(index, session.end_reason);
+    } else {
+      refuse(index, session.end_reason);
+    }
+  }
+  while (!session.replies.empty()) refuse(session.replies.front(), session.end_reason);
 }
 
 void Settlement::keep_for_late_answer(RequestIndex index) {

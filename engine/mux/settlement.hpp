@@ -19,7 +19,7 @@ class Settlement {
   void refuse(RequestIndex index, shm::Reason reason);
 
   // NOT_SENT, for a request that never came into the table.
-  void reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, shm::Reason reason);
+  void reject(std::uint32_t upstream, std::uint32_t group, const Caller& caller, const Refusal& refusal);
 
   // MAYBE_SENT, for a request in flight. Nothing more can come for it: its session is over.
   void lose(RequestIndex index, shm::Reason reason);
@@ -33,6 +33,14 @@ class Settlement {
 
   // The asking process is gone, and its slots with it: the caller is not told, and its memory not looked at again.
   void abandon(RequestIndex index);
+
+  // The asking process is dead; from now on `keeper` stands for it. What waits ends NOT_SENT; what is in flight goes on.
+  void orphan(RequestIndex index, const Caller& keeper);
+
+  // Ends the replies of which the kernel has accepted every byte.
+  void confirm_replies(Session& session);
+  // The session is over. Ends its replies by what the kernel has accepted of them.
+  void end_replies(Session& session);
 
  private:
   GroupCounters& counters(const Request& request);

@@ -2,6 +2,7 @@
 
 // What the parts of the multiplexer share: requests, upstreams, sessions, time. One thread.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -10,8 +11,13 @@
 
 #include "config/config.hpp"
 #include "engine/message/correlation.hpp"
+#include "engine/message/frame_cutter.hpp"
 #include "engine/message/framing.hpp"
 #include "engine/mux/deadline_heap.hpp"
+#include "engine/mux/endpoint_table.hpp"
+#include "engine/mux/engine_messages.hpp"
+#include "engine/mux/exchange.hpp"
+#include "engine/mux/fair_queue.hpp"
 #include "engine/mux/key_table.hpp"
 #include "engine/mux/request_table.hpp"
 #include "engine/mux/seams.hpp"
@@ -19,6 +25,8 @@
 #include "shm/layout.hpp"
 
 namespace tlsmux::engine::mux {
+
+inline constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
 
 // What one group has made of one upstream.
 struct GroupCounters {
@@ -37,9 +45,9 @@ struct Session {
 
   shm::SessionState state = shm::SessionState::none;
   std::uint64_t since_ns = 0;
-  std::uint64_t timer_ns = 0;   // when the present state has lasted too long; 0: never
-  std::uint32_t failures = 0;   // in a row, without having been ready
-  std::uint32_t fruitless = 0;  // connections in a row that brought no message; the pause doubles with each
+  std::uint64_t timer_ns = 0;    // when the present state has lasted too long; 0: never
+  std::uint64_t stall_ns = 0;    // when the send under way has lasted too long; 0: there is none
+  std::uint64_t silence_ns = 0;  // when to look whether the host still sends; 0: not
   std::uint32_t endpoint = 0;
   std::vector<Address> addresses;  // of the endpoint, still to be tried
   Address address;
@@ -52,9 +60,31 @@ struct Session {
   bool sending = false;
   std::uint64_t offered_position = 0;  // the network has been given the stream up to here, accepted or not
   std::unique_ptr<message::FrameCutter> cutter;
-  RequestList in_flight;  // in the order of sealing; abandoned ones included
+  RequestList in_flight;          // in the order of sealing; abandoned ones included
+  RequestList replies;            // to the host's own messages, not sealed yet
+  RequestList replies_in_flight;  // in the order of sealing
   std::uint64_t requests = 0;
   tls::PeerFacts facts;
+  std::uint64_t heard_ns = 0;      // when it became ready, or the host's last message or keep-alive came
+  std::uint64_t heartbeat_ns = 0;  // the last one sent; 0: none on this connection
+  std::uint32_t heartbeats_missed = 0;
+  Exchange exchange;                 // of the engine's own
+  std::vector<std::byte> own_words;  // what the engine says itself, framed and not sealed yet
+  std::uint64_t talk_ns = 0;         // when an answer to it is overdue, or a heartbeat due; 0: neither
+  bool signed_off = false;           // said, answered or not
+
+  // For the pool.
+  std::uint64_t start_ns = 0;    // while backing off: not to be started earlier
+  std::uint64_t started_ns = 0;  // of this connection's first attempt
+  std::uint64_t ready_ns = 0;
+  std::uint64_t retire_ns = 0;       // its age says so; 0: never
+  std::uint64_t request_ns = 0;      // the last request that it has taken
+  std::uint64_t quiet_since_ns = 0;  // no byte from the host, or nothing that it could answer, since
+  std::uint32_t replaces = kNone;    // index of the session that is to end once this one serves
+  bool fails_back = false;           // to a better endpoint, on trial
+  bool gives_hope = false;           // while it comes up: its endpoint had not failed when it began
+  bool is_outdated = false;          // made with settings that no longer hold
+  bool is_extra = false;             // beyond `sessions`: used when the others are busy, ended when it is not
 
   // Once `closing`, nothing is sealed or received any more; the network's `closed` is awaited.
   bool closing = false;
@@ -64,8 +94,28 @@ struct Session {
   shm::Reason end_reason = shm::Reason::none;
   std::string end_words;
 
+  // Takes requests.
   [[nodiscard]] bool is_up() const { return state == shm::SessionState::ready && !closing; }
+  // Talks to the host through TLS.
+  [[nodiscard]] bool is_open() const {
+    using enum shm::SessionState;
+    return (state == ready || state == signing_on || state == draining) && !closing;
+  }
+  [[nodiscard]] bool is_starting() const {
+    using enum shm::SessionState;
+    return state == resolving || state == connecting || state == handshaking || state == signing_on;
+  }
 };
+
+// As many as an upstream may have, and one to try a better endpoint while all of them serve.
+inline std::uint32_t session_places(const config::UpstreamSettings& settings) {
+  return std::max(settings.sessions, settings.sessions_max) + 1;
+}
+
+// What a refresh of the configuration may add to a running engine, over all upstreams.
+inline constexpr std::uint32_t kSpareSessionPlaces = 32;
+
+ConnectOptions connect_options_of(const config::TcpSettings& settings);
 
 struct Upstream {
   Upstream(std::shared_ptr<const config::UpstreamSettings> upstream_settings, std::unique_ptr<tls::TlsClient> client,
@@ -73,22 +123,46 @@ struct Upstream {
       : settings(std::move(upstream_settings)),
         framing(settings->framing),
         correlation(settings->correlation),
+        messages(*settings),
         tls_client(std::move(client)),
+        connect_options(connect_options_of(settings->tcp)),
+        endpoints(*settings),
+        queue(groups),
         keys(table, correlation.in_order() ? 1 : table.capacity(), seed),
         groups_counters(groups) {}
+
+  // With which it starts anew once it is drained; null: it does not.
+  std::shared_ptr<const config::UpstreamSettings> next_settings;
+  std::unique_ptr<tls::TlsClient> next_tls_client;  // null: the present one
 
   std::shared_ptr<const config::UpstreamSettings> settings;
   message::Framing framing;
   message::Correlation correlation;
+  EngineMessages messages;
   std::unique_ptr<tls::TlsClient> tls_client;
-  RequestList queue;
+  ConnectOptions connect_options;
+  EndpointTable endpoints;
+  FairQueue queue;
   KeyTable keys;
   std::vector<Session*> sessions;  // by number; in the table of sessions
   std::uint32_t next_session = 0;  // where the search for the least loaded one begins
   std::uint32_t in_flight = 0;     // abandoned ones included
+
+  // For the pool.
+  std::uint32_t wanted = 0;           // sessions, from `sessions` to `sessions_max`
+  bool removed = false;               // from the configuration; then it drains for good
+  std::vector<bool> groups_shut_out;  // by index, of those that may not use it any more; may be shorter than there are
+  bool draining = false;              // takes no requests, and ends its sessions when it has none left
+  std::uint32_t drain_ms = 0;         // for its sessions, instead of timeouts.drain_ms; 0: as there
+  bool pool_changed = false;          // something has, of which the pool must know
+  bool is_watched = false;            // a session drains or is on trial: looked at in each tick
+  std::uint64_t pool_due_ns = 0;      // when the pool has something to do by itself; 0: not
+
   std::vector<GroupCounters> groups_counters;
   std::uint64_t handshakes_full = 0;
   std::uint64_t handshakes_resumed = 0;
+  bool is_signed_on = false;  // for SignOnScope::upstream
+  std::uint64_t auto_replies = 0;
   std::uint64_t unsolicited = 0;
   shm::Reason last_error_reason = shm::Reason::none;
   std::string last_error;
@@ -96,28 +170,43 @@ struct Upstream {
   bool changed = true;  // since its row was last written
 };
 
+// Near its limit: more than three quarters of what it may have in flight.
+inline bool is_busy(const Session& session, const config::UpstreamSettings& settings) {
+  return session.in_flight.size() * 4 > std::size_t{settings.in_flight_max} * 3;
+}
+
 struct MuxState {
   Seams seams;
   RequestTable requests;
   DeadlineHeap deadlines;
   std::vector<std::unique_ptr<Upstream>> upstreams;
-  std::vector<Session> sessions;  // never resized: sessions are pointed to
+  std::vector<Session> sessions;   // never resized: sessions are pointed to
+  std::size_t sessions_given = 0;  // to upstreams; those behind are spare
   std::mt19937_64 random;
   std::uint64_t now_ns = 0;
-  std::uint64_t next_timer_ns = 0;  // no session's timer is earlier; 0: none is set
+  std::int64_t wall_offset_s = 0;   // added to now_ns in seconds: seconds since 1970
+  std::int32_t local_offset_s = 0;  // of the local time zone, east of UTC
+  std::uint64_t next_timer_ns = 0;  // no timer of a session or a pool is earlier; 0: none is set
+  std::size_t replies_waiting = 0;  // over all sessions
   bool draining = false;
 
-  void set_timer(Session& session, std::uint64_t at_ns) {
-    session.timer_ns = at_ns;
+  void set_timer(std::uint64_t& timer_ns, std::uint64_t at_ns) {
+    timer_ns = at_ns;
     if (next_timer_ns == 0 || at_ns < next_timer_ns) next_timer_ns = at_ns;
+  }
+  void set_timer_in_ms(std::uint64_t& timer_ns, std::uint64_t ms) {
+    set_timer(timer_ns, now_ns + ms * kNanosecondsPerMillisecond);
   }
 
   void set_state(Session& session, shm::SessionState to) {
     session.state = to;
     session.since_ns = now_ns;
     session.timer_ns = 0;
-    upstream_of(session).changed = true;
+    auto& upstream = upstream_of(session);
+    upstream.changed = upstream.pool_changed = true;
   }
+
+  [[nodiscard]] std::int64_t utc_s() const { return static_cast<std::int64_t>(now_ns / 1'000'000'000) + wall_offset_s; }
 
   Upstream& upstream_of(const Session& session) { return *upstreams[session.upstream]; }
 
@@ -127,7 +216,5 @@ struct MuxState {
     return &sessions[id.index];
   }
 };
-
-inline constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
 
 }  // namespace tlsmux::engine::mux

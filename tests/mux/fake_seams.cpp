@@ -27,11 +27,13 @@ std::span<std::byte> FakeNetwork::send_memory(std::uint32_t session_index) {
   return connections_[session_index].memory;
 }
 
-void FakeNetwork::connect(SessionId session, const engine::mux::Address& address) {
+void FakeNetwork::connect(SessionId session, const engine::mux::Address& address,
+                          const engine::mux::ConnectOptions& options) {
   auto& connection = connections_[session.index];
   REQUIRE(connection.stage == Stage::none);
   connection.id = session;
   connection.address = address;
+  connection.options = options;
   connection.stage = Stage::connecting;
   connection.sends = 0;
   connection.wire.clear();
@@ -92,7 +94,14 @@ FakeCallers::Request& FakeCallers::open_request(const Caller& caller) {
   return request;
 }
 
+bool FakeCallers::end_orphan(const Caller& caller, const std::string& outcome) {
+  REQUIRE_FALSE(orphans.contains(caller.generation));
+  orphans[caller.generation] = outcome;
+  return true;
+}
+
 bool FakeCallers::take(const Caller& caller) {
+  REQUIRE_FALSE(is_orphan(caller));
   auto& request = open_request(caller);
   if (request.state == State::queued) {
     request.state = State::sending;
@@ -103,7 +112,9 @@ bool FakeCallers::take(const Caller& caller) {
   return false;
 }
 
-bool FakeCallers::still_wanted(const Caller& caller) { return open_request(caller).state == State::sending; }
+bool FakeCallers::still_wanted(const Caller& caller) {
+  return !is_orphan(caller) && open_request(caller).state == State::sending;
+}
 
 std::span<const std::byte> FakeCallers::message(const Caller& caller, std::uint32_t length) {
   auto& request = open_request(caller);
@@ -112,6 +123,7 @@ std::span<const std::byte> FakeCallers::message(const Caller& caller, std::uint3
 }
 
 bool FakeCallers::answer(const Caller& caller, std::span<const std::byte> message) {
+  if (is_orphan(caller)) return end_orphan(caller, "answered " + to_text(message));
   auto& request = open_request(caller);
   request.returned = true;
   if (request.state == State::expired) return false;
@@ -121,17 +133,21 @@ bool FakeCallers::answer(const Caller& caller, std::span<const std::byte> messag
   return true;
 }
 
-bool FakeCallers::refuse(const Caller& caller, shm::Reason reason) {
+bool FakeCallers::refuse(const Caller& caller, const engine::mux::Refusal& refusal) {
+  if (is_orphan(caller)) return end_orphan(caller, "not_sent " + std::string(shm::reason_name(refusal.reason)));
   auto& request = open_request(caller);
   request.returned = true;
   if (request.state == State::withdrawn || request.state == State::expired) return false;
   REQUIRE((request.state == State::queued || request.state == State::sending));
   request.state = State::refused;
-  request.reason = reason;
+  request.reason = refusal.reason;
+  request.error_field = refusal.error_field;
+  request.error_offset = refusal.error_offset;
   return true;
 }
 
 bool FakeCallers::lose(const Caller& caller, shm::Reason reason) {
+  if (is_orphan(caller)) return end_orphan(caller, "maybe_sent " + std::string(shm::reason_name(reason)));
   auto& request = open_request(caller);
   request.returned = true;
   if (request.state == State::expired) return false;
@@ -155,6 +171,15 @@ std::string FakeCallers::outcome(std::uint64_t tag) const {
     case State::lost: return "maybe_sent " + reason;
   }
   return "impossible";
+}
+
+void FakeNotices::late(const Caller& caller, std::uint32_t upstream, std::uint32_t group,
+                       std::span<const std::byte> message) {
+  late_ones.push_back({caller, upstream, group, to_text(message)});
+}
+
+void FakeNotices::unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) {
+  unsolicited_ones.push_back({upstream, notice, to_text(message)});
 }
 
 void FakeEvents::event(const engine::mux::Event& event) {

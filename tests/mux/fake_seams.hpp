@@ -3,6 +3,7 @@
 // The multiplexer's world, moved by hand: nothing happens unless a test makes it happen. Each fake checks what its seam
 // promises of the multiplexer (one send at a time, nothing after the last word).
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,6 +24,7 @@ class FakeNetwork final : public engine::mux::Network {
   struct Connection {
     engine::mux::SessionId id;
     engine::mux::Address address;
+    engine::mux::ConnectOptions options;
     Stage stage = Stage::none;
     std::optional<std::span<const std::byte>> sending;
     std::vector<std::byte> wire;  // all that the kernel has accepted
@@ -33,7 +35,8 @@ class FakeNetwork final : public engine::mux::Network {
   FakeNetwork(std::size_t sessions, std::size_t send_memory_bytes);
 
   std::span<std::byte> send_memory(std::uint32_t session_index) override;
-  void connect(engine::mux::SessionId session, const engine::mux::Address& address) override;
+  void connect(engine::mux::SessionId session, const engine::mux::Address& address,
+               const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
 
@@ -78,6 +81,8 @@ class FakeCallers final : public engine::mux::Callers {
     State state = State::queued;
     bool returned = false;  // the multiplexer has said its last word
     shm::Reason reason = shm::Reason::none;
+    std::uint16_t error_field = 0;
+    std::uint32_t error_offset = 0;
     std::string answer;
   };
 
@@ -91,12 +96,15 @@ class FakeCallers final : public engine::mux::Callers {
   bool still_wanted(const engine::mux::Caller& caller) override;
   std::span<const std::byte> message(const engine::mux::Caller& caller, std::uint32_t length) override;
   bool answer(const engine::mux::Caller& caller, std::span<const std::byte> message) override;
-  bool refuse(const engine::mux::Caller& caller, shm::Reason reason) override;
+  bool refuse(const engine::mux::Caller& caller, const engine::mux::Refusal& refusal) override;
   bool lose(const engine::mux::Caller& caller, shm::Reason reason) override;
 
   // "open", "answered TEXT", "not_sent REASON", "maybe_sent REASON", "withdrawn", "expired". The last two with
   // " open" behind them until the multiplexer has given the slots back.
   [[nodiscard]] std::string outcome(std::uint64_t tag) const;
+
+  // How requests of dead processes ended, by what keeps them (Caller::generation). "answered TEXT", ...
+  std::map<std::uint64_t, std::string> orphans;
 
   Request& operator[](std::uint64_t tag) { return requests_[tag]; }
   [[nodiscard]] std::size_t size() const { return requests_.size(); }
@@ -106,9 +114,42 @@ class FakeCallers final : public engine::mux::Callers {
 
  private:
   Request& open_request(const engine::mux::Caller& caller);
+  bool end_orphan(const engine::mux::Caller& caller, const std::string& outcome);
 
   std::vector<Request> requests_;
   bool dead_ = false;
+};
+
+class FakeNotices final : public engine::mux::Notices {
+ public:
+  struct Late {
+    engine::mux::Caller caller;
+    std::uint32_t upstream = 0;
+    std::uint32_t group = 0;
+    std::string message;
+  };
+  struct Unsolicited {
+    std::uint32_t upstream = 0;
+    std::uint64_t notice = 0;
+    std::string message;
+  };
+
+  void late(const engine::mux::Caller& caller, std::uint32_t upstream, std::uint32_t group,
+            std::span<const std::byte> message) override;
+  void unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) override;
+
+  std::vector<Late> late_ones;
+  std::vector<Unsolicited> unsolicited_ones;
+};
+
+class FakeTraceNumbers final : public engine::mux::TraceNumberSource {
+ public:
+  std::optional<std::uint32_t> take_own(std::uint32_t /*upstream*/) override {
+    return are_there ? std::optional(++last) : std::nullopt;
+  }
+
+  std::uint32_t last = 0;
+  bool are_there = true;
 };
 
 class FakeEvents final : public engine::mux::Events {

@@ -14,7 +14,7 @@ namespace {
 
 std::size_t session_count(const config::Config& config) {
   std::size_t count = 0;
-  for (const auto& upstream : config.upstreams) count += upstream.sessions;
+  for (const auto& upstream : config.upstreams) count += engine::mux::session_places(upstream);
   return count;
 }
 
@@ -23,7 +23,7 @@ std::size_t session_count(const config::Config& config) {
 config::Config fifo_config() {
   config::Config config;
   config.engine.in_flight_max = 64;
-  config.groups = {{.name = "group", .users = {}, .unix_groups = {}, .memory = {}}};
+  config.groups = {{.name = "group", .users = {}, .unix_groups = {}, .memory = {}, .orphans = {}}};
   config::UpstreamSettings upstream;
   upstream.name = "host";
   upstream.groups = {"group"};
@@ -36,14 +36,15 @@ config::Config fifo_config() {
 
 config::Config keyed_config() {
   auto config = fifo_config();
-  config.upstreams[0].correlation = {.kind = config::CorrelationKind::bytes, .offset = 0, .length = 4, .mask = {}};
+  config.upstreams[0].correlation = {
+      .kind = config::CorrelationKind::bytes, .offset = 0, .length = 4, .mask = {}, .iso8583 = {}};
   return config;
 }
 
 MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes)
     : config(std::move(settings)),
       network(session_count(config), send_memory_bytes),
-      mux(config, {network, workers, callers, events}, make_tls_clients(), 1),
+      mux(config, {network, workers, callers, notices, events, trace_numbers}, make_tls_clients(), 1),
       hosts_(session_count(config)) {
   mux.set_time(now_ns);
   mux.start();
@@ -72,19 +73,39 @@ void MuxRig::advance_to_due() {
 }
 
 std::uint64_t MuxRig::submit(std::string_view message, std::uint32_t timeout_ms, std::uint32_t upstream_index) {
-  const auto caller = callers.ask(to_bytes(message));
-  indexes_.push_back(mux.submit({.upstream = upstream_index,
-                                 .group = 0,
-                                 .caller = caller,
-                                 .length = static_cast<std::uint32_t>(message.size()),
-                                 .timeout_ms = timeout_ms}));
-  return caller.tag;
+  return submit({.upstream = upstream_index, .caller = {}, .timeout_ms = timeout_ms}, message);
+}
+
+std::uint64_t MuxRig::submit_as(std::uint32_t client, std::uint32_t group, std::string_view message) {
+  return submit({.group = group, .client = client, .caller = {}}, message);
+}
+
+std::uint64_t MuxRig::submit(const engine::mux::NewRequest& request, std::string_view message) {
+  auto complete = request;
+  complete.caller = callers.ask(to_bytes(message));
+  complete.length = static_cast<std::uint32_t>(message.size());
+  indexes_.push_back(mux.submit(complete));
+  return complete.caller.tag;
 }
 
 std::uint64_t MuxRig::ask(std::string_view message, std::uint32_t timeout_ms, std::uint32_t upstream_index) {
   const auto tag = submit(message, timeout_ms, upstream_index);
   mux.flush();
   return tag;
+}
+
+std::uint64_t MuxRig::reply(std::uint64_t notice, std::string_view message, std::uint32_t timeout_ms) {
+  const auto caller = callers.ask(to_bytes(message));
+  indexes_.push_back(mux.reply({.caller = caller,
+                                .length = static_cast<std::uint32_t>(message.size()),
+                                .timeout_ms = timeout_ms,
+                                .notice = notice}));
+  mux.flush();
+  return caller.tag;
+}
+
+void MuxRig::orphan(std::uint64_t tag, std::uint64_t keeper) {
+  mux.orphan(indexes_[tag], {.channel = engine::mux::kOrphanChannel, .generation = keeper, .tag = tag});
 }
 
 void MuxRig::connect(std::size_t session, int error) {
@@ -114,11 +135,13 @@ void MuxRig::bring_up(std::size_t session) {
   mux.received(network[session].id, std::exchange(hosts_[session].output, {}));
   step_handshake(session);
   mux.flush();
-  REQUIRE(mux.sessions()[session].is_up());
+  REQUIRE(mux.sessions()[session].is_open());
 }
 
 void MuxRig::bring_up_all() {
-  for (std::size_t i = 0; i < network.size(); ++i) bring_up(i);
+  for (std::size_t i = 0; i < network.size(); ++i) {
+    if (network[i].stage == Stage::connecting) bring_up(i);
+  }
 }
 
 void MuxRig::accept(std::size_t session, std::size_t bytes) {
@@ -200,6 +223,14 @@ void MuxRig::say_close_notify(std::size_t session) {
   std::vector<std::byte> records;
   PlainTlsHost::close_notify(records);
   mux.received(network[session].id, records);
+}
+
+std::size_t MuxRig::count(shm::SessionState state) const {
+  return static_cast<std::size_t>(std::ranges::count(mux.sessions(), state, &engine::mux::Session::state));
+}
+
+std::size_t MuxRig::starting() const {
+  return static_cast<std::size_t>(std::ranges::count_if(mux.sessions(), &engine::mux::Session::is_starting));
 }
 
 bool MuxRig::is_clean() const {

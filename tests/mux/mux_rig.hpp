@@ -30,8 +30,13 @@ class MuxRig {
 
   // ---- Callers. The tag names the request from then on.
   std::uint64_t submit(std::string_view message, std::uint32_t timeout_ms = 0, std::uint32_t upstream = 0);
+  std::uint64_t submit_as(std::uint32_t client, std::uint32_t group, std::string_view message);
   // The same, then flush.
   std::uint64_t ask(std::string_view message, std::uint32_t timeout_ms = 0, std::uint32_t upstream = 0);
+  // To a host's message, then flush.
+  std::uint64_t reply(std::uint64_t notice, std::string_view message, std::uint32_t timeout_ms = 0);
+  // The process that asked is dead, and `keeper` keeps its request.
+  void orphan(std::uint64_t tag, std::uint64_t keeper);
   // What FakeCallers::outcome says.
   [[nodiscard]] std::string outcome(std::uint64_t tag) const { return callers.outcome(tag); }
   engine::mux::RequestIndex index_of(std::uint64_t tag) const { return indexes_[tag]; }
@@ -62,6 +67,10 @@ class MuxRig {
 
   [[nodiscard]] const engine::mux::Session& session(std::size_t index) const { return mux.sessions()[index]; }
   [[nodiscard]] const engine::mux::Upstream& upstream(std::size_t index = 0) const { return *mux.upstreams()[index]; }
+  // How many sessions are in this state.
+  [[nodiscard]] std::size_t count(shm::SessionState state) const;
+  // The connections that are being made or shake hands.
+  [[nodiscard]] std::size_t starting() const;
   [[nodiscard]] const engine::mux::GroupCounters& counters() const { return upstream().groups_counters[0]; }
   // Nothing is held any more: no request in a table, list or counter.
   [[nodiscard]] bool is_clean() const;
@@ -70,7 +79,9 @@ class MuxRig {
   FakeNetwork network;
   FakeWorkers workers;
   FakeCallers callers;
+  FakeNotices notices;
   FakeEvents events;
+  FakeTraceNumbers trace_numbers;
   std::vector<PlainTlsClient*> tls_clients;  // owned by the multiplexer
   std::uint64_t now_ns = 1'000'000'000;
   engine::mux::Multiplexer mux;
@@ -85,6 +96,8 @@ class MuxRig {
 
   std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients();
   void host_reads(std::size_t session);
+
+  std::uint64_t submit(const engine::mux::NewRequest& request, std::string_view message);
 
   std::vector<Host> hosts_;
   std::vector<engine::mux::RequestIndex> indexes_;

@@ -13,6 +13,7 @@ namespace tlsmux::test {
 struct TlsScript {
   int good_seals = 1'000'000;  // then sealing fails
   std::optional<engine::tls::TlsError> open_error;
+  engine::tls::PeerFacts facts{.version = "scripted", .suite = "NULL", .certificate_expires_s = 0, .resumed = false};
 };
 
 class ScriptedTlsSession final : public engine::tls::TlsSession {
@@ -24,7 +25,7 @@ class ScriptedTlsSession final : public engine::tls::TlsSession {
                                                                               std::vector<std::byte>& output) override {
     return plain_.handshake(received, output);
   }
-  [[nodiscard]] engine::tls::PeerFacts peer_facts() const override { return plain_.peer_facts(); }
+  [[nodiscard]] engine::tls::PeerFacts peer_facts() const override { return script_.facts; }
   [[nodiscard]] std::size_t record_bytes_max() const override { return plain_.record_bytes_max(); }
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return plain_.record_overhead_bytes(); }
   std::expected<void, engine::tls::TlsError> seal(std::span<const std::span<const std::byte>> parts,

@@ -19,7 +19,7 @@ Address address(std::string_view host, std::uint16_t port) { return *engine::mux
 
 config::Config named_config() {
   auto config = test::keyed_config();
-  config.upstreams[0].endpoints = {{.host = "one.example", .port = 1}, {.host = "two.example", .port = 2}};
+  config.upstreams[0].endpoints = {{.host = "one.example", .port = 1}};
   return config;
 }
 
@@ -199,28 +199,9 @@ TEST_CASE("engine.all addresses of a name are tried before it counts as a failur
   SUBCASE("none is good") {
     refuse_connection(rig);
     CHECK(rig.outcome(tag) == "not_sent connect_refused");
-    CHECK(rig.session(0).failures == 1);
+    CHECK(rig.upstream().endpoints[0].failed);
     CHECK(rig.session(0).state == SessionState::backing_off);
   }
-}
-
-TEST_CASE("engine.endpoints are tried in turn, and sessions spread over them") {
-  auto config = test::keyed_config();
-  config.upstreams[0].sessions = 3;
-  config.upstreams[0].endpoints = {{.host = "127.0.0.1", .port = 1}, {.host = "127.0.0.2", .port = 2}};
-  MuxRig rig(config);
-  CHECK(rig.network.dialled() == std::vector<std::string>{"127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:1"});
-  refuse_connection(rig);
-  rig.advance_to_due();
-  CHECK(rig.network.dialled().back() == "127.0.0.2:2");
-  refuse_connection(rig);
-  rig.advance_to_due();
-  CHECK(rig.network.dialled().back() == "127.0.0.1:1");
-  // One that was up goes back to where it was.
-  rig.bring_up(1);
-  rig.lose(1);
-  while (rig.session(1).state != SessionState::connecting) rig.advance_to_due();
-  CHECK(rig.network[1].address.text() == "127.0.0.2:2");
 }
 
 TEST_CASE("engine.back-off doubles from initial_ms to max_ms, within its jitter") {
@@ -270,7 +251,7 @@ TEST_CASE("engine.a host that turns our certificate down after the handshake has
   const auto waiting = rig.submit("0001");
   rig.mux.received(rig.network[0].id, test::to_bytes("an alert"));
   rig.finish_close(0);
-  CHECK(rig.session(0).failures == 1);
+  CHECK(rig.upstream().endpoints[0].failed);
   CHECK(rig.outcome(waiting) == "not_sent certificate_rejected_by_host");
   CHECK(rig.outcome(rig.ask("0002")) == "not_sent certificate_rejected_by_host");
 }

@@ -232,3 +232,44 @@ TEST_CASE("outcome.no stall is seen where nothing is being sent") {
   rig.advance_ms(10 * rig.config.upstreams[0].timeouts.write_stall_ms);
   CHECK(rig.session(0).is_up());
 }
+
+TEST_CASE("outcome.a host that says nothing for silence_ms while requests are in flight is given up") {
+  auto config = test::keyed_config();
+  config.upstreams[0].timeouts.silence_ms = 1000;
+  MuxRig rig(config);
+  rig.bring_up(0);
+  rig.advance_ms(10'000);
+  CHECK(rig.session(0).is_up());  // nobody had asked
+  const auto tag = rig.ask("0001");
+  rig.accept_all(0);
+  rig.advance_ms(999);
+  CHECK(rig.session(0).is_up());
+  SUBCASE("half open") {
+    rig.advance_ms(1);
+    CHECK_FALSE(rig.session(0).is_up());
+    rig.finish_close(0);
+    CHECK(rig.outcome(tag) == "maybe_sent host_silent");
+    CHECK(rig.events.last().reason == Reason::host_silent);
+  }
+  SUBCASE("any byte is a sign of life") {
+    const auto other = rig.ask("0002");
+    rig.accept_all(0);
+    rig.say(0, "0002");
+    CHECK(rig.outcome(other) == "answered 0002");
+    rig.advance_ms(999);
+    CHECK(rig.session(0).is_up());
+    rig.advance_ms(1);
+    CHECK_FALSE(rig.session(0).is_up());
+  }
+  SUBCASE("an answer in time, and then nothing to answer") {
+    rig.say(0, "0001");
+    rig.advance_ms(10'000);
+    CHECK(rig.session(0).is_up());
+    rig.ask("0003");
+    rig.accept_all(0);
+    rig.advance_ms(999);
+    CHECK(rig.session(0).is_up());
+    rig.advance_ms(1);
+    CHECK_FALSE(rig.session(0).is_up());
+  }
+}
