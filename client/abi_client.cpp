@@ -20,16 +20,6 @@ constexpr std::uint32_t kSpinUsDefault = 20;
 constexpr unsigned kProcessorsToSpin = 4;
 constexpr const char* kControlSocketDefault = "/run/tlsmux/control.sock";
 
-// What the caller was compiled with may be shorter or longer than ours; what we do not know must be zero.
-bool read_options(const tmx_attach_options* given, tmx_attach_options& options) {
-  options = {};
-  if (given == nullptr) return true;
-  if (given->struct_bytes < sizeof options) return false;
-  options = *given;
-  const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-  return std::all_of(bytes + sizeof options, bytes + given->struct_bytes, [](unsigned char byte) { return byte == 0; });
-}
-
 // A program with raised privileges must not be led by its caller's environment: secure_getenv.
 std::string or_environment(const char* given, const char* variable, const char* otherwise) {
   if (given != nullptr) return given;
@@ -60,6 +50,13 @@ std::expected<ClientOptions, SystemError> client_options(const tmx_attach_option
       .timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : kTimeoutMsDefault,
       .spin_us = spin_us(options.spin_us),
       .reattach = (options.flags & TMX_NO_REATTACH) == 0};
+}
+
+bool is_sound(const tmx_channel_options& options) {
+  constexpr std::uint32_t kKnown =
+      TMX_LATE_ANSWERS | TMX_SUBSCRIBE_LATE | TMX_SUBSCRIBE_UNSOLICITED | TMX_SUBSCRIBE_ORPHANS;
+  return (options.flags & ~kKnown) == 0 && options.notices <= config::kSlotsPerChannelMax &&
+         std::ranges::all_of(options.reserved, [](std::uint32_t word) { return word == 0; });
 }
 
 int attach(const tmx_attach_options* given, tmx_client** client) {
@@ -100,13 +97,20 @@ int tmx_client_last_error(tmx_client* client, char* buffer, size_t buffer_bytes)
 }
 
 int tmx_channel_open(tmx_client* client, const char* upstream, tmx_channel** channel) {
+  return tmx_channel_open_with(client, upstream, nullptr, channel);
+}
+
+int tmx_channel_open_with(tmx_client* client, const char* upstream, const tmx_channel_options* given,
+                          tmx_channel** channel) {
   if (client == nullptr || upstream == nullptr || channel == nullptr) return -EINVAL;
   *channel = nullptr;
   if (client->client->in_child()) return -ECHILD;
   const std::string_view name = upstream;
   if (name.empty() || name.size() > config::kNameBytesMax) return -EINVAL;
+  tmx_channel_options options;
+  if (!read_options(given, options) || !is_sound(options)) return -EINVAL;
   return without_exceptions([&] {
-    auto opened = Channel::open(client->client, name);
+    auto opened = Channel::open(client->client, name, {.flags = options.flags, .notices = options.notices});
     if (!opened) return -opened.error();
     *channel = std::make_unique<tmx_channel>(std::move(*opened)).release();
     return 0;

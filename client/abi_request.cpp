@@ -16,6 +16,10 @@ namespace shm = tlsmux::shm;
 
 static_assert(sizeof(tmx_buffer) == 32 && sizeof(tmx_request) == 64);
 static_assert(sizeof(tmx_completion) == 96 && sizeof(tmx_result) == 32);
+static_assert(TMX_OUTCOME == static_cast<int>(shm::NoticeKind::none) &&
+              TMX_LATE == static_cast<int>(shm::NoticeKind::late) &&
+              TMX_UNSOLICITED == static_cast<int>(shm::NoticeKind::unsolicited) &&
+              TMX_ORPHAN == static_cast<int>(shm::NoticeKind::orphan));
 
 constexpr std::uint32_t kCallTimeoutMsDefault = 5000;
 constexpr std::size_t kSubmissionsAtOnce = 64;
@@ -33,7 +37,13 @@ tmx_completion to_completion(const RequestOutcome& outcome) {
   completion.reason = static_cast<tmx_reason>(outcome.reason);
   completion.data = outcome.data;
   completion.length = outcome.length;
+  completion.kind = static_cast<tmx_kind>(outcome.kind);
   store_handle(completion.handle, outcome.answer);
+  completion.request = outcome.request_data;
+  completion.request_length = outcome.request_length;
+  completion.error_offset = outcome.error_offset;
+  completion.error_field = outcome.error_field;
+  completion.notice = outcome.notice;
   return completion;
 }
 
@@ -44,7 +54,10 @@ int submit_many(Channel& channel, const tmx_request* requests, std::size_t count
     const auto batch = std::min(count - submitted, submissions.size());
     for (std::size_t i = 0; i < batch; ++i) {
       const auto& request = requests[submitted + i];
-      submissions[i] = {load_handle(request.buffer.handle), request.length, request.tag, request.timeout_ms};
+      submissions[i] = {.handle = load_handle(request.buffer.handle),
+                        .length = request.length,
+                        .tag = request.tag,
+                        .timeout_ms = request.timeout_ms};
     }
     const int taken = channel.submit(std::span(submissions).first(batch));
     if (taken < 0) return submitted > 0 ? static_cast<int>(submitted) : taken;
@@ -70,6 +83,8 @@ void copy_answer(Channel& channel, const RequestOutcome& outcome, void* response
   result->outcome = static_cast<tmx_outcome>(outcome.outcome);
   result->reason = static_cast<tmx_reason>(outcome.reason);
   result->length = outcome.length;
+  result->error_offset = outcome.error_offset;
+  result->error_field = outcome.error_field;
   if (outcome.outcome != shm::Outcome::answered) return;
   const auto copied = std::min(outcome.length, capacity);
   if (copied > 0) std::memcpy(response, outcome.data, copied);
@@ -90,7 +105,8 @@ int call(Channel& channel, const void* request, std::uint32_t length, void* resp
     }
     std::memcpy(buffer->bytes.data(), request, length);
     const int left_ms = std::max(1, ms_until(until, now_ns()));
-    const Channel::Submission submission{buffer->handle, length, 0, static_cast<std::uint32_t>(left_ms)};
+    const Channel::Submission submission{
+        .handle = buffer->handle, .length = length, .timeout_ms = static_cast<std::uint32_t>(left_ms)};
     const int submitted = channel.submit(std::span(&submission, 1));
     if (submitted == 1) {
       copy_answer(channel, channel.wait_for(buffer->handle), response, capacity, result);
@@ -129,7 +145,8 @@ int tmx_submit(tmx_channel* channel, const tmx_buffer* buffer, uint32_t length, 
   if (const int error = check(channel); error != 0) return error;
   if (buffer == nullptr || timeout_ms > config::kTimeoutMsMax) return -EINVAL;
   return without_exceptions([&] {
-    const Channel::Submission submission{load_handle(buffer->handle), length, tag, timeout_ms};
+    const Channel::Submission submission{
+        .handle = load_handle(buffer->handle), .length = length, .tag = tag, .timeout_ms = timeout_ms};
     const int taken = channel->channel->submit(std::span(&submission, 1));
     return taken < 0 ? taken : 0;
   });
@@ -154,13 +171,41 @@ int tmx_poll(tmx_channel* channel, tmx_completion* completions, size_t max, uint
 int tmx_release(tmx_channel* channel, const tmx_completion* completion) {
   if (const int error = check(channel); error != 0) return error;
   if (completion == nullptr) return -EINVAL;
-  if (completion->outcome != TMX_ANSWERED) return 0;
+  if (completion->kind == TMX_OUTCOME && completion->outcome != TMX_ANSWERED) return 0;
   return without_exceptions([&] { return channel->channel->release(load_handle(completion->handle)); });
 }
 
 int tmx_cancel(tmx_channel* channel, uint64_t tag) {
   if (const int error = check(channel); error != 0) return error;
   return without_exceptions([&] { return channel->channel->cancel(tag); });
+}
+
+int tmx_reply(tmx_channel* channel, const tmx_completion* notice, const tmx_buffer* buffer, uint32_t length,
+              uint64_t tag) {
+  if (const int error = check(channel); error != 0) return error;
+  if (notice == nullptr || buffer == nullptr || notice->kind != TMX_UNSOLICITED || notice->notice == 0) return -EINVAL;
+  return without_exceptions([&] {
+    const Channel::Submission submission{.handle = load_handle(buffer->handle),
+                                         .length = length,
+                                         .tag = tag,
+                                         .notice = load_handle(notice->handle),
+                                         .notice_id = notice->notice};
+    const int taken = channel->channel->submit(std::span(&submission, 1));
+    return taken < 0 ? taken : 0;
+  });
+}
+
+int tmx_next_trace_number(tmx_channel* channel, uint32_t* number) {
+  if (const int error = check(channel); error != 0) return error;
+  if (number == nullptr) return -EINVAL;
+  if (channel->channel->take_trace_number(*number)) [[likely]]
+    return 0;
+  return without_exceptions([&] {
+    const auto until = now_ns() + ms_to_ns(channel->channel->client().options().timeout_ms);
+    const int taken = channel->channel->next_trace_number(*number, until);
+    channel->channel->prepare_descriptor();
+    return taken;
+  });
 }
 
 int tmx_call(tmx_channel* channel, const void* request, uint32_t length, void* response, uint32_t capacity,

@@ -15,6 +15,19 @@ std::span<Entry> entries_at(std::span<std::byte> channel, std::uint64_t offset, 
   return {reinterpret_cast<Entry*>(channel.data() + offset), count};
 }
 
+constexpr std::uint32_t kNoticesDefault = 8;
+
+// Of so many pairs of slots.
+std::uint32_t pairs_for_notices(const ChannelSettings& settings, std::uint32_t pairs) {
+  if (settings.flags == 0) return 0;
+  const auto wanted = settings.notices != 0 ? settings.notices : std::min(kNoticesDefault, pairs / 2);
+  return std::min(wanted, pairs - 1);
+}
+
+bool is_known(shm::Outcome outcome) {
+  return outcome == shm::Outcome::answered || outcome == shm::Outcome::not_sent || outcome == shm::Outcome::maybe_sent;
+}
+
 }  // namespace
 
 AttachedChannel::AttachedChannel(OpenedChannel opened)
@@ -23,7 +36,8 @@ AttachedChannel::AttachedChannel(OpenedChannel opened)
       wake_(std::move(opened.wake)),
       request_bytes_max_(std::min(reply_.message_bytes_max, geometry().slot_bytes)),
       slots_(geometry().slots_per_channel),
-      requests_(geometry().slots_per_channel) {
+      requests_(geometry().slots_per_channel),
+      notices_max_(pairs_for_notices(opened.settings, geometry().slots_per_channel / 2)) {
   const auto memory = attachment_->channel(reply_.channel);
   const auto entries = geometry().ring_entries();
   header_ = reinterpret_cast<shm::ChannelHeader*>(memory.data());
@@ -32,6 +46,7 @@ AttachedChannel::AttachedChannel(OpenedChannel opened)
               entries_at<shm::CompletionDescriptor>(memory, geometry().completions_offset(), entries)};
   controls_ = entries_at<shm::SlotControl>(memory, geometry().slot_controls_offset(), geometry().slots_per_channel);
   payload_ = memory.subspan(geometry().slots_offset());
+  trace_numbers_ = shm::TraceLeaseConsumer(&header_->trace_numbers);
 }
 
 SlotUse AttachedChannel::reserve() {
@@ -55,11 +70,11 @@ int AttachedChannel::abandon(SlotUse use) {
   return 0;
 }
 
-int AttachedChannel::push(SlotUse use, std::uint32_t length, std::uint64_t tag, std::uint32_t timeout_ms,
-                          std::int64_t now) {
+int AttachedChannel::push(const Push& pushed, std::int64_t now) {
+  const auto use = pushed.use;
   if (!slots_.holds(use, Holder::application) || requests_[use.slot].state != State::reserved) return -EINVAL;
-  if (length == 0) return -EINVAL;
-  if (length > request_bytes_max_) return -EMSGSIZE;
+  if (pushed.length == 0) return -EINVAL;
+  if (pushed.length > request_bytes_max_) return -EMSGSIZE;
   const auto room = ring_out_.room();
   if (!room) return -EPROTO;
   if (*room == 0) return -EAGAIN;
@@ -69,26 +84,48 @@ int AttachedChannel::push(SlotUse use, std::uint32_t length, std::uint64_t tag, 
     slots_.add_holder(slot, Holder::engine);
     slots_.drop_holder(slot, Holder::application);
   }
-  if (timeout_ms == 0) timeout_ms = reply_.timeout_ms;
-  request.tag = tag;
+  const auto timeout_ms = pushed.timeout_ms != 0 ? pushed.timeout_ms : reply_.timeout_ms;
+  request.tag = pushed.tag;
   request.deadline_ns = now + ms_to_ns(timeout_ms);
   request.state = State::open;
   ++open_;
   earliest_deadline_ns_ = std::min(earliest_deadline_ns_, request.deadline_ns);
 
   controls_[use.slot].word.start(use.generation);
-  ring_out_.push({.tag = tag,
+  ring_out_.push({.tag = pushed.tag,
                   .generation = use.generation,
                   .request_slot = use.slot,
                   .response_slot = request.response_slot,
-                  .length = length,
+                  .length = pushed.length,
                   .timeout_ms = timeout_ms,
-                  .operation = shm::Operation::request,
+                  .operation = pushed.operation,
                   .flags = 0,
                   .reserved0 = 0,
-                  .notice = 0,
+                  .notice = pushed.notice,
                   .reserved1 = {}});
   return 0;
+}
+
+bool AttachedChannel::lend() {
+  if (notices_ >= notices_max_) return true;
+  const auto room = ring_out_.room();
+  if (!room) return false;
+  const auto before = lent_;
+  for (auto left = *room; left > 0 && notices_ < notices_max_ && slots_.free_count() >= 2; --left) {
+    // The pair that was released last: from its reuse the engine learns that its notice has been dealt with.
+    const auto pair = slots_.take(Holder::engine);
+    const auto response = slots_.take(Holder::engine);
+    requests_[pair.slot] = {.response_slot = response.slot, .state = State::lent};
+    ++notices_;
+    ++lent_;
+    controls_[pair.slot].word.start(pair.generation);
+    ring_out_.push({.generation = pair.generation,
+                    .request_slot = pair.slot,
+                    .response_slot = response.slot,
+                    .operation = shm::Operation::receive});
+  }
+  if (lent_ != before) publish();
+  return true;
 }
 
 void AttachedChannel::publish() {
@@ -112,19 +149,71 @@ bool AttachedChannel::accept(const shm::CompletionDescriptor& completion, Outcom
   const auto& request = requests_[use.slot];
   if (request.response_slot != completion.response_slot) return false;
 
-  if (request.state == State::open) {
-    if (completion.kind != shm::CompletionKind::outcome) return false;
-    const bool known = completion.outcome == shm::Outcome::answered || completion.outcome == shm::Outcome::not_sent ||
-                       completion.outcome == shm::Outcome::maybe_sent;
-    const bool answered = completion.outcome == shm::Outcome::answered;
-    if (!known || (answered && completion.length > geometry().slot_bytes)) return false;
-    report(use.slot, {completion.outcome, completion.reason, answered ? completion.length : 0}, outcomes);
-  } else if (request.state != State::decided) {
+  if (request.state == State::lent) {
+    if (!accept_notice(use, completion, outcomes)) return false;
+  } else if (request.state == State::open) {
+    if (!accept_outcome(use.slot, completion, outcomes)) return false;
+    requests_[use.slot].state = State::none;
+  } else if (request.state == State::decided) {
+    requests_[use.slot].state = State::none;
+  } else {
     return false;
   }
-  requests_[use.slot].state = State::none;
   slots_.drop_holder(request.response_slot, Holder::engine);
   slots_.drop_holder(use.slot, Holder::engine);
+  return true;
+}
+
+bool AttachedChannel::accept_outcome(std::uint32_t slot, const shm::CompletionDescriptor& completion,
+                                     OutcomeQueue& outcomes) {
+  if (completion.kind != shm::CompletionKind::outcome || !is_known(completion.outcome)) return false;
+  Verdict verdict{.outcome = completion.outcome, .reason = completion.reason};
+  if (verdict.outcome == shm::Outcome::answered) verdict.length = completion.length;
+  if (verdict.length > geometry().slot_bytes) return false;
+  if (verdict.reason == shm::Reason::unparsable) {
+    verdict.error_offset = completion.error_offset;
+    verdict.error_field = completion.error_field;
+  }
+  report(slot, verdict, outcomes);
+  return true;
+}
+
+bool AttachedChannel::accept_notice(SlotUse pair, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes) {
+  const auto kind = completion.notice_kind;
+  const bool orphan = kind == shm::NoticeKind::orphan;
+  const bool is_sound =
+      completion.kind == shm::CompletionKind::notice && completion.length <= geometry().slot_bytes &&
+      completion.request_length <= geometry().slot_bytes &&
+      (orphan ? is_known(completion.outcome) : kind == shm::NoticeKind::late || kind == shm::NoticeKind::unsolicited);
+  if (!is_sound) return false;
+
+  --lent_;
+  auto& request = requests_[pair.slot];
+  if (notices_max_ == 0) {  // declined
+    --notices_;
+    request.state = State::none;
+    return true;
+  }
+  request.state = State::delivered;
+  RequestOutcome notice{.tag = completion.tag, .kind = kind, .answer = {attachment_->epoch(), pair}};
+  if (orphan) {
+    notice.outcome = completion.outcome;
+    notice.reason = completion.reason;
+    notice.error_offset = completion.error_offset;
+    notice.error_field = completion.error_field;
+  }
+  if (kind == shm::NoticeKind::unsolicited) notice.notice = completion.notice;
+  if (completion.request_length > 0) {
+    notice.request_length = completion.request_length;
+    notice.request_data = slot_bytes(pair.slot).data();
+  }
+  if (!orphan || completion.outcome == shm::Outcome::answered) {
+    notice.length = completion.length;
+    notice.data = slot_bytes(request.response_slot).data();
+  }
+  slots_.add_holder(pair.slot, Holder::application);
+  slots_.add_holder(request.response_slot, Holder::application);
+  outcomes.push(notice);
   return true;
 }
 
@@ -183,7 +272,10 @@ void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, Outcome
                          .length = verdict.length,
                          .data = nullptr,
                          .answer = {},
-                         .request = {epoch, {slot, slots_.generation(slot)}}};
+                         .request = {epoch, {slot, slots_.generation(slot)}},
+                         .request_data = nullptr,
+                         .error_offset = verdict.error_offset,
+                         .error_field = verdict.error_field};
   if (verdict.outcome == shm::Outcome::answered) {
     slots_.add_holder(request.response_slot, Holder::application);
     outcome.data = slot_bytes(request.response_slot).data();
@@ -196,8 +288,27 @@ void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, Outcome
 
 bool AttachedChannel::release(SlotUse use) {
   if (!slots_.holds(use, Holder::application) || requests_[use.slot].state == State::reserved) return false;
+  auto& request = requests_[use.slot];
+  if (request.state == State::delivered) {
+    request.state = State::none;
+    --notices_;
+    slots_.drop_holder(request.response_slot, Holder::application);
+  }
   slots_.drop_holder(use.slot, Holder::application);
   return true;
+}
+
+std::expected<bool, shm::TraceLeaseCorrupt> AttachedChannel::begin_trace_block(std::uint32_t& number) {
+  const auto begun = trace_numbers_.begin_block();
+  if (!begun || !*begun) return begun;
+  // Without ringing: the engine grants ahead, and looks by the time that this channel sends its next request.
+  attachment_->mark_ready(reply_.shard, reply_.channel);
+  return trace_numbers_.next(number);
+}
+
+void AttachedChannel::ask_for_trace_numbers() {
+  if (!trace_numbers_.has_asked()) trace_numbers_.ask();
+  attachment_->announce(reply_.shard, reply_.channel);
 }
 
 }  // namespace tlsmux::client

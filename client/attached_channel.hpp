@@ -3,10 +3,16 @@
 // One channel at one engine: its two rings, its slots, and what is open on it. When the engine is lost, this is
 // settled once and for all; the application's channel goes on with a new one at the next engine.
 //
-// One thread. No function makes a system call except `publish`, which may ring the doorbell; none allocates after
-// construction.
+// Slots come in pairs. A pair for a request goes none -> reserved -> open -> decided -> none. A pair for a notice is
+// lent to the engine and comes back with the notice: none -> lent -> delivered -> none, and is lent again at once. Pairs
+// for notices are set aside, so that requests and notices cannot starve each other.
+//
+// One thread. No function makes a system call except `publish` and `ask_for_trace_numbers`, which may ring the
+// doorbell; none allocates after construction.
 
+#include <algorithm>
 #include <cstdint>
+#include <expected>
 #include <limits>
 #include <memory>
 #include <span>
@@ -17,16 +23,34 @@
 #include "client/outcome_queue.hpp"
 #include "client/slot_table.hpp"
 #include "shm/ring.hpp"
+#include "shm/trace_lease.hpp"
 
 namespace tlsmux::client {
 
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+// How an application wants a channel to be, at every engine.
+struct ChannelSettings {
+  std::uint32_t flags = 0;    // shm::ChannelFlags
+  std::uint32_t notices = 0;  // pairs of slots for them, with flags; 0: as many as usual
+};
 
 // A channel that the engine has opened.
 struct OpenedChannel {
   std::shared_ptr<Attachment> attachment;
   shm::OpenChannelReply reply;
   shm::UniqueFd wake;
+  ChannelSettings settings;  // one pair is left for requests, however many notices are wanted
+};
+
+// What goes onto the ring of requests.
+struct Push {
+  SlotUse use;
+  std::uint32_t length = 0;
+  std::uint64_t tag = 0;
+  std::uint32_t timeout_ms = 0;  // 0: the upstream's
+  shm::Operation operation = shm::Operation::request;
+  std::uint64_t notice = 0;  // of a reply
 };
 
 class AttachedChannel {
@@ -40,24 +64,34 @@ class AttachedChannel {
   [[nodiscard]] int wake_descriptor() const { return wake_.get(); }
 
   // Requests that can be reserved or open at one time.
-  [[nodiscard]] std::uint32_t in_flight_max() const { return geometry().slots_per_channel / 2; }
+  [[nodiscard]] std::uint32_t in_flight_max() const { return geometry().slots_per_channel / 2 - notices_max_; }
+  // Notices that can be with the engine, waiting or held by the application at one time.
+  [[nodiscard]] std::uint32_t notices_max() const { return notices_max_; }
   // Reserved, or submitted and without outcome.
   [[nodiscard]] std::uint32_t in_flight() const { return in_flight_; }
   [[nodiscard]] std::uint32_t open_count() const { return open_; }
   [[nodiscard]] std::uint32_t request_bytes_max() const { return request_bytes_max_; }
   [[nodiscard]] bool application_holds_slots() const { return slots_.held(Holder::application) > 0; }
-  [[nodiscard]] bool engine_holds_slots() const { return slots_.held(Holder::engine) > 0; }
+  // Of requests: lent pairs stay there as long as the channel is open.
+  [[nodiscard]] bool engine_holds_slots() const { return slots_.held(Holder::engine) > 2 * lent_; }
 
   // Two slots for one request. Requires has_free_slots().
-  [[nodiscard]] bool has_free_slots() const { return slots_.free_count() >= 2; }
+  [[nodiscard]] bool has_free_slots() const {
+    return slots_.free_count() >= 2 + 2 * (notices_max_ - std::min(notices_, notices_max_));
+  }
   SlotUse reserve();
   [[nodiscard]] std::span<std::byte> slot_bytes(std::uint32_t slot) const;
   int abandon(SlotUse use);
 
   // Puts a reserved request on the ring: 0, -EINVAL, -EMSGSIZE, -EAGAIN, or -EPROTO when the ring is corrupt. The
   // engine sees it with the next publish.
-  int push(SlotUse use, std::uint32_t length, std::uint64_t tag, std::uint32_t timeout_ms, std::int64_t now);
+  int push(const Push& pushed, std::int64_t now);
   void publish();
+
+  // Lends what is missing of the pairs for notices, and publishes. False: the ring is corrupt.
+  bool lend();
+  // From now on notices that still come are dropped, and no pair is lent any more.
+  void decline_notices() { notices_max_ = 0; }
 
   // Takes what the engine has completed. False: it wrote nonsense and cannot be trusted any more.
   bool collect(OutcomeQueue& outcomes);
@@ -76,15 +110,26 @@ class AttachedChannel {
   // Ends all open requests.
   void settle(shm::Reason reason, OutcomeQueue& outcomes);
 
-  // Gives an answer back. False if the application does not hold it.
+  // Gives an answer or a notice back. False if the application does not hold it.
   bool release(SlotUse use);
+
+  // False: there is none at the moment.
+  bool take_trace_number(std::uint32_t& number) { return trace_numbers_.next(number); }
+  // The same when the block is used up; the error: the engine wrote nonsense.
+  std::expected<bool, shm::TraceLeaseCorrupt> begin_trace_block(std::uint32_t& number);
+  // When begin_trace_block found nothing: has the engine grant more, and wake this channel if it sleeps.
+  void ask_for_trace_numbers();
+  // Since begin_trace_block found nothing.
+  [[nodiscard]] bool trace_numbers_have_come() const { return trace_numbers_.is_relieved(); }
 
  private:
   enum class State : std::uint8_t {
     none,
     reserved,
     open,
-    decided,  // has its outcome; the engine still has the slots
+    decided,    // has its outcome; the engine still has the slots
+    lent,       // to the engine for a notice
+    delivered,  // bears a notice that the application has, or will take
   };
   struct Request {  // indexed by its request slot
     std::uint64_t tag = 0;
@@ -95,6 +140,8 @@ class AttachedChannel {
 
   [[nodiscard]] const shm::ClientGeometry& geometry() const { return attachment_->geometry(); }
   bool accept(const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
+  bool accept_outcome(std::uint32_t slot, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
+  bool accept_notice(SlotUse pair, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
   void decide_request(std::uint32_t slot, shm::Reason reason, OutcomeQueue& outcomes);
   void report(std::uint32_t slot, const Verdict& verdict, OutcomeQueue& outcomes);
 
@@ -108,11 +155,15 @@ class AttachedChannel {
   std::span<std::byte> payload_;
   shm::RingProducer<shm::RequestDescriptor> ring_out_;
   shm::RingConsumer<shm::CompletionDescriptor> ring_in_;
+  shm::TraceLeaseConsumer trace_numbers_;
 
   SlotTable slots_;
   std::vector<Request> requests_;
   std::uint32_t in_flight_ = 0;
   std::uint32_t open_ = 0;
+  std::uint32_t notices_max_ = 0;
+  std::uint32_t notices_ = 0;  // pairs that are lent or delivered
+  std::uint32_t lent_ = 0;     // of these
   std::int64_t earliest_deadline_ns_ = kNever;
 };
 

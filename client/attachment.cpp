@@ -99,13 +99,16 @@ std::span<std::byte> Attachment::channel(std::uint32_t channel) const {
 }
 
 void Attachment::announce(std::uint32_t shard, std::uint32_t channel) {
-  auto& words = client_header().shards[shard];
-  // Release: the engine that sees the bit sees the ring's new tail.
-  words.ready.fetch_or(1ULL << channel, std::memory_order_release);
-  if (!shm::must_ring(words.engine_armed)) return;
+  mark_ready(shard, channel);
+  if (!shm::must_ring(client_header().shards[shard].engine_armed)) return;
   const std::uint64_t one = 1;
   // EAGAIN: the count is full, so the descriptor is readable as it is.
   [[maybe_unused]] const auto written = ::write(doorbell_.get(), &one, sizeof one);
+}
+
+void Attachment::mark_ready(std::uint32_t shard, std::uint32_t channel) {
+  // Release: the engine that sees the bit sees the ring's new tail.
+  client_header().shards[shard].ready.fetch_or(1ULL << channel, std::memory_order_release);
 }
 
 const shm::UpstreamRow* Attachment::upstream_row(std::uint32_t row) const {

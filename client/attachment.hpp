@@ -58,6 +58,8 @@ class Attachment {
   // Any thread, after this channel's request ring was published: wakes the engine if it sleeps.
   // Requires shard < config::kShardsMax.
   void announce(std::uint32_t shard, std::uint32_t channel);
+  // The same without waking it: seen when it looks next.
+  void mark_ready(std::uint32_t shard, std::uint32_t channel);
 
   // A row of the group's table of upstreams; null if the table has no such row.
   [[nodiscard]] const shm::UpstreamRow* upstream_row(std::uint32_t row) const;

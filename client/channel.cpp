@@ -14,6 +14,7 @@ namespace {
 // An application that polls without ever waiting learns of an engine's death by so much later.
 constexpr std::int64_t kLookIntervalNs = ms_to_ns(1);
 constexpr int kSpinsBetweenClocks = 32;
+constexpr const char* kRingCorrupt = "the engine wrote an impossible position into a request ring";
 
 void pause_processor() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -25,16 +26,20 @@ void pause_processor() {
 
 }  // namespace
 
-std::expected<std::unique_ptr<Channel>, int> Channel::open(std::shared_ptr<Client> client, std::string_view upstream) {
+std::expected<std::unique_ptr<Channel>, int> Channel::open(std::shared_ptr<Client> client, std::string_view upstream,
+                                                           const ChannelSettings& settings) {
   auto waiter = ChannelWaiter::create();
   if (!waiter) return std::unexpected(waiter.error().code);
-  std::unique_ptr<Channel> channel(new Channel(std::move(client), std::move(*waiter)));
+  std::unique_ptr<Channel> channel(new Channel(std::move(client), std::move(*waiter), settings));
   if (const int error = channel->enroll(upstream); error != 0) return std::unexpected(-error);
 
   const auto until = now_ns() + ms_to_ns(channel->client_->options().timeout_ms);
   for (;;) {
     const int error = channel->ensure_attached();
-    if (error == 0) return channel;
+    if (error == 0) {
+      const bool has_room = settings.flags == 0 || channel->current_->notices_max() >= std::max(settings.notices, 1U);
+      return has_room ? std::expected<std::unique_ptr<Channel>, int>(std::move(channel)) : std::unexpected(EINVAL);
+    }
     const auto now = now_ns();
     if (error != -ENOTCONN) return std::unexpected(-error);
     if (now >= until) return std::unexpected(ETIMEDOUT);
@@ -42,13 +47,13 @@ std::expected<std::unique_ptr<Channel>, int> Channel::open(std::shared_ptr<Clien
   }
 }
 
-Channel::Channel(std::shared_ptr<Client> client, ChannelWaiter waiter)
-    : client_(std::move(client)), waiter_(std::move(waiter)) {}
+Channel::Channel(std::shared_ptr<Client> client, ChannelWaiter waiter, const ChannelSettings& settings)
+    : client_(std::move(client)), settings_(settings), waiter_(std::move(waiter)) {}
 
 int Channel::enroll(std::string_view upstream) {
   shm::Name name;
   shm::set_text(name, upstream);
-  auto ticket = client_->enroll(name, waiter_.epoll(), waiter_.nudge_descriptor());
+  auto ticket = client_->enroll(name, settings_, waiter_.epoll(), waiter_.nudge_descriptor());
   if (!ticket) return -ticket.error().code;
   ticket_ = *ticket;
   return 0;
@@ -65,7 +70,9 @@ Channel::~Channel() {
   client_->leave(ticket_, waiter_.epoll(), std::move(current_));
 }
 
-bool Channel::is_idle() const { return outcomes_.empty() && (current_ == nullptr || current_->open_count() == 0); }
+bool Channel::is_idle() const {
+  return outcomes_.outcomes() == 0 && (current_ == nullptr || current_->open_count() == 0);
+}
 
 int Channel::ensure_attached() {
   if (current_ != nullptr && current_->attachment().loss() == Loss::none) [[likely]]
@@ -80,7 +87,7 @@ int Channel::attach_again() {
     TMX_ASSERT(claimed.error() > 0);
     return -claimed.error();
   }
-  outcomes_.set_capacity(outcomes_.size() + (*claimed)->in_flight_max());
+  outcomes_.set_capacity(outcomes_.size() + (*claimed)->in_flight_max() + (*claimed)->notices_max());
   if (auto watched = waiter_.set_wake((*claimed)->wake_descriptor()); !watched) {
     const int error = watched.error().code;
     client_->condemn((*claimed)->attachment(), watched.error().message, now_ns());
@@ -89,7 +96,12 @@ int Channel::attach_again() {
   current_ = std::move(*claimed);
   // Completions may wait already for whoever watches the descriptor.
   if (waiter_.is_exposed()) waiter_.nudge();
-  return 0;
+  lend();
+  return current_ != nullptr ? 0 : -ENOTCONN;
+}
+
+void Channel::lend() {
+  if (!current_->lend()) condemn(kRingCorrupt);
 }
 
 // The engine is dead, or it has let go of us: what its last completions say first, then the slot words.
@@ -118,8 +130,8 @@ bool Channel::collect() {
 }
 
 bool Channel::has_room() const {
-  // Each request has a place in the queue of outcomes before it exists.
-  return current_->in_flight() + outcomes_.size() < current_->in_flight_max() && current_->has_free_slots();
+  // Each request has a place in the queue of outcomes before it exists, and each notice one of its own.
+  return current_->in_flight() + outcomes_.outcomes() < current_->in_flight_max() && current_->has_free_slots();
 }
 
 std::expected<Channel::Buffer, int> Channel::reserve() {
@@ -160,10 +172,20 @@ int Channel::submit(std::span<const Submission> submissions) {
   int taken = 0;
   int error = 0;
   for (const auto& each : submissions) {
-    if (each.handle.epoch != current_->attachment().epoch()) {
+    const auto epoch = current_->attachment().epoch();
+    if (each.handle.epoch != epoch) {
       error = find(each.handle.epoch) != nullptr ? -ESTALE : -EINVAL;
+    } else if (each.notice_id != 0 && each.notice.epoch != epoch) {
+      error = -ESTALE;  // the session it came on went with its engine
     } else {
-      error = current_->push(each.handle.use, each.length, each.tag, each.timeout_ms, now);
+      const auto operation = each.notice_id != 0 ? shm::Operation::reply : shm::Operation::request;
+      error = current_->push({.use = each.handle.use,
+                              .length = each.length,
+                              .tag = each.tag,
+                              .timeout_ms = each.timeout_ms,
+                              .operation = operation,
+                              .notice = each.notice_id},
+                             now);
     }
     if (error != 0) break;
     ++taken;
@@ -173,7 +195,7 @@ int Channel::submit(std::span<const Submission> submissions) {
     if (waiter_.is_exposed()) waiter_.be_ready_by(current_->earliest_deadline_ns());
   }
   if (error == -EPROTO) {
-    condemn("the engine wrote an impossible position into a request ring");
+    condemn(kRingCorrupt);
     error = -ENOTCONN;
   }
   return taken > 0 ? taken : error;
@@ -189,7 +211,11 @@ int Channel::cancel(std::uint64_t tag) {
 int Channel::release(const SlotHandle& answer) {
   auto* channel = find(answer.epoch);
   if (channel == nullptr || !channel->release(answer.use)) return -EINVAL;
-  forget_if_unused(channel);
+  if (channel == current_.get()) {
+    lend();
+  } else {
+    forget_if_unused(channel);
+  }
   return 0;
 }
 
@@ -208,6 +234,30 @@ void Channel::forget_if_unused(const AttachedChannel* channel) {
 void Channel::do_what_is_due(std::int64_t now) {
   if (ensure_attached() != 0 || !collect()) return;
   current_->expire(now, outcomes_);
+  lend();
+}
+
+int Channel::next_trace_number(std::uint32_t& number, std::int64_t until_ns) {
+  for (bool last = false;;) {
+    if (const int error = ensure_attached(); error == 0) {
+      const auto begun = current_->begin_trace_block(number);
+      if (!begun) {
+        condemn("the engine leased trace numbers that make no sense");
+        continue;
+      }
+      if (*begun) return 0;
+      current_->ask_for_trace_numbers();
+    } else if (error != -ENOTCONN) {
+      return error;
+    }
+    if (last) return current_ != nullptr ? -ETIMEDOUT : -ENOTCONN;
+    awaits_trace_number_ = true;
+    sleep_until(until_ns);
+    awaits_trace_number_ = false;
+    const auto now = now_ns();
+    do_what_is_due(now);
+    last = now >= until_ns;
+  }
 }
 
 void Channel::wait_for_outcomes(std::int64_t until_ns) {
@@ -243,7 +293,7 @@ void Channel::sleep_until(std::int64_t until_ns) {
     until_ns = std::min(until_ns, current_->earliest_deadline_ns());
     if (spin_until(until_ns)) return;
     current_->arm_wake();
-    if (current_->has_completions()) {
+    if (has_news()) {
       current_->disarm_wake();
       return;
     }
@@ -253,13 +303,17 @@ void Channel::sleep_until(std::int64_t until_ns) {
   if (client_is_due) client_->step(now_ns());
 }
 
+bool Channel::has_news() {
+  return current_->has_completions() || (awaits_trace_number_ && current_->trace_numbers_have_come());
+}
+
 bool Channel::spin_until(std::int64_t until_ns) {
   const auto spin_us = client_->options().spin_us;
   if (spin_us == 0) return false;
   const auto end = std::min(until_ns, now_ns() + std::int64_t{spin_us} * 1000);
   do {
     for (int i = 0; i < kSpinsBetweenClocks; ++i) {
-      if (current_->has_completions()) return true;
+      if (has_news()) return true;
       pause_processor();
     }
   } while (now_ns() < end);

@@ -30,10 +30,13 @@ class Channel {
     std::uint32_t length = 0;
     std::uint64_t tag = 0;
     std::uint32_t timeout_ms = 0;
+    SlotHandle notice = {};       // of a reply: the host's message
+    std::uint64_t notice_id = 0;  // 0: a request
   };
 
-  // Blocks for the client's timeout at the most. What a tmx_channel_open returns, as a positive errno.
-  static std::expected<std::unique_ptr<Channel>, int> open(std::shared_ptr<Client> client, std::string_view upstream);
+  // Blocks for the client's timeout at the most. What a tmx_channel_open_with returns, as a positive errno.
+  static std::expected<std::unique_ptr<Channel>, int> open(std::shared_ptr<Client> client, std::string_view upstream,
+                                                           const ChannelSettings& settings);
 
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -41,7 +44,7 @@ class Channel {
   ~Channel();
 
   [[nodiscard]] const Client& client() const { return *client_; }
-  // No request without an outcome, no outcome that was not taken.
+  // No request without an outcome, no outcome that was not taken. Notices do not count.
   [[nodiscard]] bool is_idle() const;
 
   // As the tmx_ functions of the same names; negative errnos.
@@ -53,7 +56,14 @@ class Channel {
   int descriptor();
   int upstream_row(shm::UpstreamRow& row);
 
-  // Does all that is due, and waits until there is an outcome or the time has come.
+  // The next trace number of the present block. False: next_trace_number() is to be called.
+  bool take_trace_number(std::uint32_t& number) {
+    return current_ != nullptr && current_->attachment().loss() == Loss::none && current_->take_trace_number(number);
+  }
+  // Begins the next block, waiting for it until then.
+  int next_trace_number(std::uint32_t& number, std::int64_t until_ns);
+
+  // Does all that is due, and waits until there is an outcome or notice or the time has come.
   void wait_for_outcomes(std::int64_t until_ns);
   // The same for one submitted request: its deadline bounds the wait.
   RequestOutcome wait_for(const SlotHandle& request);
@@ -67,9 +77,10 @@ class Channel {
   [[nodiscard]] std::uint32_t timeout_ms() const { return current_ != nullptr ? current_->timeout_ms() : 0; }
 
  private:
-  Channel(std::shared_ptr<Client> client, ChannelWaiter waiter);
+  Channel(std::shared_ptr<Client> client, ChannelWaiter waiter, const ChannelSettings& settings);
 
   int enroll(std::string_view upstream);
+  void lend();
   // 0 when there is a present engine and `current_` is at it.
   int ensure_attached();
   int attach_again();
@@ -82,15 +93,18 @@ class Channel {
   void look_at_events(std::int64_t now);
   void sleep_until(std::int64_t until_ns);
   bool spin_until(std::int64_t until_ns);
+  bool has_news();
   AttachedChannel* find(std::uint32_t epoch);
   void forget_if_unused(const AttachedChannel* channel);
 
   std::shared_ptr<Client> client_;
+  ChannelSettings settings_;
   ChannelWaiter waiter_;
   ChannelTicket* ticket_ = nullptr;
   std::unique_ptr<AttachedChannel> current_;
   std::vector<std::unique_ptr<AttachedChannel>> retired_;
   OutcomeQueue outcomes_;
+  bool awaits_trace_number_ = false;
   std::int64_t look_again_ns_ = 0;  // when a poll that does not wait looks at the descriptors next
 };
 

@@ -29,16 +29,20 @@ bool is_sound(const shm::OpenChannelReply& reply, const Attachment& attachment) 
 
 }  // namespace
 
-ChannelTicket* ChannelRegistry::add(const shm::Name& upstream, int nudge) {
+ChannelTicket* ChannelRegistry::add(const shm::Name& upstream, const ChannelSettings& settings, int nudge) {
   auto& ticket = tickets_.emplace_back();
   ticket.upstream = upstream;
+  ticket.settings = settings;
   ticket.nudge = nudge;
   return &ticket;
 }
 
 void ChannelRegistry::remove(ChannelTicket* ticket, std::unique_ptr<AttachedChannel> attached) {
   if (ticket->opened != nullptr) attached = std::move(ticket->opened);
-  if (attached != nullptr && attached->attachment().loss() == Loss::none) draining_.push_back(std::move(attached));
+  if (attached != nullptr && attached->attachment().loss() == Loss::none) {
+    attached->decline_notices();
+    draining_.push_back(std::move(attached));
+  }
   if (asked_for_ == ticket) asked_for_ = nullptr;
   tickets_.remove_if([&](const ChannelTicket& each) { return &each == ticket; });
 }
@@ -89,8 +93,10 @@ std::expected<void, SystemError> ChannelRegistry::take_opened(shm::Packet& packe
     to_close_.push_back(reply.channel);
     return {};
   }
-  ticket->opened = std::make_unique<AttachedChannel>(
-      OpenedChannel{.attachment = attachment, .reply = reply, .wake = std::move(packet.descriptors.front())});
+  ticket->opened = std::make_unique<AttachedChannel>(OpenedChannel{.attachment = attachment,
+                                                                   .reply = reply,
+                                                                   .wake = std::move(packet.descriptors.front()),
+                                                                   .settings = ticket->settings});
   ticket->state = State::opened;
   nudge(*ticket);
   return {};
@@ -115,6 +121,7 @@ void ChannelRegistry::pump(int control, std::int64_t now) {
     if (ticket.state != State::wanted && !again) continue;
     shm::OpenChannelRequest request;
     request.upstream = ticket.upstream;
+    request.flags = ticket.settings.flags;
     // With one question at a time this fails only when the engine is going: then the socket says so by itself.
     if (!shm::send_message(control, request)) return;
     ticket.state = State::asked;

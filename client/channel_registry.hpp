@@ -21,6 +21,7 @@ struct ChannelTicket {
   enum class State : std::uint8_t { wanted, asked, opened, claimed, refused };
 
   shm::Name upstream{};
+  ChannelSettings settings;
   int nudge = -1;  // eventfd of the owner: written when the state has changed
   State state = State::wanted;
   std::unique_ptr<AttachedChannel> opened;
@@ -31,7 +32,7 @@ struct ChannelTicket {
 class ChannelRegistry {
  public:
   // The ticket lives until `remove`.
-  ChannelTicket* add(const shm::Name& upstream, int nudge);
+  ChannelTicket* add(const shm::Name& upstream, const ChannelSettings& settings, int nudge);
   // What the owner had of the present engine is closed as soon as the engine has returned its slots.
   void remove(ChannelTicket* ticket, std::unique_ptr<AttachedChannel> attached);
   [[nodiscard]] bool empty() const { return tickets_.empty(); }

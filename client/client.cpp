@@ -122,9 +122,10 @@ void Client::condemn(const Attachment& attachment, std::string why, std::int64_t
   step_locked(now);
 }
 
-std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstream, int epoll, int nudge) {
+std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstream, const ChannelSettings& settings,
+                                                          int epoll, int nudge) {
   const std::lock_guard lock(mutex_);
-  auto* ticket = registry_.add(upstream, nudge);
+  auto* ticket = registry_.add(upstream, settings, nudge);
   if (auto joined = hub_.join(epoll); !joined) {
     registry_.remove(ticket, nullptr);
     return std::unexpected(joined.error());

@@ -36,7 +36,8 @@ class Client {
   void condemn(const Attachment& attachment, std::string why, std::int64_t now);
 
   // A channel whose epoll instance and eventfd are these joins. Its owner is nudged when there is something to claim.
-  std::expected<ChannelTicket*, shm::SystemError> enroll(const shm::Name& upstream, int epoll, int nudge);
+  std::expected<ChannelTicket*, shm::SystemError> enroll(const shm::Name& upstream, const ChannelSettings& settings,
+                                                         int epoll, int nudge);
   // Steps, then hands over what the engine has opened. ENOTCONN: not yet; else why the engine refuses.
   std::expected<std::unique_ptr<AttachedChannel>, int> claim(ChannelTicket* ticket, std::int64_t now);
   void leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Outcomes that were found and not yet handed to the application. One thread.
+// Outcomes and notices that were found and not yet handed to the application. One thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "client/slot_table.hpp"
 #include "shm/assert.hpp"
-#include "shm/outcome.hpp"
+#include "shm/layout.hpp"
 
 namespace tlsmux::client {
 
@@ -24,10 +24,18 @@ struct RequestOutcome {
   std::uint64_t tag = 0;
   shm::Outcome outcome = shm::Outcome::none;
   shm::Reason reason = shm::Reason::none;
+  shm::NoticeKind kind = shm::NoticeKind::none;  // none: the outcome of a request of this channel
   std::uint32_t length = 0;
   const std::byte* data = nullptr;
-  SlotHandle answer;   // held by the application until it releases it
-  SlotHandle request;  // whose outcome this is
+  SlotHandle answer = {};   // held by the application until it releases it; of a notice: the pair that bears it
+  SlotHandle request = {};  // whose outcome this is
+  std::uint32_t request_length = 0;
+  const std::byte* request_data = nullptr;  // of an orphan
+  std::uint32_t error_offset = 0;           // of an unparsable request
+  std::uint16_t error_field = 0;
+  std::uint64_t notice = 0;  // names the host's message for a reply
+
+  [[nodiscard]] bool is_notice() const { return kind != shm::NoticeKind::none; }
 };
 
 class OutcomeQueue {
@@ -43,10 +51,13 @@ class OutcomeQueue {
 
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] bool empty() const { return count_ == 0; }
+  // Without the notices.
+  [[nodiscard]] std::size_t outcomes() const { return count_ - notices_; }
 
   void push(const RequestOutcome& outcome) {
     TMX_ASSERT(count_ < places_.size());
     at(count_++) = outcome;
+    notices_ += outcome.is_notice() ? 1 : 0;
   }
 
   // Requires !empty().
@@ -54,13 +65,14 @@ class OutcomeQueue {
     const auto outcome = at(0);
     first_ = (first_ + 1) % places_.size();
     --count_;
+    notices_ -= outcome.is_notice() ? 1 : 0;
     return outcome;
   }
 
   // Takes the outcome of this one request out of turn.
   std::optional<RequestOutcome> take(const SlotHandle& request) {
     for (std::size_t i = 0; i < count_; ++i) {
-      if (at(i).request != request) continue;
+      if (at(i).is_notice() || at(i).request != request) continue;
       const auto found = at(i);
       for (std::size_t next = i + 1; next < count_; ++next) at(next - 1) = at(next);
       --count_;
@@ -75,6 +87,7 @@ class OutcomeQueue {
   std::vector<RequestOutcome> places_;
   std::size_t first_ = 0;
   std::size_t count_ = 0;
+  std::size_t notices_ = 0;  // of these
 };
 
 }  // namespace tlsmux::client

@@ -191,10 +191,16 @@ struct RefreshRequest {
   std::uint32_t json = 0;
 };
 
+enum class RefreshResult : std::uint32_t {
+  planned = 0,  // a dry run: this could be applied
+  applied = 1,
+  refused = 2,  // the text says why; nothing has changed
+};
+
 struct RefreshReply {
   static constexpr ControlType kType = ControlType::refreshed;
   ControlHeader header;
-  std::uint32_t applied = 0;  // 0: dry run, or refused as the plan says
+  RefreshResult result{};
   std::uint32_t changes = 0;
   std::uint64_t text_bytes = 0;
 };

@@ -13,6 +13,7 @@ struct Offsets {
   std::uint64_t clients = sizeof(GroupHeader);
   std::uint64_t upstreams = 0;
   std::uint64_t sessions = 0;
+  std::uint64_t endpoints = 0;
   std::uint64_t end = 0;
 };
 
@@ -20,7 +21,8 @@ Offsets offsets_of(const GroupTables& tables) {
   Offsets offsets;
   offsets.upstreams = offsets.clients + std::uint64_t{tables.clients} * sizeof(ClientRow);
   offsets.sessions = offsets.upstreams + std::uint64_t{tables.upstreams} * sizeof(UpstreamRow);
-  offsets.end = round_up(offsets.sessions + std::uint64_t{tables.sessions} * sizeof(SessionRow), kPageBytes);
+  offsets.endpoints = offsets.sessions + std::uint64_t{tables.sessions} * sizeof(SessionRow);
+  offsets.end = round_up(offsets.endpoints + std::uint64_t{tables.endpoints} * sizeof(EndpointRow), kPageBytes);
   return offsets;
 }
 
@@ -65,6 +67,7 @@ GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tabl
   part.clients_ = make_rows<ClientRow>(memory.data() + offsets.clients, tables.clients);
   part.upstreams_ = make_rows<UpstreamRow>(memory.data() + offsets.upstreams, tables.upstreams);
   part.sessions_ = make_rows<SessionRow>(memory.data() + offsets.sessions, tables.sessions);
+  part.endpoints_ = make_rows<EndpointRow>(memory.data() + offsets.endpoints, tables.endpoints);
 
   auto& header = *part.header_;
   header.magic = kGroupMagic;
@@ -79,7 +82,8 @@ GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tabl
   header.sections[0] = section<ClientRow>(SectionKind::clients, offsets.clients, tables.clients);
   header.sections[1] = section<UpstreamRow>(SectionKind::upstreams, offsets.upstreams, tables.upstreams);
   header.sections[2] = section<SessionRow>(SectionKind::sessions, offsets.sessions, tables.sessions);
-  header.section_count = 3;
+  header.sections[3] = section<EndpointRow>(SectionKind::endpoints, offsets.endpoints, tables.endpoints);
+  header.section_count = 4;
   header.version.store(kLayoutVersion, std::memory_order_release);
   return part;
 }
@@ -99,12 +103,15 @@ std::expected<GroupView, SystemError> GroupView::open(std::span<const std::byte>
   auto clients = view_of<ClientRow>(memory, SectionKind::clients);
   auto upstreams = view_of<UpstreamRow>(memory, SectionKind::upstreams);
   auto sessions = view_of<SessionRow>(memory, SectionKind::sessions);
+  auto endpoints = view_of<EndpointRow>(memory, SectionKind::endpoints);
   if (!clients) return std::unexpected(clients.error());
   if (!upstreams) return std::unexpected(upstreams.error());
   if (!sessions) return std::unexpected(sessions.error());
+  if (!endpoints) return std::unexpected(endpoints.error());
   view.clients_ = *clients;
   view.upstreams_ = *upstreams;
   view.sessions_ = *sessions;
+  view.endpoints_ = *endpoints;
   return view;
 }
 

@@ -17,6 +17,7 @@ struct GroupTables {
   std::uint32_t clients = 0;
   std::uint32_t upstreams = 0;
   std::uint32_t sessions = 0;
+  std::uint32_t endpoints = 0;
 
   // A whole number of pages.
   [[nodiscard]] std::uint64_t total_bytes() const;
@@ -41,12 +42,14 @@ class GroupPart {
   [[nodiscard]] std::span<ClientRow> clients() const { return clients_; }
   [[nodiscard]] std::span<UpstreamRow> upstreams() const { return upstreams_; }
   [[nodiscard]] std::span<SessionRow> sessions() const { return sessions_; }
+  [[nodiscard]] std::span<EndpointRow> endpoints() const { return endpoints_; }
 
  private:
   GroupHeader* header_ = nullptr;
   std::span<ClientRow> clients_;
   std::span<UpstreamRow> upstreams_;
   std::span<SessionRow> sessions_;
+  std::span<EndpointRow> endpoints_;
 };
 
 // A table that may have longer rows than this version knows.
@@ -79,12 +82,14 @@ class GroupView {
   [[nodiscard]] const RowView<ClientRow>& clients() const { return clients_; }
   [[nodiscard]] const RowView<UpstreamRow>& upstreams() const { return upstreams_; }
   [[nodiscard]] const RowView<SessionRow>& sessions() const { return sessions_; }
+  [[nodiscard]] const RowView<EndpointRow>& endpoints() const { return endpoints_; }
 
  private:
   const GroupHeader* header_ = nullptr;
   RowView<ClientRow> clients_;
   RowView<UpstreamRow> upstreams_;
   RowView<SessionRow> sessions_;
+  RowView<EndpointRow> endpoints_;
 };
 
 }  // namespace tlsmux::shm

@@ -212,13 +212,15 @@ static_assert(sizeof(RingIndexes) == 128);
 inline constexpr std::uint32_t kTraceBlocks = 4;
 
 // Blocks of trace numbers, leased to the channel: a ring of which the engine produces and the client consumes. Block n
-// lies at n % kTraceBlocks. The client stores `taken` when it begins a block, and then announces the channel.
+// lies at n % kTraceBlocks. The client stores `asked` once and `taken` when it begins a block, and sets the channel's
+// ready bit after either; see trace_lease.hpp.
 struct TraceLease {
   alignas(kCacheLineBytes) std::atomic<std::uint32_t> granted;  // blocks so far; the engine's
   std::array<std::atomic<std::uint64_t>, kTraceBlocks> blocks;  // count << 32 | first; the engine's
   alignas(kCacheLineBytes) std::atomic<std::uint32_t> taken;    // blocks begun; the client's
+  std::atomic<std::uint32_t> asked;                             // 1: grant blocks to this channel; the client's
 };
-static_assert(sizeof(TraceLease) == 128);
+static_assert(sizeof(TraceLease) == 128 && offsetof(TraceLease, taken) == 64 && offsetof(TraceLease, asked) == 68);
 
 struct ChannelHeader {
   RingIndexes requests;

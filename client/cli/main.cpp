@@ -5,7 +5,10 @@
 #include <CLI/CLI.hpp>
 
 #include "client/cli/check.hpp"
+#include "client/cli/drain.hpp"
 #include "client/cli/exit_code.hpp"
+#include "client/cli/listen.hpp"
+#include "client/cli/refresh.hpp"
 #include "client/cli/send.hpp"
 #include "client/cli/status.hpp"
 #include "config/limits.hpp"
@@ -15,9 +18,9 @@ namespace {
 namespace cli = tlsmux::client::cli;
 
 constexpr const char* kAfterword =
-    "Exit codes: 0 done, or the request was answered; 1 errors in the configuration, or the request could not be "
-    "made;\n"
-    "2 wrong usage; 3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, or no access to it.\n"
+    "Exit codes: 0 done, or the request was answered; 1 errors in the configuration, the request could not be made,\n"
+    "a drain had to end requests, or a refresh was refused; 2 wrong usage; 3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, or "
+    "no access to it.\n"
     "Environment: TLSMUX_GROUP and TLSMUX_CONTROL_SOCKET stand in for --group and --control-socket.";
 
 void add_engine_options(CLI::App& command, std::string& group, std::string& control_socket) {
@@ -45,10 +48,49 @@ CLI::App* add_send(CLI::App& arguments, cli::SendOptions& options) {
   return command;
 }
 
+CLI::App* add_listen(CLI::App& arguments, cli::ListenOptions& options) {
+  auto* command =
+      arguments.add_subcommand("listen", "Prints what comes from an upstream without having been asked for");
+  command->add_option("UPSTREAM", options.upstream, "from where")->required();
+  add_engine_options(*command, options.group, options.control_socket);
+  command->add_flag("--late", options.late, "late answers that no channel waits for");
+  command->add_flag("--unsolicited", options.unsolicited, "what the host sends unasked; nothing answers it");
+  command->add_flag("--orphans", options.orphans,
+                    "outcomes of requests whose process died; once printed, nobody else gets them");
+  command->add_option("--count", options.count, "end after so many")->check(CLI::PositiveNumber);
+  command->add_flag("--json", options.json, "print one JSON object a line");
+  command->add_flag("--hex", options.hex, "SHOW PAYLOAD, as hexadecimal digits; otherwise only its length is shown");
+  return command;
+}
+
 CLI::App* add_status(CLI::App& arguments, cli::StatusOptions& options) {
   auto* command = arguments.add_subcommand("status", "Shows upstreams, sessions and clients");
   add_engine_options(*command, options.group, options.control_socket);
   command->add_flag("--json", options.json, "print one JSON object");
+  return command;
+}
+
+CLI::App* add_drain(CLI::App& arguments, cli::DrainOptions& options) {
+  auto* command = arguments.add_subcommand(
+      "drain", "Has an upstream take no more requests, and ends its sessions once those that it has are done");
+  command->add_option("UPSTREAM", options.upstream, "which one")->required();
+  auto* resume = command->add_flag("--resume", options.resume, "let it take requests again");
+  command
+      ->add_option(
+          "--timeout-ms", options.timeout_ms,
+          "how long requests may take; then they are ended. Otherwise as the upstream's timeouts/drain_ms says")
+      ->check(CLI::Range(1U, tlsmux::config::kTimeoutMsMax))
+      ->excludes(resume);
+  command->add_option("--control-socket", options.control_socket, "of the engine; usually /run/tlsmux/control.sock");
+  return command;
+}
+
+CLI::App* add_refresh(CLI::App& arguments, cli::RefreshOptions& options) {
+  auto* command = arguments.add_subcommand(
+      "refresh", "Has the engine read its configuration file again and change over to it: all of it, or nothing");
+  command->add_flag("--dry-run", options.dry_run, "only say what would change, and what stands in the way");
+  command->add_flag("--json", options.json, "print one JSON object");
+  command->add_option("--control-socket", options.control_socket, "of the engine; usually /run/tlsmux/control.sock");
   return command;
 }
 
@@ -61,9 +103,15 @@ int main(int argc, char** argv) {
   arguments.require_subcommand(1);
   std::string path;
   cli::SendOptions send_options;
+  cli::ListenOptions listen_options;
   cli::StatusOptions status_options;
+  cli::DrainOptions drain_options;
+  cli::RefreshOptions refresh_options;
   const auto* check = add_check(arguments, path);
   const auto* send = add_send(arguments, send_options);
+  const auto* listen = add_listen(arguments, listen_options);
+  const auto* drain = add_drain(arguments, drain_options);
+  const auto* refresh = add_refresh(arguments, refresh_options);
   add_status(arguments, status_options);
   try {
     arguments.parse(argc, argv);
@@ -72,5 +120,8 @@ int main(int argc, char** argv) {
   }
   if (check->parsed()) return cli::run_check(path);
   if (send->parsed()) return cli::run_send(send_options);
+  if (listen->parsed()) return cli::run_listen(listen_options);
+  if (drain->parsed()) return cli::run_drain(drain_options);
+  if (refresh->parsed()) return cli::run_refresh(refresh_options);
   return cli::run_status(status_options);
 }

@@ -1,55 +1,16 @@
 #include "client/cli/observe.hpp"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <algorithm>
 
+#include "client/cli/control_request.hpp"
 #include "shm/control_protocol.hpp"
-#include "shm/seqpacket.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
 
-constexpr int kAnswerTimeoutMs = 3000;
-
 using shm::SystemError;
-
-std::expected<shm::UniqueFd, SystemError> connect_to(const std::string& control_socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (control_socket.size() >= sizeof address.sun_path) {
-    return std::unexpected(SystemError{.code = ENAMETOOLONG, .message = control_socket + ": too long for a socket"});
-  }
-  std::ranges::copy(control_socket, address.sun_path);
-  shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket) return std::unexpected(shm::last_error("making a socket"));
-  const timeval timeout{.tv_sec = kAnswerTimeoutMs / 1000, .tv_usec = 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return std::unexpected(shm::last_error("connecting to " + control_socket));
-  }
-  return socket;
-}
-
-// Sends one request and returns its answer; a refusal is an error.
-template <typename Answer, typename Request>
-std::expected<shm::Packet, SystemError> ask(const std::string& control_socket, const Request& request, Answer& answer) {
-  const auto socket = connect_to(control_socket);
-  if (!socket) return std::unexpected(socket.error());
-  if (auto sent = shm::send_message(socket->get(), request); !sent) return std::unexpected(sent.error());
-  if (auto ready = shm::wait_readable(socket->get(), kAnswerTimeoutMs); !ready) return std::unexpected(ready.error());
-  auto packet = shm::receive_packet(socket->get());
-  if (!packet) return std::unexpected(packet.error());
-  if (shm::Refusal refusal; shm::read_message(*packet, refusal)) {
-    return std::unexpected(SystemError{.code = refusal.error, .message = std::string(shm::text_of(refusal.text))});
-  }
-  if (!shm::read_message(*packet, answer)) {
-    return std::unexpected(SystemError{.code = EPROTO, .message = control_socket + ": no answer that I understand"});
-  }
-  return packet;
-}
 
 std::expected<ObservedGroup, SystemError> map_object(const std::string& name, int fd) {
   struct stat status{};

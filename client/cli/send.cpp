@@ -10,10 +10,8 @@
 #include <memory>
 #include <vector>
 
-#include <tlsmux/tlsmux.hpp>
-
-#include "client/cli/exit_code.hpp"
 #include "client/cli/hex.hpp"
+#include "client/cli/library.hpp"
 #include "client/cli/send_report.hpp"
 #include "client/cli/table.hpp"
 #include "config/limits.hpp"
@@ -23,11 +21,6 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 using Clock = std::chrono::steady_clock;
-
-struct Failure {
-  int exit_code = kExitFailed;
-  std::string text;
-};
 
 struct CloseFile {
   void operator()(std::FILE* file) const {
@@ -64,23 +57,6 @@ std::expected<Bytes, Failure> read_message(const SendOptions& options) {
   return message;
 }
 
-Failure failure_of(const std::string& doing, Error error, const std::string& words) {
-  return {exit_code_of_error(error.code), doing + ": " + (words.empty() ? error.text() : escaped(words))};
-}
-
-std::expected<Client, Failure> attach(const SendOptions& options) {
-  std::array<char, 300> words{};
-  tmx_attach_options wanted{};
-  if (!options.group.empty()) wanted.group = options.group.c_str();
-  if (!options.control_socket.empty()) wanted.control_socket = options.control_socket.c_str();
-  wanted.channels = 1;
-  wanted.error_text = words.data();
-  wanted.error_text_bytes = words.size();
-  auto client = Client::attach(wanted);
-  if (!client) return std::unexpected(failure_of("attaching", client.error(), words.data()));
-  return std::move(*client);
-}
-
 void print_answer(std::span<const std::byte> answer, const SendOptions& options) {
   if (options.hex_output) {
     std::puts(to_hex(answer).c_str());
@@ -94,7 +70,7 @@ void print_answer(std::span<const std::byte> answer, const SendOptions& options)
 std::expected<int, Failure> send(const SendOptions& options) {
   const auto message = read_message(options);
   if (!message) return std::unexpected(message.error());
-  auto client = attach(options);
+  auto client = attach(options.group, options.control_socket);
   if (!client) return std::unexpected(client.error());
   auto channel = client->open(options.upstream.c_str());
   if (!channel) {

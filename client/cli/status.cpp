@@ -1,10 +1,10 @@
 #include "client/cli/status.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 #include <vector>
 
+#include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
 #include "client/cli/observe.hpp"
 #include "client/cli/status_report.hpp"
@@ -14,12 +14,6 @@
 namespace tlsmux::client::cli {
 namespace {
 
-std::string or_environment(const std::string& given, const char* variable, const char* otherwise) {
-  if (!given.empty()) return given;
-  const char* value = ::secure_getenv(variable);
-  return value != nullptr ? value : otherwise;
-}
-
 int fail(const shm::SystemError& error) {
   std::fprintf(stderr, "tlsmux status: %s\n", error.message.c_str());
   return exit_code_of_error(error.code);
@@ -28,7 +22,7 @@ int fail(const shm::SystemError& error) {
 }  // namespace
 
 int run_status(const StatusOptions& options) {
-  const auto socket = or_environment(options.control_socket, "TLSMUX_CONTROL_SOCKET", "/run/tlsmux/control.sock");
+  const auto socket = control_socket_or_usual(options.control_socket);
   const auto group = or_environment(options.group, "TLSMUX_GROUP", "");
   std::vector<std::string> names{group};
   if (group.empty()) {

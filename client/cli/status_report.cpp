@@ -1,6 +1,7 @@
 #include "client/cli/status_report.hpp"
 
 #include <memory>
+#include <utility>
 
 #include "shm/control_protocol.hpp"
 #include "shm/latency_histogram.hpp"
@@ -42,7 +43,10 @@ std::map<std::string, std::uint64_t> by_reason(const std::array<std::uint64_t, s
 }
 
 UpstreamStatus upstream_status(const shm::UpstreamRow& row) {
+  auto maybe_sent = row.maybe_sent;
+  const auto replies_sent = std::exchange(maybe_sent[static_cast<std::size_t>(shm::Reason::reply_sent)], 0);
   return {.name = std::string(shm::text_of(row.name)),
+          .draining = row.draining != 0,
           .sessions_ready = row.sessions_ready,
           .sessions_wanted = row.sessions_wanted,
           .in_flight = row.in_flight,
@@ -51,27 +55,50 @@ UpstreamStatus upstream_status(const shm::UpstreamRow& row) {
           .handshakes_resumed = row.handshakes_resumed,
           .answered = row.answered,
           .not_sent = by_reason(row.not_sent),
-          .maybe_sent = by_reason(row.maybe_sent),
+          .maybe_sent = by_reason(maybe_sent),
+          .replies_sent = replies_sent,
           .late = row.late,
           .unsolicited = row.unsolicited,
+          .keep_alives = row.keep_alives,
+          .subscribers = row.subscribers,
+          .orphans_held = row.orphans_held,
+          .orphans_waiting = row.orphans_waiting,
+          .orphans_dropped = row.orphans_dropped,
+          .late_dropped = row.late_dropped,
+          .unsolicited_dropped = row.unsolicited_dropped,
           .p50_ns = shm::percentile(row.latency, 0.50),
           .p99_ns = shm::percentile(row.latency, 0.99),
           .last_error_s = row.last_error_s,
           .last_error_reason = std::string(shm::reason_name(row.last_error_reason)),
           .last_error = std::string(shm::text_of(row.last_error)),
+          .endpoints = {},
           .sessions = {}};
+}
+
+EndpointStatus endpoint_status(const shm::EndpointRow& row) {
+  return {.address = std::string(shm::text_of(row.address)),
+          .priority = row.priority,
+          .weight = row.weight,
+          .sessions = row.sessions,
+          .is_out = row.is_out != 0,
+          .failures = row.failures,
+          .retry_s = row.retry_s,
+          .last_error_reason = std::string(shm::reason_name(row.last_error_reason))};
 }
 
 SessionStatus session_status(const shm::SessionRow& row) {
   return {.state = state_name(row.state),
           .since_s = row.since_s,
+          .endpoint = {},
           .address = std::string(shm::text_of(row.address)),
           .tls_version = std::string(shm::text_of(row.tls_version)),
           .suite = std::string(shm::text_of(row.suite)),
           .resumed = row.resumed != 0,
           .certificate_expires_s = row.certificate_expires_s,
           .in_flight = row.in_flight,
-          .requests = row.requests};
+          .requests = row.requests,
+          .heard_s = row.heard_s,
+          .heartbeats_missed = row.heartbeats_missed};
 }
 
 void add_upstreams(const shm::GroupView& view, GroupStatus& status) {
@@ -82,11 +109,25 @@ void add_upstreams(const shm::GroupView& view, GroupStatus& status) {
     place_of_row[i] = status.upstreams.size();
     status.upstreams.push_back(upstream_status(*row));
   }
+  const auto upstream_of = [&](std::uint32_t row_number) -> UpstreamStatus* {
+    const bool is_known = row_number < place_of_row.size() && place_of_row[row_number] != SIZE_MAX;
+    return is_known ? &status.upstreams[place_of_row[row_number]] : nullptr;
+  };
+  std::vector<std::string> endpoint_of_row(view.endpoints().size());
+  for (std::uint32_t i = 0; i < view.endpoints().size(); ++i) {
+    shm::EndpointRow endpoint;
+    if (!shm::read_row(view.endpoints()[i], endpoint) || endpoint.in_use == 0) continue;
+    endpoint_of_row[i] = std::string(shm::text_of(endpoint.address));
+    if (auto* upstream = upstream_of(endpoint.upstream)) upstream->endpoints.push_back(endpoint_status(endpoint));
+  }
   for (std::uint32_t i = 0; i < view.sessions().size(); ++i) {
     shm::SessionRow session;
-    if (!shm::read_row(view.sessions()[i], session)) continue;
-    if (session.upstream >= place_of_row.size() || place_of_row[session.upstream] == SIZE_MAX) continue;
-    status.upstreams[place_of_row[session.upstream]].sessions.push_back(session_status(session));
+    if (!shm::read_row(view.sessions()[i], session) || session.in_use == 0) continue;
+    auto* upstream = upstream_of(session.upstream);
+    if (upstream == nullptr) continue;
+    upstream->sessions.push_back(session_status(session));
+    if (session.endpoint < endpoint_of_row.size())
+      upstream->sessions.back().endpoint = endpoint_of_row[session.endpoint];
   }
 }
 

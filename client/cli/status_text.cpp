@@ -21,8 +21,9 @@ std::string clock_text(std::int64_t at_s, const char* format) {
   return {text.data(), ::strftime(text.data(), text.size(), format, &parts)};
 }
 
-// "12 s", "7 min", "3 h 20 min", "41 days".
+// "12 s", "7 min", "3 h 20 min", "41 days". What begins in this second may seem to lie ahead.
 std::string span_text(std::int64_t seconds) {
+  if (seconds < 0) return "0 s";
   if (seconds < 120) return std::to_string(seconds) + " s";
   if (seconds < 7200) return std::to_string(seconds / 60) + " min";
   if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds / 60 % 60) + " min";
@@ -61,16 +62,61 @@ std::string certificate_text(const SessionStatus& session, std::int64_t now_s) {
   return clock_text(session.certificate_expires_s, "%Y-%m-%d") + (left_s < kCertificateWorryS ? " SOON" : "");
 }
 
+std::string health_text(const EndpointStatus& endpoint, std::int64_t now_s) {
+  if (!endpoint.is_out) return "healthy";
+  const auto left_s = endpoint.retry_s - now_s;
+  return "OUT: " + endpoint.last_error_reason + ", failed " + std::to_string(endpoint.failures) +
+         (endpoint.failures == 1 ? " time, " : " times, ") +
+         (left_s > 0 ? "retry in " + span_text(left_s) : std::string("to be tried by the next session"));
+}
+
+std::string heard_text(const SessionStatus& session, std::int64_t now_s) {
+  if (session.heard_s == 0) return "-";
+  auto text = span_text(now_s - session.heard_s) + " ago";
+  const auto missed = session.heartbeats_missed;
+  if (missed > 0) text += ", " + std::to_string(missed) + (missed == 1 ? " heartbeat missed" : " heartbeats missed");
+  return text;
+}
+
+std::string endpoints_text(const UpstreamStatus& upstream, std::int64_t now_s) {
+  Table table({"ENDPOINT", "PRIORITY", "WEIGHT", "READY", "HEALTH"});
+  for (const auto& endpoint : upstream.endpoints) {
+    table.add({endpoint.address, std::to_string(endpoint.priority), std::to_string(endpoint.weight),
+               std::to_string(endpoint.sessions), health_text(endpoint, now_s)});
+  }
+  return table.text("  ");
+}
+
 std::string sessions_text(const UpstreamStatus& upstream, std::int64_t now_s) {
-  Table table({"SESSION", "STATE", "FOR", "ADDRESS", "TLS", "SUITE", "CERTIFICATE UNTIL", "IN FLIGHT", "REQUESTS"});
+  Table table(
+      {"SESSION", "STATE", "FOR", "ADDRESS", "TLS", "SUITE", "CERTIFICATE UNTIL", "IN FLIGHT", "REQUESTS", "HEARD"});
   for (std::size_t i = 0; i < upstream.sessions.size(); ++i) {
     const auto& session = upstream.sessions[i];
     table.add({std::to_string(i), session.state, span_text(now_s - session.since_s),
                session.address.empty() ? "-" : session.address, session.tls_version.empty() ? "-" : session.tls_version,
                session.suite.empty() ? "-" : session.suite, certificate_text(session, now_s),
-               std::to_string(session.in_flight), std::to_string(session.requests)});
+               std::to_string(session.in_flight), std::to_string(session.requests), heard_text(session, now_s)});
   }
   return table.text("  ");
+}
+
+// What became of what no request waits for, as far as there is any.
+std::string notices_text(const UpstreamStatus& upstream) {
+  std::string text;
+  if (upstream.replies_sent > 0) {
+    text += "  replies to messages of the host " + std::to_string(upstream.replies_sent) + "\n";
+  }
+  if (upstream.orphans_held > 0) {
+    text += "  orphans " + std::to_string(upstream.orphans_held) + ", of which " +
+            std::to_string(upstream.orphans_waiting) + " wait for a subscriber\n";
+  }
+  const auto dropped = upstream.late_dropped + upstream.unsolicited_dropped + upstream.orphans_dropped;
+  if (dropped > 0) {
+    text += "  dropped: late " + std::to_string(upstream.late_dropped) + " unsolicited " +
+            std::to_string(upstream.unsolicited_dropped) + " orphans " + std::to_string(upstream.orphans_dropped) +
+            "\n";
+  }
+  return text;
 }
 
 std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
@@ -83,9 +129,12 @@ std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
        std::to_string(upstream.unsolicited), std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
        std::to_string(upstream.handshakes_resumed), latency_text(upstream.p50_ns), latency_text(upstream.p99_ns)});
   auto text = table.text();
+  if (upstream.draining) text += "  DRAINING: takes no requests until it is resumed\n";
+  text += endpoints_text(upstream, now_s);
   text += sessions_text(upstream, now_s);
   text += reasons_text("not_sent", upstream.not_sent);
   text += reasons_text("maybe_sent", upstream.maybe_sent);
+  text += notices_text(upstream);
   if (upstream.last_error_s != 0) {
     text += "  last error " + span_text(now_s - upstream.last_error_s) + " ago: " + upstream.last_error_reason + " (" +
             escaped(upstream.last_error) + ")\n";

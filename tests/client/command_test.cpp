@@ -119,3 +119,32 @@ TEST_CASE("client.check lists every error of a configuration") {
   CHECK(run("", "check", kOnlyErrors).exit_code == 2);
   CHECK(run("", "--version", kOnlyOutput).text == "tlsmux " TLSMUX_VERSION "\n");
 }
+
+TEST_CASE("client.listen prints notices without their payload") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.notices = {"U0800", "Ylate", "OL request", "OA4111111111111111"};
+  const auto there = " --group " + options.group + " --control-socket " + options.control_socket;
+  CHECK(run("", "listen HOST --late" + there, kOnlyErrors).exit_code == 5);
+  const ForkedEngine engine(options);
+  CHECK(run("", "listen HOST" + there, kOnlyErrors).exit_code == 2);
+  const auto text = run("", "listen HOST --late --unsolicited --orphans --count 4" + there, kOnlyOutput);
+  CHECK(text.exit_code == 0);
+  CHECK(text.text ==
+        "unsolicited, message 4 bytes\n"
+        "late tag 4711, message 4 bytes\n"
+        "orphan tag 4711 MAYBE_SENT client_died, request 10 bytes, message 0 bytes\n"
+        "orphan tag 4711 ANSWERED, request 18 bytes, message 17 bytes\n");
+  const auto json = run("", "listen HOST --late --count 3 --json" + there, kOnlyOutput);
+  CHECK(json.text.contains(R"({"kind":"unsolicited","message_bytes":4})"
+                           "\n"));
+  CHECK(json.text.contains(
+      R"({"kind":"orphan","tag":4711,"outcome":"MAYBE_SENT","reason":"client_died","request_bytes":10,"message_bytes":0})"
+      "\n"));
+  const auto warned = run("", "listen HOST --late --count 1 --hex" + there, kOnlyErrors);
+  CHECK(warned.text.contains("WARNING: --hex shows PAYLOAD"));
+  CHECK(run("", "listen HOST --late --count 1 --hex" + there, kOnlyOutput).text ==
+        "unsolicited, message 4 bytes 30383030\n");
+  CHECK(run("", "listen HOST2 --unsolicited --count 1" + there, kOnlyErrors).text ==
+        "tlsmux listen: opening a channel to HOST2: the group is not the upstream's subscriber_group\n");
+}

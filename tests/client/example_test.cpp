@@ -14,9 +14,10 @@ struct Printed {
   int exit_code = -1;
 };
 
-Printed run(const FakeEngineOptions& engine, const std::string& arguments) {
+Printed run(const FakeEngineOptions& engine, const std::string& arguments,
+            const std::string& program = TLSMUX_EXAMPLE) {
   const auto command = "TLSMUX_GROUP=" + engine.group + " TLSMUX_CONTROL_SOCKET=" + engine.control_socket + " " +
-                       TLSMUX_EXAMPLE + " " + arguments + " 2>&1";
+                       program + " " + arguments + " 2>&1";
   Printed printed;
   FILE* output = ::popen(command.c_str(), "r");
   REQUIRE(output != nullptr);
@@ -47,4 +48,17 @@ TEST_CASE("client.the example says what is wrong") {
   CHECK(no_engine.exit_code == 1);
   const ForkedEngine engine(options);
   CHECK(run(options, "NOWHERE A").text == "open: no such group, upstream or request\n");
+}
+
+TEST_CASE("client.the subscriber example answers the host and names late answers and orphans") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.notices = {"U0800", "Ylate", "OL request"};
+  ThreadEngine engine(options);
+  const auto printed = run(options, "HOST 3", TLSMUX_SUBSCRIBER_EXAMPLE);
+  CHECK(printed.exit_code == 0);
+  CHECK(printed.text.contains("the host sent 4 bytes: echoed\n"));
+  CHECK(printed.text.contains("reply: "));
+  CHECK(printed.text.contains("late answer of 4 bytes to request 4711\n"));
+  CHECK(printed.text.contains("orphan of 10 bytes: MAYBE_SENT client_died\n"));
 }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "shm/control_protocol.hpp"
 #include "shm/outcome.hpp"
 
 using tlsmux::shm::Outcome;
@@ -39,20 +40,35 @@ static_assert(same(TMX_REASON_NO_COMMON_SUITE, Reason::no_common_suite));
 static_assert(same(TMX_REASON_NO_COMMON_VERSION, Reason::no_common_version));
 static_assert(same(TMX_REASON_NOT_PERMITTED, Reason::not_permitted));
 static_assert(same(TMX_REASON_ENGINE_DRAINING, Reason::engine_draining));
+static_assert(same(TMX_REASON_CERTIFICATE_PIN_MISMATCH, Reason::certificate_pin_mismatch));
+static_assert(same(TMX_REASON_SIGN_ON_REFUSED, Reason::sign_on_refused));
+static_assert(same(TMX_REASON_SIGN_ON_TIMEOUT, Reason::sign_on_timeout));
+static_assert(same(TMX_REASON_UPSTREAM_DRAINING, Reason::upstream_draining));
+static_assert(same(TMX_REASON_UPSTREAM_REMOVED, Reason::upstream_removed));
 static_assert(same(TMX_REASON_HOST_CLOSED, Reason::host_closed));
 static_assert(same(TMX_REASON_CONNECTION_LOST, Reason::connection_lost));
 static_assert(same(TMX_REASON_WRITE_STALLED, Reason::write_stalled));
 static_assert(same(TMX_REASON_STREAM_CORRUPT, Reason::stream_corrupt));
 static_assert(same(TMX_REASON_RECORD_CORRUPT, Reason::record_corrupt));
+static_assert(same(TMX_REASON_REPLY_SENT, Reason::reply_sent));
+static_assert(same(TMX_REASON_HEARTBEAT_MISSED, Reason::heartbeat_missed));
+static_assert(same(TMX_REASON_HOST_SILENT, Reason::host_silent));
 static_assert(same(TMX_REASON_DEADLINE, Reason::deadline));
 static_assert(same(TMX_REASON_CANCELLED, Reason::cancelled));
 static_assert(same(TMX_REASON_ENGINE_DIED, Reason::engine_died));
 static_assert(same(TMX_REASON_CLIENT_DIED, Reason::client_died));
 static_assert(same(TMX_REASON_DETACHED, Reason::detached));
 
+constexpr bool same(unsigned theirs, tlsmux::shm::ChannelFlags ours) { return theirs == static_cast<unsigned>(ours); }
+
+static_assert(same(TMX_LATE_ANSWERS, tlsmux::shm::kLateAnswers));
+static_assert(same(TMX_SUBSCRIBE_LATE, tlsmux::shm::kSubscribeLate));
+static_assert(same(TMX_SUBSCRIBE_UNSOLICITED, tlsmux::shm::kSubscribeUnsolicited));
+static_assert(same(TMX_SUBSCRIBE_ORPHANS, tlsmux::shm::kSubscribeOrphans));
+
 bool in_header(int reason) {
-  return (reason >= TMX_REASON_NONE && reason <= TMX_REASON_ENGINE_DRAINING) ||
-         (reason >= TMX_REASON_HOST_CLOSED && reason <= TMX_REASON_RECORD_CORRUPT) ||
+  return (reason >= TMX_REASON_NONE && reason <= TMX_REASON_UPSTREAM_REMOVED) ||
+         (reason >= TMX_REASON_HOST_CLOSED && reason <= TMX_REASON_HOST_SILENT) ||
          (reason >= TMX_REASON_DEADLINE && reason <= TMX_REASON_DETACHED);
 }
 

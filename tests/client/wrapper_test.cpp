@@ -69,3 +69,41 @@ TEST_CASE("client.the C++ wrapper reports errors and outcomes as values") {
   CHECK_FALSE(empty.error().is_passing());
   CHECK(channel->close().has_value());
 }
+
+TEST_CASE("client.the C++ wrapper hands out notices and trace numbers") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.notices = {"U0800", "OA request"};
+  ThreadEngine engine(options);
+  auto client = tlsmux::Client::attach(attach_options(options));
+  REQUIRE(client.has_value());
+  CHECK(client->open("HOST2", TMX_SUBSCRIBE_UNSOLICITED).error().code == -EACCES);
+  auto channel = client->open("HOST", TMX_SUBSCRIBE_UNSOLICITED | TMX_SUBSCRIBE_ORPHANS, 1);
+  REQUIRE(channel.has_value());
+  CHECK(channel->next_trace_number().value() == 1);
+  CHECK(channel->next_trace_number().value() == 2);
+  std::array<tlsmux::Completion, 1> completions;
+  REQUIRE(channel->poll(completions, 10s)->size() == 1);
+  CHECK(completions[0].is_notice());
+  CHECK(completions[0].kind() == TMX_UNSOLICITED);
+  CHECK(text_of(completions[0].answer()) == "0800");
+  auto buffer = channel->reserve();
+  REQUIRE(buffer.has_value());
+  std::ranges::copy(bytes_of("0810"), buffer->bytes().begin());
+  REQUIRE(channel->reply(completions[0], *buffer, 4, 9).has_value());
+  completions[0] = {};  // gives it back: the next one has room
+  bool replied = false;
+  for (bool orphaned = false; !orphaned || !replied;) {
+    REQUIRE(channel->poll(completions, 10s)->size() == 1);
+    if (completions[0].kind() == TMX_ORPHAN) {
+      orphaned = true;
+      CHECK(text_of(completions[0].request()) == "OA request");
+      CHECK(text_of(completions[0].answer()) == "A request");
+    } else {
+      replied = true;
+      CHECK(completions[0].reason() == TMX_REASON_REPLY_SENT);
+    }
+  }
+  completions[0] = {};
+  CHECK(channel->close().has_value());
+}

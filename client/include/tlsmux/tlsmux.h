@@ -166,7 +166,8 @@ enum {
 typedef struct tmx_channel_options {
   uint32_t struct_bytes; /* sizeof(tmx_channel_options) */
   uint32_t flags;
-  uint32_t notices; /* room for so many at one time, taken from the channel's slots; 0: 8. Used only with flags */
+  uint32_t notices; /* room for so many at one time, two slots each, taken from the channel's; 0: 8, or half of what
+                     * there is if that is less. Used only with flags */
   uint32_t reserved[5];
 } tmx_channel_options;
 
@@ -176,7 +177,8 @@ TMX_EXPORT int tmx_channel_open_with(tmx_client* client, const char* upstream, c
                                      tmx_channel** channel);
 
 /* Closes and frees the channel. Does not block. -EBUSY, and nothing done, while a request has no outcome yet or an
- * outcome was not polled. Data of buffers and completions of the channel must not be touched afterwards. */
+ * outcome was not polled. Notices do not keep it from closing, polled or not: those that were not released are gone,
+ * except orphans, which go to the next subscriber. Data of buffers and completions of the channel must not be touched afterwards. */
 TMX_EXPORT int tmx_channel_close(tmx_channel* channel);
 
 /* Like tmx_channel_close, but first gives up what is open: such requests are withdrawn where still possible, and
@@ -237,7 +239,7 @@ typedef struct tmx_completion {
   uint32_t length;
   tmx_kind kind;
   uint64_t handle[2];
-  const void* request; /* of TMX_ORPHAN: what had been asked; else NULL */
+  const void* request; /* of TMX_ORPHAN: what had been asked; of TMX_LATE if its process is dead; else NULL */
   uint32_t request_length;
   uint32_t error_offset; /* of TMX_REASON_UNPARSABLE: where reading stopped, in bytes from the message's start */
   uint16_t error_field;  /* and in which field; 0: the MTI, 1: the bitmap */
@@ -249,7 +251,7 @@ typedef struct tmx_completion {
 
 /* Takes up to `max` completions. With none at hand it waits for timeout_ms (0: not at all; at most 24 hours) and
  * returns their number, or 0. Also does all that is due: deadlines, settling after an engine's death, attaching anew.
- * The data of an ANSWERED completion stays readable until tmx_release, even when the engine is gone. */
+ * The data of an answer or notice stays readable until tmx_release, even when the engine is gone. */
 TMX_EXPORT int tmx_poll(tmx_channel* channel, tmx_completion* completions, size_t max, uint32_t timeout_ms);
 
 /* Gives the memory of an answer or a notice back; does nothing for other completions. -EINVAL if it was released
@@ -262,7 +264,8 @@ TMX_EXPORT int tmx_cancel(tmx_channel* channel, uint64_t tag);
 
 /* Answers a TMX_UNSOLICITED notice, on the session it came on. The buffer comes from tmx_reserve; the notice may be
  * released before or after. The completion is a TMX_OUTCOME: NOT_SENT, or MAYBE_SENT with TMX_REASON_REPLY_SENT once the
- * kernel has taken all of it. Errors as tmx_submit. */
+ * kernel has taken all of it. Errors as tmx_submit; -ESTALE also when the engine that brought the notice is gone, -EINVAL
+ * when it is no TMX_UNSOLICITED. */
 TMX_EXPORT int tmx_reply(tmx_channel* channel, const tmx_completion* notice, const tmx_buffer* buffer, uint32_t length,
                          uint64_t tag);
 
@@ -271,7 +274,8 @@ TMX_EXPORT int tmx_reply(tmx_channel* channel, const tmx_completion* notice, con
 /* The next number of the upstream's trace_numbers (ISO 8583 field 11; 1 to 999999 by default), unique over all
  * processes, groups and engines within one round, and none that may still be in flight. Taken from a block that the
  * engine has leased to the channel: no system call, except when the block is used up faster than the engine grants the
- * next; then waits for the client's timeout_ms at the most. Errors: -ENOTCONN, -ETIMEDOUT. */
+ * next; then waits for the client's timeout_ms at the most. Errors: -ENOTCONN, -ETIMEDOUT; -ENOENT, -EACCES if the
+ * present engine refuses the channel. */
 TMX_EXPORT int tmx_next_trace_number(tmx_channel* channel, uint32_t* number);
 
 /* ---- One request at a time ---- */

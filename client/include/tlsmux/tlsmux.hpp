@@ -71,7 +71,8 @@ class Buffer {
   tmx_buffer buffer_{};
 };
 
-// How one request ended. The answer can be read as long as this lives, also when the engine is gone.
+// How one request ended, or a notice. What it bears can be read as long as this lives, also when the engine is gone; its
+// end counts as dealing with it.
 class Completion {
  public:
   Completion() = default;
@@ -91,12 +92,22 @@ class Completion {
   [[nodiscard]] tmx_outcome outcome() const { return completion_.outcome; }
   [[nodiscard]] tmx_reason reason() const { return completion_.reason; }
   [[nodiscard]] bool is_answered() const { return completion_.outcome == TMX_ANSWERED; }
-  // Empty unless it was answered.
+  // Empty unless it was answered. Of a notice: the late answer, the host's message, the answer to the orphan.
   [[nodiscard]] std::span<const std::byte> answer() const {
     return {static_cast<const std::byte*>(completion_.data), completion_.length};
   }
+  [[nodiscard]] tmx_kind kind() const { return completion_.kind; }
+  [[nodiscard]] bool is_notice() const { return completion_.kind != TMX_OUTCOME; }
+  // Of an orphan, and of a late answer to a process that is dead: what had been asked.
+  [[nodiscard]] std::span<const std::byte> request() const {
+    return {static_cast<const std::byte*>(completion_.request), completion_.request_length};
+  }
+  // Of an unparsable request: the field, and where in the message reading stopped.
+  [[nodiscard]] std::uint16_t error_field() const { return completion_.error_field; }
+  [[nodiscard]] std::uint32_t error_offset() const { return completion_.error_offset; }
 
  private:
+  friend class Channel;
   tmx_channel* channel_ = nullptr;
   tmx_completion completion_{};
 };
@@ -145,6 +156,21 @@ class Channel {
     const auto filled = completions.first(static_cast<std::size_t>(count));
     for (std::size_t i = 0; i < filled.size(); ++i) filled[i] = Completion(channel_, raw[i]);
     return filled;
+  }
+
+  // Answers a message of the host with the first `length` bytes of the buffer.
+  Result<void> reply(const Completion& notice, Buffer& buffer, std::size_t length, std::uint64_t tag) {
+    if (length > UINT32_MAX) return std::unexpected(Error{-EMSGSIZE});
+    const auto bytes = static_cast<std::uint32_t>(length);
+    auto submitted = detail::to_result(tmx_reply(channel_, &notice.completion_, &buffer.buffer_, bytes, tag));
+    if (submitted) buffer.channel_ = nullptr;
+    return submitted;
+  }
+
+  Result<std::uint32_t> next_trace_number() {
+    std::uint32_t number = 0;
+    if (const int error = tmx_next_trace_number(channel_, &number); error < 0) return std::unexpected(Error{error});
+    return number;
   }
 
   Result<void> cancel(std::uint64_t tag) { return detail::to_result(tmx_cancel(channel_, tag)); }
@@ -198,9 +224,14 @@ class Client {
   }
   ~Client() { tmx_detach(client_); }
 
-  Result<Channel> open(const char* upstream) {
+  // With flags (TMX_LATE_ANSWERS and so on) notices come, `notices` of them at one time; see tmx_channel_options.
+  Result<Channel> open(const char* upstream, std::uint32_t flags = 0, std::uint32_t notices = 0) {
+    tmx_channel_options options{};
+    options.struct_bytes = sizeof options;
+    options.flags = flags;
+    options.notices = notices;
     tmx_channel* channel = nullptr;
-    if (const int error = tmx_channel_open(client_, upstream, &channel); error < 0) {
+    if (const int error = tmx_channel_open_with(client_, upstream, &options, &channel); error < 0) {
       return std::unexpected(Error{error});
     }
     return Channel(channel);
