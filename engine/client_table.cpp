@@ -23,12 +23,25 @@ Channel lay_out(std::span<std::byte> memory, const shm::ClientGeometry& geometry
   channel.slots = {start + geometry.slots_offset(), geometry.slots_per_channel * geometry.slot_stride()};
   channel.slot_stride = geometry.slot_stride();
   channel.slot_bytes = geometry.slot_bytes;
+  channel.trace_lease.producer = shm::TraceLeaseProducer(&channel.header->trace_numbers);
   channel.owners.assign(geometry.slots_per_channel, SlotOwner::client);
   channel.request_of_slot.assign(geometry.slots_per_channel, mux::kNone);
+  channel.length_of_slot.assign(geometry.slots_per_channel, 0);
+  channel.orphan_of_slot.assign(geometry.slots_per_channel, 0);
+  channel.told.resize(geometry.ring_entries());
   return channel;
 }
 
 }  // namespace
+
+std::vector<Told> Channel::unread() const {
+  // The memory is the client's: its position is looked at once, and may be a lie.
+  const auto taken = header->completions.head.load(std::memory_order_acquire);
+  std::vector<Told> unread;
+  if (told_count - taken > told.size()) return unread;
+  for (auto position = taken; position != told_count; ++position) unread.push_back(told[position % told.size()]);
+  return unread;
+}
 
 Client& ClientTable::admit(AdmitClient&& admitted) {
   std::uint32_t index = 0;
@@ -67,6 +80,8 @@ void ClientTable::reset_channel(Client& client, std::uint32_t number) {
     indexes->tail.store(0, std::memory_order_relaxed);
     indexes->head.store(0, std::memory_order_relaxed);
   }
+  auto& lease = channel.header->trace_numbers;
+  for (auto* word : {&lease.granted, &lease.taken, &lease.asked}) word->store(0, std::memory_order_relaxed);
   shm::disarm(channel.header->client_armed);
 }
 

@@ -14,6 +14,7 @@
 #include "config/config.hpp"
 #include "engine/mux/request_table.hpp"
 #include "engine/shard_command.hpp"
+#include "engine/trace_numbers.hpp"
 #include "shm/geometry.hpp"
 #include "shm/layout.hpp"
 #include "shm/ring.hpp"
@@ -22,6 +23,22 @@
 namespace tlsmux::engine {
 
 enum class SlotOwner : std::uint8_t { client, engine };
+
+// What the engine has said on a completion ring, in its own memory.
+struct Told {
+  std::uint64_t tag = 0;
+  std::uint64_t generation = 0;
+  std::uint32_t request_slot = 0;
+  std::uint32_t response_slot = 0;
+  std::uint32_t length = 0;
+  std::uint32_t request_length = 0;
+  std::uint32_t error_offset = 0;
+  std::uint16_t error_field = 0;
+  shm::Reason reason = shm::Reason::none;
+  shm::Outcome outcome = shm::Outcome::none;
+  shm::CompletionKind kind{};
+  bool is_request = false;  // the outcome of a request; else a reply's, a notice, or slots alone
+};
 
 // One channel, open or not.
 struct Channel {
@@ -36,7 +53,15 @@ struct Channel {
   std::size_t slot_bytes = 0;
   std::vector<SlotOwner> owners;                   // by slot
   std::vector<mux::RequestIndex> request_of_slot;  // by request slot; kNone: no request of it is in the multiplexer
+  std::vector<std::uint32_t> length_of_slot;       // by request slot; of a request; 0: it bears something else
+  std::vector<std::uint64_t> orphan_of_slot;       // by request slot: delivered there, and not dealt with; 0: none
+  std::uint64_t serial = 0;                        // of this opening; never used again
+  std::uint32_t flags = 0;                         // shm::ChannelFlags
+  std::uint32_t lent = 0;                          // pairs of slots for notices
   std::uint32_t in_flight = 0;
+  std::vector<Told> told;        // by place in the completion ring
+  std::uint64_t told_count = 0;  // the ring's tail
+  ChannelTraceLease trace_lease;
   bool has_completions = false;  // pushed and not published yet
   shm::UniqueFd wake;
   bool waking = false;      // a write to `wake` is under way
@@ -45,10 +70,14 @@ struct Channel {
   [[nodiscard]] std::span<std::byte> slot(std::uint32_t slot) const {
     return slots.subspan(slot * slot_stride, slot_bytes);
   }
+
+  // What the client has not taken from the completion ring, oldest first. Nothing if its position is impossible.
+  [[nodiscard]] std::vector<Told> unread() const;
 };
 
 enum class ClientStage : std::uint8_t {
   served,
+  parting,  // its socket is closed: what it has open goes on, until it is clear whether its process is dead
   leaving,  // dismissed or an offender: only what io_uring still holds is awaited
 };
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <future>
 
 #include "engine/event_log.hpp"
@@ -24,12 +25,20 @@ constexpr std::uint32_t kCommandsWatch = 0;
 constexpr std::uint32_t kResultsWatch = 1;
 constexpr std::uint32_t kFirstClientWatch = 2;
 
+constexpr std::uint64_t kWallClockIntervalNs = 1'000'000'000;
 constexpr std::uint64_t kSleepNsMax = 1'000'000'000;  // the heartbeat goes on
 
 std::uint64_t monotonic_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// Seconds east of UTC.
+std::int32_t local_offset_s(std::int64_t utc_s) {
+  const std::time_t time = utc_s;
+  std::tm local{};
+  return ::localtime_r(&time, &local) != nullptr ? static_cast<std::int32_t>(local.tm_gmtoff) : 0;
 }
 
 // The threads that may take long, as the multiplexer wants them.
@@ -90,6 +99,7 @@ class Loop final : public io::IoEvents, public Bells {
  private:
   void take_commands();
   void take_results();
+  void set_time();
   [[nodiscard]] std::chrono::nanoseconds time_until_due() const;
 
   Mailbox<ShardCommand>* commands_;
@@ -98,24 +108,35 @@ class Loop final : public io::IoEvents, public Bells {
   EventLog events_;
   WorkerThreads workers_;
   Shard shard_;
+  std::uint64_t wall_clock_due_ns_ = 0;
   bool has_commands_ = false;
   bool has_results_ = false;
 };
 
 void Loop::run() {
-  shard_.set_time(monotonic_ns());
+  set_time();
   shard_.start();
   bool busy = true;
   while (!shard_.is_stopped()) {
     const bool may_sleep = !busy && shard_.prepare_sleep();
     io_->wait(may_sleep ? time_until_due() : std::chrono::nanoseconds(0));
-    shard_.set_time(monotonic_ns());
+    set_time();
     busy = io_->tell(*this);
     if (std::exchange(has_commands_, false)) take_commands();
     if (std::exchange(has_results_, false)) take_results();
     busy = shard_.work() || busy;
     for (auto& reply : shard_.take_replies()) replies_->post(std::move(reply));
   }
+}
+
+// The wall clock may be set, and summer time begin, while we run.
+void Loop::set_time() {
+  const auto now_ns = monotonic_ns();
+  shard_.set_time(now_ns);
+  if (now_ns < wall_clock_due_ns_) return;
+  wall_clock_due_ns_ = now_ns + kWallClockIntervalNs;
+  const auto utc_s = static_cast<std::int64_t>(std::time(nullptr));
+  shard_.multiplexer().set_wall_clock(utc_s - static_cast<std::int64_t>(now_ns / 1'000'000'000), local_offset_s(utc_s));
 }
 
 void Loop::rung(std::uint32_t watch) {
@@ -154,9 +175,11 @@ std::chrono::nanoseconds Loop::time_until_due() const {
 io::IoSettings io_settings(const config::Config& config) {
   io::IoSettings settings;
   for (const auto& upstream : config.upstreams) {
-    settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), upstream.sessions,
+    settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::session_places(upstream),
                                       mux::send_memory_bytes(upstream));
   }
+  settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::kSpareSessionPlaces,
+                                    mux::kSpareSendMemoryBytes);
   return settings;
 }
 

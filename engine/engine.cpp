@@ -8,8 +8,7 @@
 #include "engine/control/control_server.hpp"
 #include "engine/data_loop.hpp"
 #include "engine/log.hpp"
-#include "engine/tls/mbedtls_client.hpp"
-#include "engine/tls_files.hpp"
+#include "engine/refresh.hpp"
 #include "shm/group_part.hpp"
 #include "shm/pidfd.hpp"
 
@@ -55,30 +54,11 @@ std::expected<GroupMemory, shm::SystemError> make_group(broker::BrokerClient& br
   return memory;
 }
 
-using TlsClients = std::vector<std::unique_ptr<tls::TlsClient>>;
-
-std::expected<TlsClients, shm::SystemError> make_tls_clients(broker::BrokerClient& broker, tls::TlsLibrary& library,
-                                                             const config::Config& config) {
-  TlsClients clients;
-  for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
-    const auto& upstream = config.upstreams[i];
-    const auto material = read_tls_files(broker, upstream.tls, i);
-    if (!material) return std::unexpected(material.error());
-    auto client = tls::make_mbedtls_client(library, upstream.tls, *material);
-    if (!client) {
-      return std::unexpected(
-          shm::SystemError{.code = EINVAL, .message = "upstream " + upstream.name + ": " + client.error().words});
-    }
-    clients.push_back(std::move(*client));
-  }
-  return clients;
-}
-
 std::expected<control::ControlSettings, shm::SystemError> control_settings(broker::BrokerClient& broker,
                                                                            const config::Config& config,
                                                                            std::vector<GroupMemory>& groups,
                                                                            const shm::BootId& boot_id,
-                                                                           int broker_socket) {
+                                                                           int broker_socket, Refresh& refresh) {
   auto listener = broker.open_listener();
   if (!listener) return std::unexpected(listener.error());
   control::ControlSettings settings;
@@ -90,6 +70,10 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(broke
   settings.observers = {0, ::getuid()};
   settings.drain_timeout_ms = config.engine.drain_timeout_ms;
   settings.broker_socket = broker_socket;
+  settings.refresher = &refresh;
+  settings.reserve_trace_numbers = [&](std::uint32_t upstream, std::uint32_t blocks) {
+    return broker.reserve_trace_numbers(refresh.place_at_broker(upstream), blocks);
+  };
   for (std::size_t i = 0; i < groups.size(); ++i) {
     auto membership = config::resolve_membership(config.groups[i], "/groups/" + std::to_string(i));
     if (!membership) {
@@ -123,9 +107,10 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
     parts.push_back(group->part);
     groups.push_back(std::move(*group));
   }
-  auto tls_clients = make_tls_clients(broker, **library, config);
+  Refresh refresh(broker, **library, config, log);
+  auto tls_clients = refresh.make_tls_clients();
   if (!tls_clients) return std::unexpected(tls_clients.error());
-  auto settings = control_settings(broker, config, groups, *boot_id, resources.broker_socket.get());
+  auto settings = control_settings(broker, config, groups, *boot_id, resources.broker_socket.get(), refresh);
   if (!settings) return std::unexpected(settings.error());
 
   Mailbox<ShardCommand> commands;

@@ -30,6 +30,7 @@ void EventLog::event(const mux::Event& event) {
       return log_->info("session_closed", {{"upstream", event.upstream},
                                            {"session", event.session},
                                            {"address", event.address},
+                                           {"why", event.words},
                                            {"maybe_sent", event.maybe_sent}});
     case unsolicited_message:
       if (std::has_single_bit(++unsolicited_)) {
@@ -37,6 +38,11 @@ void EventLog::event(const mux::Event& event) {
             "unsolicited_message",
             {{"upstream", event.upstream}, {"session", event.session}, {"why", event.words}, {"so_far", unsolicited_}});
       }
+      return;
+    case orphans_dropped:
+      return log_->warning(
+          "orphans_dropped",
+          {{"group", event.group}, {"upstream", event.upstream}, {"why", event.words}, {"orphans", event.orphans}});
   }
 }
 

@@ -177,6 +177,8 @@ Log::~Log() {
 
 std::uint64_t Log::lines_lost() const { return parts_->sink->lines_lost(); }
 
+void Log::set_level(config::LogLevel level) { parts_->logger->set_level(spdlog_level(level)); }
+
 void Log::write(config::LogLevel level, std::string_view event, Fields fields) {
   const auto spdlog_level_wanted = spdlog_level(level);
   if (!parts_->logger->should_log(spdlog_level_wanted)) return;

@@ -65,6 +65,9 @@ class Log {
   void warning(std::string_view event, Fields fields = {}) { write(config::LogLevel::warning, event, fields); }
   void error(std::string_view event, Fields fields = {}) { write(config::LogLevel::error, event, fields); }
 
+  // Any thread.
+  void set_level(config::LogLevel level);
+
   // Lines that could not be written so far. The log says so itself as soon as it can write again.
   [[nodiscard]] std::uint64_t lines_lost() const;
 

@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 #include <tuple>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 
@@ -17,21 +18,23 @@ using namespace tlsmux;
 
 constexpr const char* kAfterword =
     "Exit codes: 0 ended as told, 1 errors in the configuration, 2 wrong usage, 3 cannot start (the reason is in the\n"
-    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first.";
+    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first; SIGHUP has the\n"
+    "configuration file read again, as `tlsmux refresh` does.";
+
+int show(const std::string& path, const config::ConfigErrors& errors) {
+  std::ignore = std::fputs(config::format_errors(path, errors).c_str(), stderr);
+  return engine::kExitConfig;
+}
 
 int start(const std::string& path, bool check_only) {
-  const auto errors = config::find_errors(path);
-  if (!errors.empty()) {
-    std::ignore = std::fputs(config::format_errors(path, errors).c_str(), stderr);
-    return engine::kExitConfig;
-  }
+  const auto bundle = config::read_bundle(path);
+  if (!bundle) return show(path, bundle.error());
+  const auto errors = config::find_errors(*bundle);
+  if (!errors.empty()) return show(path, errors);
   if (check_only) return engine::kExitClean;
-  const auto settings = config::load(path);
-  if (!settings) {  // it has changed since
-    std::ignore = std::fputs(config::format_errors(path, settings.error()).c_str(), stderr);
-    return engine::kExitConfig;
-  }
-  return engine::broker::run_broker(*settings, engine::run_engine);
+  auto settings = config::load_bundle(*bundle);
+  if (!settings) return show(path, settings.error());
+  return engine::broker::run_broker(std::move(*settings), path, engine::run_engine);
 }
 
 int run(int argc, char** argv) {

@@ -12,6 +12,7 @@ using shm::Outcome;
 using shm::SlotState;
 
 bool Outlet::take(const mux::Caller& caller) {
+  TMX_ASSERT(!mux::is_orphan(caller));  // one that waits ends when its process dies
   auto& channel = clients_->channel_of(caller.channel);
   if (channel.controls[caller.request_slot].word.try_move(caller.generation, SlotState::queued, SlotState::sending)) {
     return true;
@@ -21,6 +22,7 @@ bool Outlet::take(const mux::Caller& caller) {
 }
 
 bool Outlet::still_wanted(const mux::Caller& caller) {
+  if (mux::is_orphan(caller)) return false;
   const auto& channel = clients_->channel_of(caller.channel);
   return channel.controls[caller.request_slot].word.load() ==
          shm::SlotTruth{.generation = caller.generation, .state = SlotState::sending};
@@ -31,6 +33,10 @@ std::span<const std::byte> Outlet::message(const mux::Caller& caller, std::uint3
 }
 
 bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> message) {
+  if (mux::is_orphan(caller)) {
+    orphans_->answer(caller.generation, message);
+    return true;
+  }
   auto& channel = clients_->channel_of(caller.channel);
   TMX_ASSERT(message.size() <= channel.slot_bytes);  // config_check: message_bytes_max <= slot_bytes
   shm::copy_bytes(channel.slot(caller.response_slot), message);
@@ -40,14 +46,24 @@ bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> messag
                  .kind = CompletionKind::outcome});
 }
 
-bool Outlet::refuse(const mux::Caller& caller, shm::Reason reason) {
-  const CompletionDescriptor result{.reason = reason, .outcome = Outcome::not_sent, .kind = CompletionKind::outcome};
+bool Outlet::refuse(const mux::Caller& caller, const mux::Refusal& refusal) {
+  if (mux::is_orphan(caller)) {
+    orphans_->refuse(caller.generation, refusal);
+    return true;
+  }
+  CompletionDescriptor result{.reason = refusal.reason, .outcome = Outcome::not_sent, .kind = CompletionKind::outcome};
+  result.error_field = refusal.error_field;
+  result.error_offset = refusal.error_offset;
   auto& word = clients_->channel_of(caller.channel).controls[caller.request_slot].word;
   const auto from = word.load().state == SlotState::sending ? SlotState::sending : SlotState::queued;
   return settle(caller, from, SlotState::refused, result);
 }
 
 bool Outlet::lose(const mux::Caller& caller, shm::Reason reason) {
+  if (mux::is_orphan(caller)) {
+    orphans_->lose(caller.generation, reason);
+    return true;
+  }
   return settle(caller, SlotState::sending, SlotState::lost,
                 {.reason = reason, .outcome = Outcome::maybe_sent, .kind = CompletionKind::outcome});
 }
@@ -57,8 +73,10 @@ bool Outlet::settle(const mux::Caller& caller, SlotState from, SlotState to, con
   // Before the word, so that a client whose engine dies right after it still learns the outcome.
   std::atomic_ref(control.result_length).store(result.length, std::memory_order_relaxed);
   std::atomic_ref(control.result_reason).store(result.reason, std::memory_order_relaxed);
+  std::atomic_ref(control.result_error_field).store(result.error_field, std::memory_order_relaxed);
+  std::atomic_ref(control.result_error_offset).store(result.error_offset, std::memory_order_relaxed);
   if (!control.word.try_move(caller.generation, from, to)) return decided_by_caller(caller);
-  push(caller, result);
+  give_back(caller, result);
   return true;
 }
 
@@ -69,27 +87,64 @@ bool Outlet::decided_by_caller(const mux::Caller& caller) {
   if (truth.generation != caller.generation || !is_callers_end) {
     report(caller.channel / config::kChannelsPerClientMax, "a slot word was overwritten while its request was open");
   }
-  push(caller, {.kind = CompletionKind::returned});
+  give_back(caller, {.kind = CompletionKind::returned});
   return false;
 }
 
-void Outlet::push(const mux::Caller& caller, const CompletionDescriptor& completion) {
-  auto& client = clients_->client_of(caller.channel);
+void Outlet::give_back(const mux::Caller& caller, const CompletionDescriptor& completion) {
   auto& channel = clients_->channel_of(caller.channel);
   auto full = completion;
   full.tag = caller.tag;
   full.generation = caller.generation;
   full.request_slot = caller.request_slot;
   full.response_slot = caller.response_slot;
-  // There is room: each request in flight holds two slots, and there are as many entries as slots. A client that gives
-  // slots back before it has taken their completions overwrites only its own.
-  channel.completions.push(full);
-  channel.owners[caller.request_slot] = SlotOwner::client;
-  channel.owners[caller.response_slot] = SlotOwner::client;
+  push(caller.channel, full);
   channel.request_of_slot[caller.request_slot] = mux::kNone;
   --channel.in_flight;
-  client.changed = true;
-  if (!std::exchange(channel.has_completions, true)) touched_.push_back(caller.channel);
+}
+
+void Outlet::deliver(std::uint32_t channel_ref, const LentPair& pair, const CompletionDescriptor& notice,
+                     std::span<const std::byte> request, std::span<const std::byte> message) {
+  auto& channel = clients_->channel_of(channel_ref);
+  // config_check: message_bytes_max <= slot_bytes
+  TMX_ASSERT(request.size() <= channel.slot_bytes && message.size() <= channel.slot_bytes);
+  shm::copy_bytes(channel.slot(pair.request_slot), request);
+  shm::copy_bytes(channel.slot(pair.response_slot), message);
+  auto full = notice;
+  full.kind = CompletionKind::notice;
+  full.generation = pair.generation;
+  full.request_slot = pair.request_slot;
+  full.response_slot = pair.response_slot;
+  full.length = static_cast<std::uint32_t>(message.size());
+  full.request_length = static_cast<std::uint32_t>(request.size());
+  // Whether the word still says QUEUED is the client's affair: it has lent the pair, and nothing depends on it.
+  channel.controls[pair.request_slot].word.try_move(pair.generation, SlotState::queued, SlotState::answered);
+  push(channel_ref, full);
+}
+
+void Outlet::push(std::uint32_t channel_ref, const CompletionDescriptor& completion) {
+  auto& channel = clients_->channel_of(channel_ref);
+  // There is room: each request in flight and each lent pair holds two slots, and there are as many entries as slots. A
+  // client that gives slots back before it has taken their completions overwrites only its own.
+  channel.completions.push(completion);
+  const auto request_length = channel.length_of_slot[completion.request_slot];
+  channel.told[channel.told_count++ % channel.told.size()] = {
+      .tag = completion.tag,
+      .generation = completion.generation,
+      .request_slot = completion.request_slot,
+      .response_slot = completion.response_slot,
+      .length = completion.length,
+      .request_length = request_length,
+      .error_offset = completion.error_offset,
+      .error_field = completion.error_field,
+      .reason = completion.reason,
+      .outcome = completion.outcome,
+      .kind = completion.kind,
+      .is_request = completion.kind == CompletionKind::outcome && request_length > 0};
+  channel.owners[completion.request_slot] = SlotOwner::client;
+  channel.owners[completion.response_slot] = SlotOwner::client;
+  clients_->client_of(channel_ref).changed = true;
+  if (!std::exchange(channel.has_completions, true)) touched_.push_back(channel_ref);
 }
 
 }  // namespace tlsmux::engine

@@ -1,7 +1,7 @@
 #pragma once
 
 // Brings outcomes to callers: moves the slot word, writes the answer into the response slot, pushes the completion.
-// What is pushed becomes visible with publish(), once for a whole turn.
+// What is pushed becomes visible with publish(), once for a whole turn. Outcomes of the dead go to the orphan store.
 
 #include <cstdint>
 #include <span>
@@ -10,20 +10,33 @@
 
 #include "engine/client_table.hpp"
 #include "engine/mux/seams.hpp"
+#include "engine/orphan_store.hpp"
+#include "engine/subscriptions.hpp"
 #include "shm/doorbell.hpp"
 
 namespace tlsmux::engine {
 
 class Outlet final : public mux::Callers {
  public:
-  explicit Outlet(ClientTable& clients) : clients_(&clients) {}
+  // Both outlive it.
+  Outlet(ClientTable& clients, OrphanStore& orphans) : clients_(&clients), orphans_(&orphans) {}
 
   bool take(const mux::Caller& caller) override;
   bool still_wanted(const mux::Caller& caller) override;
   std::span<const std::byte> message(const mux::Caller& caller, std::uint32_t length) override;
   bool answer(const mux::Caller& caller, std::span<const std::byte> message) override;
-  bool refuse(const mux::Caller& caller, shm::Reason reason) override;
+  bool refuse(const mux::Caller& caller, const mux::Refusal& refusal) override;
   bool lose(const mux::Caller& caller, shm::Reason reason) override;
+
+  // Gives a lent pair back with a notice: the dead process's request, if any, in the request slot, the message in the
+  // other. Of `notice` tag, reason, outcome, error, notice_kind and notice are used.
+  void deliver(std::uint32_t channel_ref, const LentPair& pair, const shm::CompletionDescriptor& notice,
+               std::span<const std::byte> request, std::span<const std::byte> message);
+
+  // Has the client of this channel woken with the next publish(), if it sleeps.
+  void touch(std::uint32_t channel_ref) {
+    if (!std::exchange(clients_->channel_of(channel_ref).has_completions, true)) touched_.push_back(channel_ref);
+  }
 
   // Makes visible what was pushed. Calls `ring` with the ref of each channel whose client sleeps.
   template <typename Ring>
@@ -41,9 +54,11 @@ class Outlet final : public mux::Callers {
   bool settle(const mux::Caller& caller, shm::SlotState from, shm::SlotState to,
               const shm::CompletionDescriptor& result);
   bool decided_by_caller(const mux::Caller& caller);
-  void push(const mux::Caller& caller, const shm::CompletionDescriptor& completion);
+  void give_back(const mux::Caller& caller, const shm::CompletionDescriptor& completion);
+  void push(std::uint32_t channel_ref, const shm::CompletionDescriptor& completion);
 
   ClientTable* clients_;
+  OrphanStore* orphans_;
   std::vector<std::uint32_t> touched_;  // channels with completions to be published
   std::vector<Offence> offences_;
 };

@@ -12,24 +12,45 @@ namespace {
 constexpr std::uint32_t kIdleTurnsUntilCool = 64;
 constexpr std::uint64_t kCloseTimeNs = 1'000'000'000;  // for saying goodbye to hosts
 
+// So many takes empty the largest ring, once.
+constexpr std::uint32_t kTakesMax = config::kSlotsPerChannelMax / Intake::kRequestsPerTakeMax;
+
+constexpr std::uint32_t kChannelFlags =
+    shm::kLateAnswers | shm::kSubscribeLate | shm::kSubscribeUnsolicited | shm::kSubscribeOrphans;
+
+// Notices do not count: a client that closes has no use for them.
+bool has_unpublished_outcome(const Channel& channel) {
+  return channel.has_completions && std::ranges::any_of(channel.unread(), [](const Told& told) {
+           return told.kind != shm::CompletionKind::notice;
+         });
+}
+
 }  // namespace
 
 Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
              StatusBoard board, std::uint64_t seed)
-    : config_(&config),
+    : config_(config),
       bells_(&seams.bells),
-      outlet_(clients_),
-      multiplexer_(config, {seams.network, seams.workers, outlet_, seams.events}, std::move(tls_clients), seed),
-      intake_(config, multiplexer_),
+      orphans_(config_),
+      outlet_(clients_, orphans_),
+      notices_(config_, clients_, outlet_, orphans_, seams.events),
+      multiplexer_(config_, {seams.network, seams.workers, outlet_, notices_, seams.events, trace_numbers_},
+                   std::move(tls_clients), seed),
+      upstream_drains_(multiplexer_),
+      trace_numbers_(config_),
+      intake_(config_, multiplexer_, notices_, trace_numbers_),
       board_(std::move(board)) {}
 
 void Shard::set_time(std::uint64_t now_ns) {
   now_ns_ = now_ns;
   multiplexer_.set_time(now_ns);
+  notices_.set_time(now_ns);
+  trace_numbers_.set_time(now_ns);
 }
 
 void Shard::start() {
   multiplexer_.start();
+  trace_numbers_.start();
   board_.set_state(shm::EngineState::running);
 }
 
@@ -60,12 +81,18 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   const auto refuse = [&](int error, std::string text) {
     return ChannelOpened{.client = client.id, .error = error, .error_text = std::move(text)};
   };
-  const auto& upstreams = config_->upstreams;
+  const auto& upstreams = config_.upstreams;
   const auto upstream = std::ranges::find(upstreams, command.upstream, &config::UpstreamSettings::name);
-  if (upstream == upstreams.end()) return refuse(ENOENT, "there is no upstream of that name");
+  if (upstream == upstreams.end() || upstream->name.empty()) return refuse(ENOENT, "there is no upstream of that name");
   const auto upstream_index = static_cast<std::uint32_t>(upstream - upstreams.begin());
   const auto row = board_.upstream_row(client.group, upstream_index);
   if (!row) return refuse(EACCES, "the group may not use this upstream");
+  if ((command.flags & ~kChannelFlags) != 0) return refuse(EINVAL, "a channel flag that this engine does not know");
+  const auto subscriber_group = notices_.subscriber_group(upstream_index);
+  if ((command.flags & shm::kSubscribeUnsolicited) != 0 && client.group != subscriber_group) {
+    return refuse(EACCES, "what this upstream sends unasked goes to group " + config_.groups[subscriber_group].name +
+                              " (its subscriber_group)");
+  }
   const auto channel = std::ranges::find_if(
       client.channels, [](const Channel& candidate) { return !candidate.is_open && !candidate.waking; });
   if (channel == client.channels.end()) {
@@ -76,6 +103,9 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   channel->is_open = true;
   channel->upstream = upstream_index;
   channel->wake = std::move(command.wake);
+  channel->serial = ++last_serial_;
+  channel->flags = command.flags;
+  notices_.opened(client, number);
   client.changed = true;
   return {.client = client.id,
           .error = 0,
@@ -93,11 +123,17 @@ void Shard::run(CloseChannel&& command) {
   if (client == nullptr || command.channel >= client->channels.size() || !client->channels[command.channel].is_open) {
     reply.error = EINVAL;
     reply.error_text = "no such channel is open";
-  } else if (client->channels[command.channel].in_flight > 0 || client->channels[command.channel].has_completions) {
+    replies_.emplace_back(std::move(reply));
+    return;
+  }
+  if (client->stage == ClientStage::served) take_all_of(*client);  // notices that were dealt with, too
+  auto& channel = client->channels[command.channel];
+  if (channel.in_flight > 0 || has_unpublished_outcome(channel)) {
     reply.error = EBUSY;
     reply.error_text = "the channel has requests in flight";
   } else {
-    auto& channel = client->channels[command.channel];
+    notices_.closed(*client, command.channel);
+    trace_numbers_.leave(channel.upstream, channel.trace_lease);
     channel.is_open = false;
     if (!channel.waking) channel.wake.reset();
     client->changed = true;
@@ -112,7 +148,14 @@ void Shard::run(DismissClient&& command) {
     return;
   }
   client->dismissed = true;
-  part_with(*client);
+  if (client->stage == ClientStage::served) take_all_of(*client);
+  if (client->stage == ClientStage::leaving) {
+    leaving_.push_back(client->index);
+  } else if (command.died) {
+    inherit_from(*client);
+  } else {
+    part_with(*client);
+  }
 }
 
 void Shard::run(Drain&& command) {
@@ -123,45 +166,49 @@ void Shard::run(Drain&& command) {
   board_.set_state(shm::EngineState::draining);
 }
 
-// ---- Clients that go ----
+void Shard::run(DrainUpstream&& command) { upstream_drains_.drain(command, now_ns_, replies_); }
 
-// Their open requests go on without them; their memory is not looked at any more.
-void Shard::part_with(Client& client) {
-  if (client.stage == ClientStage::served) {
-    client.stage = ClientStage::leaving;
-    for (auto& channel : client.channels) {
-      for (auto& index : channel.request_of_slot) {
-        if (index != mux::kNone) multiplexer_.abandon(std::exchange(index, mux::kNone));
-      }
+void Shard::run(ResumeUpstream&& command) { upstream_drains_.resume(command, replies_); }
+
+void Shard::run(ApplyConfig&& command) {
+  config_ = *command.config;
+  for (auto& changed : command.upstreams) apply(command.config, changed);
+  replies_.emplace_back(ConfigApplied{});
+}
+
+void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConfig::Upstream& changed) {
+  const auto index = changed.index;
+  // Shares ownership with the whole, of which it is a part.
+  const std::shared_ptr<const config::UpstreamSettings> settings(config, &config->upstreams[index]);
+  std::vector<bool> groups(config->groups.size());
+  if (changed.kind != ApplyConfig::Kind::removed) {
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      groups[i] = std::ranges::find(settings->groups, config->groups[i].name) != settings->groups.end();
     }
-    if (client.is_hot) std::erase(hot_, &client);
-    client.is_hot = false;
-    bells_->unwatch(client.index);
+    board_.set_groups(index, groups);
   }
-  leaving_.push_back(client.index);
+  switch (changed.kind) {
+    case ApplyConfig::Kind::removed: return multiplexer_.remove_upstream(index);
+    case ApplyConfig::Kind::added:
+      trace_numbers_.add_upstream(settings->trace_numbers);
+      multiplexer_.add_upstream(settings, std::move(changed.tls_client));
+      break;
+    case ApplyConfig::Kind::restarted:
+      multiplexer_.restart_upstream(index, settings, std::move(changed.tls_client));
+      break;
+    case ApplyConfig::Kind::changed:
+      multiplexer_.change_upstream(index, settings, std::move(changed.tls_client), changed.replace_sessions);
+      break;
+  }
+  groups.flip();
+  multiplexer_.shut_out_groups(index, std::move(groups));
 }
 
-void Shard::unwatched(std::uint32_t client_index) {
-  auto* client = clients_.at(client_index);
-  if (client == nullptr) return;
-  client->watched = false;
-  leaving_.push_back(client_index);
-}
-
-void Shard::release_if_done(Client& client) {
-  const bool waking = std::ranges::any_of(client.channels, &Channel::waking);
-  if (client.stage != ClientStage::leaving || !client.dismissed || client.watched || waking) return;
-  replies_.emplace_back(ClientReleased{.client = client.id});
-  board_.remove_client(client);
-  clients_.remove(client);
-}
-
-void Shard::handle_offences() {
-  for (const auto& offence : outlet_.take_offences()) {
-    auto* client = clients_.at(offence.client_index);
-    if (client == nullptr || client->stage != ClientStage::served) continue;
-    replies_.emplace_back(ClientOffended{.client = client->id, .rule = std::string(offence.rule)});
-    part_with(*client);
+void Shard::run(GrantTraceNumbers&& command) {
+  if (command.blocks.count > 0) {
+    trace_numbers_.add(command.upstream, command.blocks);
+  } else {
+    trace_numbers_.fail(command.upstream);
   }
 }
 
@@ -198,6 +245,10 @@ bool Shard::prepare_sleep() {
   return hot_.empty();
 }
 
+void Shard::publish() {
+  outlet_.publish([this](std::uint32_t channel_ref) { ring(channel_ref); });
+}
+
 void Shard::ring(std::uint32_t channel_ref) {
   auto& channel = clients_.channel_of(channel_ref);
   if (std::exchange(channel.waking, true)) {
@@ -222,6 +273,16 @@ void Shard::woken(std::uint32_t channel_ref) {
 
 // ---- Work ----
 
+// All that it has published, as far as that is a ring's worth. An offence is reported.
+void Shard::take_all_of(Client& client) {
+  for (std::uint32_t i = 0; i < kTakesMax && Intake::has_more(client); ++i) {
+    const auto taken = intake_.take(client);
+    if (taken) continue;
+    outlet_.report(client.index, taken.error());
+    return;
+  }
+}
+
 bool Shard::take_requests() {
   bool any = false;
   for (std::size_t i = 0; i < hot_.size(); ++i) {
@@ -244,23 +305,35 @@ bool Shard::take_requests() {
 
 bool Shard::work() {
   const bool any = take_requests();
+  upstream_drains_.work(now_ns_, replies_);
   multiplexer_.tick();
   multiplexer_.flush();
   if (stage_ != Stage::running) drain_further();
-  outlet_.publish([this](std::uint32_t channel_ref) { ring(channel_ref); });
+  end_partings();
+  notices_.work();
+  serve_trace_numbers();
+  publish();
   handle_offences();
   for (const auto index : std::exchange(leaving_, {})) {
     if (auto* client = clients_.at(index); client != nullptr) release_if_done(*client);
   }
-  board_due_ns_ = board_.publish(multiplexer_, clients_, now_ns_);
+  board_due_ns_ = board_.publish(multiplexer_, clients_, notices_, now_ns_);
   return any;
+}
+
+void Shard::serve_trace_numbers() {
+  trace_numbers_.work(multiplexer_.requests());
+  for (const auto channel_ref : trace_numbers_.take_granted()) outlet_.touch(channel_ref);
+  for (const auto need : trace_numbers_.take_needs()) {
+    replies_.emplace_back(NeedTraceNumbers{.upstream = need.upstream, .blocks = need.blocks});
+  }
 }
 
 void Shard::drain_further() {
   const auto left = multiplexer_.requests_left();
   if (stage_ == Stage::draining && (left == 0 || now_ns_ >= stage_ends_ns_)) {
     stage_ = Stage::closing;
-    stage_ends_ns_ = now_ns_ + kCloseTimeNs;
+    stage_ends_ns_ = now_ns_ + kCloseTimeNs + multiplexer_.sign_off_ns();
     multiplexer_.close_sessions();
   }
   if (stage_ == Stage::closing && (multiplexer_.is_closed() || now_ns_ >= stage_ends_ns_)) {
@@ -273,7 +346,9 @@ void Shard::drain_further() {
 std::uint64_t Shard::next_due_ns() const {
   const bool ends = stage_ == Stage::draining || stage_ == Stage::closing;
   std::uint64_t earliest = 0;
-  for (const auto due : {multiplexer_.next_due_ns(), board_due_ns_, ends ? stage_ends_ns_ : 0}) {
+  const auto parting_ends_ns = parting_.empty() ? 0 : parting_.front().ends_ns;
+  for (const auto due : {multiplexer_.next_due_ns(), notices_.next_due_ns(), trace_numbers_.next_due_ns(),
+                         upstream_drains_.next_due_ns(), parting_ends_ns, board_due_ns_, ends ? stage_ends_ns_ : 0}) {
     if (due != 0 && (earliest == 0 || due < earliest)) earliest = due;
   }
   return earliest;

@@ -4,6 +4,7 @@
 // clock, so that the simulator runs it as it is. One thread.
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,11 @@
 #include "engine/client_table.hpp"
 #include "engine/intake.hpp"
 #include "engine/mux/multiplexer.hpp"
+#include "engine/notices.hpp"
 #include "engine/outlet.hpp"
 #include "engine/shard_command.hpp"
 #include "engine/status_board.hpp"
+#include "engine/upstream_drains.hpp"
 
 namespace tlsmux::engine {
 
@@ -27,12 +30,14 @@ struct ShardSeams {
 
 class Shard {
  public:
-  // `config` and the seams outlive it.
+  // The seams outlive it.
   Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
         StatusBoard board, std::uint64_t seed);
 
   // Where news of connections, handshakes and names go.
   mux::Multiplexer& multiplexer() { return multiplexer_; }
+
+  [[nodiscard]] const Notices& notices() const { return notices_; }
 
   // The time of all that follows.
   void set_time(std::uint64_t now_ns);
@@ -66,26 +71,48 @@ class Shard {
   void run(CloseChannel&& command);
   void run(DismissClient&& command);
   void run(Drain&& command);
+  void run(DrainUpstream&& command);
+  void run(ResumeUpstream&& command);
+  void run(ApplyConfig&& command);
+  void run(GrantTraceNumbers&& command);
 
+  void apply(const std::shared_ptr<const config::Config>& config, ApplyConfig::Upstream& changed);
   void heat(Client& client);
   bool take_requests();
   void cool(std::size_t hot_index);
   void handle_offences();
+  void stop_serving(Client& client);
   void part_with(Client& client);
+  void inherit_from(Client& client);
+  void leave(Client& client);
+  void end_partings();
+  void take_all_of(Client& client);
+  void serve_trace_numbers();
   void release_if_done(Client& client);
+  void publish();
   void ring(std::uint32_t channel_ref);
   void drain_further();
   ChannelOpened open_channel(Client& client, OpenChannel& command);
 
-  const config::Config* config_;
+  config::Config config_;  // changes where it is; the others refer to it
   Bells* bells_;
   ClientTable clients_;
+  OrphanStore orphans_;
   Outlet outlet_;
+  Notices notices_;
   mux::Multiplexer multiplexer_;
+  UpstreamDrains upstream_drains_;
+  TraceNumbers trace_numbers_;
   Intake intake_;
   StatusBoard board_;
   std::vector<Client*> hot_;
   std::vector<std::uint32_t> leaving_;  // indexes of clients that may be done
+  struct Parting {
+    ClientId client = 0;
+    std::uint64_t ends_ns = 0;
+  };
+  std::deque<Parting> parting_;    // in the order of their ends
+  std::uint64_t last_serial_ = 0;  // of channels that were opened
   std::vector<ShardReply> replies_;
   std::uint64_t now_ns_ = 0;
   Stage stage_ = Stage::running;

@@ -4,10 +4,14 @@
 // that takes system calls about clients: sockets, identities, memory. The shard owns everything that data touches.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "config/config.hpp"
+#include "engine/tls/tls_session.hpp"
+#include "engine/trace_blocks.hpp"
 #include "shm/geometry.hpp"
 #include "shm/segment.hpp"
 #include "shm/unique_fd.hpp"
@@ -34,7 +38,8 @@ struct AdmitClient {
 struct OpenChannel {
   ClientId client = 0;
   std::string upstream;
-  shm::UniqueFd wake;  // the engine writes it, the client reads it
+  std::uint32_t flags = 0;  // shm::ChannelFlags
+  shm::UniqueFd wake{};     // the engine writes it, the client reads it
 };
 
 // Answered by ChannelClosed.
@@ -54,7 +59,43 @@ struct Drain {
   std::uint32_t timeout_ms = 0;
 };
 
-using ShardCommand = std::variant<AdmitClient, OpenChannel, CloseChannel, DismissClient, Drain>;
+// No new requests to one upstream; open ones go on. Answered by UpstreamDrained when none is left and its sessions have
+// ended, or the time is over and the rest has been ended.
+struct DrainUpstream {
+  ClientId asker = 0;
+  std::string upstream;
+  std::uint32_t timeout_ms = 0;  // 0: the upstream's drain_ms
+};
+
+// It takes requests again. Answered by UpstreamDrained, at once.
+struct ResumeUpstream {
+  ClientId asker = 0;
+  std::string upstream;
+};
+
+// Other settings for the same groups. Answered by ConfigApplied, once they hold.
+struct ApplyConfig {
+  enum class Kind : std::uint8_t { changed, restarted, added, removed };
+  struct Upstream {
+    Kind kind = Kind::changed;
+    std::uint32_t index = 0;
+    std::unique_ptr<tls::TlsClient> tls_client;  // null: as before
+    bool replace_sessions = false;
+  };
+
+  // Groups and upstreams where they are in the engine. What is removed keeps its place, without a name.
+  std::shared_ptr<const config::Config> config;
+  std::vector<Upstream> upstreams;  // all that change; those that are added by index
+};
+
+// The answer to NeedTraceNumbers. No blocks: none could be reserved.
+struct GrantTraceNumbers {
+  std::uint32_t upstream = 0;  // index in the config
+  TraceChunk blocks;
+};
+
+using ShardCommand = std::variant<AdmitClient, OpenChannel, CloseChannel, DismissClient, Drain, DrainUpstream,
+                                  ResumeUpstream, ApplyConfig, GrantTraceNumbers>;
 
 // ---- Shard to control thread ----
 
@@ -90,6 +131,23 @@ struct Drained {
   std::uint32_t requests_left = 0;
 };
 
-using ShardReply = std::variant<ChannelOpened, ChannelClosed, ClientOffended, ClientReleased, Drained>;
+struct UpstreamDrained {
+  ClientId asker = 0;
+  int error = 0;  // ENOENT: no such upstream; ECANCELED: somebody resumed it
+  std::string error_text{};
+  std::uint32_t requests_left = 0;  // that had to be ended
+};
+
+struct ConfigApplied {};
+
+// The broker is to reserve so many blocks of trace numbers at the most. Answered by GrantTraceNumbers, one way or the
+// other.
+struct NeedTraceNumbers {
+  std::uint32_t upstream = 0;  // index in the config
+  std::uint32_t blocks = 0;
+};
+
+using ShardReply = std::variant<ChannelOpened, ChannelClosed, ClientOffended, ClientReleased, Drained, UpstreamDrained,
+                                ConfigApplied, NeedTraceNumbers>;
 
 }  // namespace tlsmux::engine

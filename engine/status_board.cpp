@@ -9,6 +9,9 @@
 namespace tlsmux::engine {
 namespace {
 
+constexpr std::uint32_t kSpareSessions = mux::kSpareSessionPlaces;
+constexpr std::uint32_t kSpareEndpoints = 64;
+
 std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std::string& group) {
   std::vector<std::uint32_t> upstreams;
   for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
@@ -21,10 +24,15 @@ std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std:
 }  // namespace
 
 shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
-  shm::GroupTables tables{.clients = config.groups[group].memory.clients_max};
+  // Empty rows are left for what a refresh of the configuration may add.
+  shm::GroupTables tables{.clients = config.groups[group].memory.clients_max,
+                          .upstreams = kSpareUpstreamRows,
+                          .sessions = kSpareSessions,
+                          .endpoints = kSpareEndpoints};
   for (const auto upstream : upstreams_of(config, config.groups[group].name)) {
     ++tables.upstreams;
-    tables.sessions += config.upstreams[upstream].sessions;
+    tables.sessions += mux::session_places(config.upstreams[upstream]);
+    tables.endpoints += static_cast<std::uint32_t>(config.upstreams[upstream].endpoints.size());
   }
   return tables;
 }
@@ -35,7 +43,9 @@ StatusBoard::StatusBoard(const config::Config& config, std::vector<shm::GroupPar
   for (std::size_t i = 0; i < parts.size(); ++i) {
     groups_.push_back({.part = parts[i],
                        .upstreams = upstreams_of(config, config.groups[i].name),
+                       .hidden = {},
                        .client_rows = std::vector<bool>(config.groups[i].memory.clients_max)});
+    groups_.back().hidden.resize(groups_.back().upstreams.size());
   }
 }
 
@@ -43,7 +53,22 @@ std::optional<std::uint32_t> StatusBoard::upstream_row(std::uint32_t group, std:
   const auto& rows = groups_[group].upstreams;
   const auto found = std::ranges::find(rows, upstream);
   if (found == rows.end()) return std::nullopt;
-  return static_cast<std::uint32_t>(found - rows.begin());
+  const auto row = static_cast<std::uint32_t>(found - rows.begin());
+  return groups_[group].hidden[row] ? std::nullopt : std::optional(row);
+}
+
+void StatusBoard::set_groups(std::uint32_t upstream, const std::vector<bool>& groups) {
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    auto& [part, upstreams, hidden, client_rows] = groups_[i];
+    const auto row = static_cast<std::size_t>(std::ranges::find(upstreams, upstream) - upstreams.begin());
+    if (row < upstreams.size()) {
+      hidden[row] = !groups[i];
+    } else if (groups[i]) {
+      TMX_ASSERT(row < part.upstreams().size());
+      upstreams.push_back(upstream);
+      hidden.push_back(false);
+    }
+  }
 }
 
 void StatusBoard::set_state(shm::EngineState state) {
@@ -66,10 +91,11 @@ void StatusBoard::remove_client(const Client& client) {
   shm::write_row(group.part.clients()[client.row], shm::ClientRow{});
 }
 
-std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns) {
+std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices,
+                                   std::uint64_t now_ns) {
   if (now_ns - written_ns_ < kIntervalNs) return written_ns_ + kIntervalNs;
   written_ns_ = now_ns;
-  write_upstreams(multiplexer);
+  write_upstreams(multiplexer, notices);
   for (const auto& client : clients.all()) {
     if (client != nullptr && std::exchange(client->changed, false)) write_client(*client);
   }
@@ -88,32 +114,39 @@ void StatusBoard::write_client(Client& client) {
   for (const auto& channel : client.channels) {
     row.channels += channel.is_open ? 1 : 0;
     row.in_flight += channel.in_flight;
-    row.slots_held += 2 * channel.in_flight;
+    row.slots_held += 2 * (channel.in_flight + channel.lent);
   }
   shm::write_row(groups_[client.group].part.clients()[client.row], row);
 }
 
-void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer) {
+void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notices) {
   std::vector<bool> changed(multiplexer.upstreams().size());
   for (std::size_t i = 0; i < changed.size(); ++i) changed[i] = multiplexer.take_changed(i);
   for (std::uint32_t number = 0; number < groups_.size(); ++number) {
     auto& group = groups_[number];
     bool any = false;
     for (std::size_t row_number = 0; row_number < group.upstreams.size(); ++row_number) {
-      if (!changed[group.upstreams[row_number]]) continue;
+      const Lane lane{.group = number, .upstream = group.upstreams[row_number]};
+      const bool has_news = notices.take_changed(lane);
+      if (!changed[lane.upstream] && !has_news) continue;
       any = true;
       const auto& upstream = *multiplexer.upstreams()[group.upstreams[row_number]];
+      if (!is_shown(group, row_number, upstream)) {
+        shm::write_row(group.part.upstreams()[row_number], shm::UpstreamRow{});
+        continue;
+      }
       const auto& counters = upstream.groups_counters[number];
       auto& row = *scratch_;
       row.in_use = 1;
       shm::set_text(row.name, upstream.settings->name);
-      row.sessions_wanted = static_cast<std::uint32_t>(upstream.sessions.size());
+      row.sessions_wanted = upstream.draining ? 0 : upstream.wanted;
       row.sessions_ready = static_cast<std::uint32_t>(std::ranges::count_if(upstream.sessions, &mux::Session::is_up));
       row.in_flight = upstream.in_flight;
       row.queued = static_cast<std::uint32_t>(upstream.queue.size());
       row.handshakes_full = upstream.handshakes_full;
       row.handshakes_resumed = upstream.handshakes_resumed;
       row.unsolicited = upstream.unsolicited;
+      row.draining = upstream.draining ? 1 : 0;
       row.late = counters.late;
       row.answered = counters.answered;
       row.not_sent = counters.not_sent;
@@ -122,17 +155,42 @@ void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer) {
       row.last_error_s = upstream.last_error_ns == 0 ? 0 : wall_s(upstream.last_error_ns);
       row.last_error_reason = upstream.last_error_reason;
       shm::set_text(row.last_error, upstream.last_error);
+      write_notices(row, lane, notices);
       shm::write_row(group.part.upstreams()[row_number], row);
     }
-    if (any) write_sessions(group, multiplexer);
+    if (!any) continue;
+    write_sessions(group, multiplexer);
+    write_endpoints(group, multiplexer);
   }
 }
 
+// What is removed is shown until its last session has ended.
+bool StatusBoard::is_shown(const Group& group, std::size_t row, const mux::Upstream& upstream) {
+  const bool has_ended = upstream.removed && std::ranges::all_of(upstream.sessions, [](const mux::Session* session) {
+                           return session->state == shm::SessionState::none;
+                         });
+  return !group.hidden[row] && !has_ended;
+}
+
+void StatusBoard::write_notices(shm::UpstreamRow& row, Lane lane, const Notices& notices) {
+  const auto orphans = notices.orphans(lane);
+  row.subscribers = notices.subscribers(lane);
+  row.orphans_held = orphans.held;
+  row.orphans_waiting = orphans.waiting;
+  row.orphans_dropped = orphans.dropped;
+  row.late_dropped = notices.counts(lane).late_dropped;
+  row.unsolicited_dropped = notices.counts(lane).unsolicited_dropped;
+}
+
 void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplexer) {
+  const auto rows = group.part.sessions();
   std::size_t row_number = 0;
+  std::uint32_t first_endpoint = 0;
   for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
     const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
+    const bool shown = is_shown(group, upstream_row, upstream);
     for (const auto* each : upstream.sessions) {
+      if (row_number == rows.size()) return;  // a refresh has added more than there is room for
       const auto& session = *each;
       shm::SessionRow row{};
       row.upstream = upstream_row;
@@ -142,12 +200,45 @@ void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplex
       row.certificate_expires_s = session.facts.certificate_expires_s;
       row.requests = session.requests;
       row.resumed = session.facts.resumed ? 1 : 0;
+      row.in_use = !shown || session.state == shm::SessionState::none ? 0 : 1;
+      row.endpoint = first_endpoint + session.endpoint;
+      row.heard_s = session.heard_ns == 0 ? 0 : wall_s(session.heard_ns);
+      row.heartbeats_missed = session.heartbeats_missed;
       shm::set_text(row.address, session.address.text());
       shm::set_text(row.tls_version, session.facts.version);
       shm::set_text(row.suite, session.facts.suite);
-      shm::write_row(group.part.sessions()[row_number++], row);
+      shm::write_row(rows[row_number++], row);
+    }
+    first_endpoint += static_cast<std::uint32_t>(upstream.endpoints.size());
+  }
+}
+
+void StatusBoard::write_endpoints(Group& group, const mux::Multiplexer& multiplexer) {
+  const auto rows = group.part.endpoints();
+  std::size_t row_number = 0;
+  for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
+    const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
+    const bool shown = is_shown(group, upstream_row, upstream);
+    for (std::uint32_t number = 0; number < upstream.endpoints.size(); ++number) {
+      if (row_number == rows.size()) return;  // a refresh has added more than there is room for
+      const auto& endpoint = upstream.endpoints[number];
+      shm::EndpointRow row{};
+      row.in_use = shown ? 1 : 0;
+      row.upstream = upstream_row;
+      row.priority = endpoint.settings.priority;
+      row.weight = endpoint.settings.weight;
+      row.sessions = static_cast<std::uint32_t>(std::ranges::count_if(
+          upstream.sessions, [&](const auto* session) { return session->is_up() && session->endpoint == number; }));
+      row.is_out = endpoint.is_out() ? 1 : 0;
+      row.failures = endpoint.fruitless;
+      row.retry_s = endpoint.is_out() ? wall_s(endpoint.retry_ns) : 0;
+      row.last_error_reason = endpoint.last_error_reason;
+      shm::set_text(row.address, endpoint.settings.host + ":" + std::to_string(endpoint.settings.port));
+      shm::write_row(rows[row_number++], row);
     }
   }
+  while (row_number < rows.size() && rows[row_number].in_use != 0)
+    shm::write_row(rows[row_number++], shm::EndpointRow{});
 }
 
 }  // namespace tlsmux::engine

@@ -13,12 +13,16 @@
 #include "config/config.hpp"
 #include "engine/client_table.hpp"
 #include "engine/mux/multiplexer.hpp"
+#include "engine/notices.hpp"
 #include "shm/group_part.hpp"
 
 namespace tlsmux::engine {
 
 // The tables that a group of this config needs.
 shm::GroupTables group_tables(const config::Config& config, std::size_t group);
+
+// In each group's tables, for upstreams that a refresh of the configuration adds.
+inline constexpr std::uint32_t kSpareUpstreamRows = 16;
 
 class StatusBoard {
  public:
@@ -31,13 +35,16 @@ class StatusBoard {
 
   void set_state(shm::EngineState state);
 
+  // By index, the groups that may use an upstream from now on. Requires free rows: see kSpareUpstreamRows.
+  void set_groups(std::uint32_t upstream, const std::vector<bool>& groups);
+
   // Before a client is shown, and when it is gone. Requires a free row, which clients_max guarantees.
   void add_client(Client& client, std::uint64_t now_ns);
   void remove_client(const Client& client);
 
   // Writes what has changed, at most every kIntervalNs. Returns when it wants to be called again for what it has held
   // back; 0: nothing was.
-  std::uint64_t publish(mux::Multiplexer& multiplexer, ClientTable& clients, std::uint64_t now_ns);
+  std::uint64_t publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices, std::uint64_t now_ns);
 
   static constexpr std::uint64_t kIntervalNs = 100'000'000;
 
@@ -45,11 +52,15 @@ class StatusBoard {
   struct Group {
     shm::GroupPart part;
     std::vector<std::uint32_t> upstreams;  // in the config, by row
+    std::vector<bool> hidden;              // by row: the group may not use it any more
     std::vector<bool> client_rows;         // in use
   };
 
-  void write_upstreams(mux::Multiplexer& multiplexer);
+  void write_upstreams(mux::Multiplexer& multiplexer, Notices& notices);
+  static void write_notices(shm::UpstreamRow& row, Lane lane, const Notices& notices);
+  static bool is_shown(const Group& group, std::size_t row, const mux::Upstream& upstream);
   void write_sessions(Group& group, const mux::Multiplexer& multiplexer);
+  void write_endpoints(Group& group, const mux::Multiplexer& multiplexer);
   void write_client(Client& client);
   [[nodiscard]] std::int64_t wall_s(std::uint64_t monotonic_ns) const {
     return static_cast<std::int64_t>(monotonic_ns / 1'000'000'000) + wall_offset_s_;

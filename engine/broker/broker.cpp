@@ -4,8 +4,10 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <expected>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -30,18 +32,18 @@ void block_signals() {
   std::ignore = ::signal(SIGCHLD, SIG_DFL);  // ignored, it would leave nothing to reap
 }
 
-std::expected<std::vector<gid_t>, std::string> find_reader_gids(const config::Config& config, gid_t engine_gid) {
-  std::vector<gid_t> gids;
+std::expected<void, std::string> check_unix_groups(const config::Config& config) {
   for (const auto& group : config.groups) {
-    if (group.unix_groups.empty()) {
-      gids.push_back(engine_gid);
-      continue;
-    }
+    if (group.unix_groups.empty()) continue;
     const auto gid = config::resolve_unix_group(group.unix_groups.front());
     if (!gid) return std::unexpected("group " + group.name + ": " + gid.error());
-    gids.push_back(*gid);
   }
-  return gids;
+  return {};
+}
+
+bool is_key_log_allowed() {
+  const char* value = std::getenv(kAllowKeyLogVariable);
+  return value != nullptr && std::string_view(value) == "1";
 }
 
 void report_privileges(const EngineIdentity& identity, Log& log) {
@@ -50,15 +52,16 @@ void report_privileges(const EngineIdentity& identity, Log& log) {
   }
 }
 
-int supervise(const config::Config& config, const EngineMain& engine_main, int log_output, Log& log) {
+// `config` changes when an engine adopts what is in the file at `path` later.
+int supervise(config::Config& config, const std::string& path, const EngineMain& engine_main, int log_output,
+              Log& log) {
   const auto cannot_start = [&](const std::string& why) {
     log.error("cannot_start", {{"error", why}});
     return kExitCannotStart;
   };
   const auto identity = resolve_engine_identity(config.engine);
   if (!identity) return cannot_start(identity.error());
-  auto reader_gids = find_reader_gids(config, identity->gid);
-  if (!reader_gids) return cannot_start(reader_gids.error());
+  if (const auto good = check_unix_groups(config); !good) return cannot_start(good.error());
   report_privileges(*identity, log);
   raise_limits(config, log);
   const auto locks = lock_groups(config.groups);
@@ -66,11 +69,13 @@ int supervise(const config::Config& config, const EngineMain& engine_main, int l
     for (const auto& error : locks.error()) cannot_start(error);
     return kExitCannotStart;
   }
+  CandidateConfig candidate(config, path);
   const RequestScope scope{.config = config,
                            .log = log,
                            .engine_uid = identity->uid,
                            .engine_gid = identity->gid,
-                           .reader_gids = std::move(*reader_gids)};
+                           .key_log_allowed = is_key_log_allowed(),
+                           .candidate = &candidate};
   const int exit_code = Supervisor({.config = config,
                                     .main = engine_main,
                                     .identity = *identity,
@@ -86,7 +91,7 @@ int supervise(const config::Config& config, const EngineMain& engine_main, int l
 
 }  // namespace
 
-int run_broker(const config::Config& config, const EngineMain& engine_main) {
+int run_broker(config::Config config, const std::string& path, const EngineMain& engine_main) {
   block_signals();
   auto log_output = open_log(config.engine.log);
   if (!log_output) {
@@ -95,7 +100,7 @@ int run_broker(const config::Config& config, const EngineMain& engine_main) {
   }
   const int descriptor = log_output->get();
   Log log(config.engine.log.level, std::move(*log_output), Log::Mode::synchronous);
-  return supervise(config, engine_main, descriptor, log);
+  return supervise(config, path, engine_main, descriptor, log);
 }
 
 }  // namespace tlsmux::engine::broker

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "config/limits.hpp"
+#include "shm/sealed_text.hpp"
 #include "shm/seqpacket.hpp"
 
 namespace tlsmux::engine::broker {
@@ -19,6 +21,10 @@ constexpr auto kAnswerWithin = std::chrono::seconds(10);
 
 std::unexpected<shm::SystemError> failed(int code, std::string_view what) {
   return std::unexpected(shm::SystemError{.code = code, .message = std::string(what)});
+}
+
+std::expected<void, shm::SystemError> without_reply(const std::expected<Reply, shm::SystemError>& reply) {
+  return reply ? std::expected<void, shm::SystemError>() : std::unexpected(reply.error());
 }
 
 }  // namespace
@@ -36,16 +42,45 @@ std::expected<GroupObject, shm::SystemError> BrokerClient::create_group_object(s
 }
 
 std::expected<void, shm::SystemError> BrokerClient::remove_group_objects() {
-  return call({.operation = Operation::remove_group_objects}, {});
+  return without_reply(call({.operation = Operation::remove_group_objects}, {}));
 }
 
-std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::open_file(FileKind file, std::uint32_t upstream,
+std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::open_file(FileKind file, UpstreamPlace upstream,
                                                                        std::uint32_t entry) {
-  return call_for_one({.operation = Operation::open_file, .index = upstream, .file = file, .entry = entry});
+  return call_for_one({.operation = Operation::open_file,
+                       .index = upstream.index,
+                       .file = file,
+                       .entry = entry,
+                       .candidate = upstream.in_candidate ? 1U : 0U});
 }
 
 std::expected<void, shm::SystemError> BrokerClient::report_serving() {
-  return call({.operation = Operation::report_serving}, {});
+  return without_reply(call({.operation = Operation::report_serving}, {}));
+}
+
+std::expected<TraceChunk, shm::SystemError> BrokerClient::reserve_trace_numbers(std::uint32_t upstream,
+                                                                                std::uint32_t blocks) {
+  const auto reply = call({.operation = Operation::reserve_trace_numbers, .index = upstream, .blocks = blocks}, {});
+  if (!reply) return std::unexpected(reply.error());
+  if (reply->block_count == 0 || reply->block_count > blocks) return failed(EPIPE, "the broker's answer is malformed");
+  return TraceChunk{.first = reply->first_block, .count = reply->block_count};
+}
+
+std::expected<CandidateText, shm::SystemError> BrokerClient::load_candidate() {
+  std::array<shm::UniqueFd, 1> fd;
+  const auto reply = call({.operation = Operation::load_candidate}, fd);
+  if (!reply) return std::unexpected(reply.error());
+  auto text = shm::read_sealed_text(fd[0].get(), config::kConfigBundleBytesMax);
+  if (!text) return std::unexpected(text.error());
+  return CandidateText{.is_refused = reply->is_refused != 0, .text = std::move(*text)};
+}
+
+std::expected<void, shm::SystemError> BrokerClient::adopt_candidate() {
+  return without_reply(call({.operation = Operation::adopt_candidate}, {}));
+}
+
+std::expected<void, shm::SystemError> BrokerClient::drop_candidate() {
+  return without_reply(call({.operation = Operation::drop_candidate}, {}));
 }
 
 std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::call_for_one(const Request& request) {
@@ -55,22 +90,24 @@ std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::call_for_one(const 
   return std::move(fd[0]);
 }
 
-std::expected<void, shm::SystemError> BrokerClient::call(Request request, std::span<shm::UniqueFd> descriptors) {
+std::expected<Reply, shm::SystemError> BrokerClient::call(Request request, std::span<shm::UniqueFd> descriptors) {
   const std::lock_guard lock(mutex_);
   request.sequence = ++sequence_;
-  if (auto sent = shm::send_packet(socket_, std::as_bytes(std::span(&request, 1))); !sent) return sent;
+  if (auto sent = shm::send_packet(socket_, std::as_bytes(std::span(&request, 1))); !sent) {
+    return std::unexpected(sent.error());
+  }
   return receive(request, descriptors);
 }
 
-std::expected<void, shm::SystemError> BrokerClient::receive(const Request& request,
-                                                            std::span<shm::UniqueFd> descriptors) {
+std::expected<Reply, shm::SystemError> BrokerClient::receive(const Request& request,
+                                                             std::span<shm::UniqueFd> descriptors) {
   const auto until = Clock::now() + kAnswerWithin;
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
     if (left <= 0) return failed(ETIMEDOUT, "the broker does not answer");
     if (auto ready = shm::wait_readable(socket_, static_cast<int>(left)); !ready) {
       if (ready.error().code == EINTR) continue;
-      return ready;
+      return std::unexpected(ready.error());
     }
     auto packet = shm::receive_packet(socket_);
     if (!packet) return std::unexpected(packet.error());
@@ -83,7 +120,7 @@ std::expected<void, shm::SystemError> BrokerClient::receive(const Request& reque
     if (reply.error != 0) return failed(reply.error, shm::text_of(reply.text));
     if (packet->descriptors.size() != descriptors.size()) return failed(EPIPE, "the broker's answer lacks descriptors");
     std::ranges::move(packet->descriptors, descriptors.begin());
-    return {};
+    return reply;
   }
 }
 

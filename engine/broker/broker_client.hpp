@@ -6,8 +6,10 @@
 #include <expected>
 #include <mutex>
 #include <span>
+#include <string>
 
 #include "engine/broker/broker_protocol.hpp"
+#include "engine/trace_blocks.hpp"
 #include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -16,6 +18,18 @@ namespace tlsmux::engine::broker {
 struct GroupObject {
   shm::UniqueFd writable;
   shm::UniqueFd readable;  // for members
+};
+
+// An upstream's place in the configuration, or in the candidate.
+struct UpstreamPlace {
+  std::uint32_t index = 0;
+  bool in_candidate = false;
+};
+
+// What the broker has found where the configuration file is.
+struct CandidateText {
+  bool is_refused = false;
+  std::string text;  // of the bundle; refused: the errors, one a line
 };
 
 // Any thread, one request at a time. Every call blocks until the broker answers, 10 seconds at the most, hence none of
@@ -29,15 +43,23 @@ class BrokerClient {
   std::expected<GroupObject, shm::SystemError> create_group_object(std::uint32_t group, std::uint64_t bytes);
   std::expected<void, shm::SystemError> remove_group_objects();
   // ENOENT when the configuration names no such file. For `ca_directory_entry`, count `entry` from 0 until ENOENT.
-  std::expected<shm::UniqueFd, shm::SystemError> open_file(FileKind file, std::uint32_t upstream,
+  std::expected<shm::UniqueFd, shm::SystemError> open_file(FileKind file, UpstreamPlace upstream,
                                                            std::uint32_t entry = 0);
   std::expected<void, shm::SystemError> report_serving();
+  // The next blocks of the round, so many at the most; at least one.
+  std::expected<TraceChunk, shm::SystemError> reserve_trace_numbers(std::uint32_t upstream, std::uint32_t blocks);
+
+  // Reads the configuration file anew; indexes with `in_candidate` then mean what was read, until it is adopted or
+  // dropped. ENOENT: this broker has no file to read.
+  std::expected<CandidateText, shm::SystemError> load_candidate();
+  std::expected<void, shm::SystemError> adopt_candidate();
+  std::expected<void, shm::SystemError> drop_candidate();
 
  private:
   // Fills `descriptors`, all of them, on success.
-  std::expected<void, shm::SystemError> call(Request request, std::span<shm::UniqueFd> descriptors);
+  std::expected<Reply, shm::SystemError> call(Request request, std::span<shm::UniqueFd> descriptors);
   std::expected<shm::UniqueFd, shm::SystemError> call_for_one(const Request& request);
-  std::expected<void, shm::SystemError> receive(const Request& request, std::span<shm::UniqueFd> descriptors);
+  std::expected<Reply, shm::SystemError> receive(const Request& request, std::span<shm::UniqueFd> descriptors);
 
   int socket_;
   std::mutex mutex_;

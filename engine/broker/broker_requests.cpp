@@ -1,6 +1,7 @@
 #include "engine/broker/broker_requests.hpp"
 
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,10 @@
 #include <optional>
 #include <utility>
 
+#include "config/identity.hpp"
 #include "engine/broker/file_access.hpp"
+#include "engine/broker/trace_store.hpp"
+#include "engine/trace_blocks.hpp"
 #include "shm/geometry.hpp"
 #include "shm/segment.hpp"
 
@@ -48,8 +52,14 @@ std::optional<Request> read_request(const shm::Packet& packet) {
   Request request;
   if (packet.bytes.size() != sizeof request || !packet.descriptors.empty()) return std::nullopt;
   std::memcpy(&request, packet.bytes.data(), sizeof request);
-  if (request.magic != kBrokerMagic || request.reserved != 0) return std::nullopt;
+  if (request.magic != kBrokerMagic) return std::nullopt;
   return request;
+}
+
+// Whose members may read the group's object: its first Unix group, or the engine's.
+gid_t reader_gid_of(const config::GroupSettings& group, gid_t engine_gid) {
+  if (group.unix_groups.empty()) return engine_gid;
+  return config::resolve_unix_group(group.unix_groups.front()).value_or(engine_gid);
 }
 
 }  // namespace
@@ -61,14 +71,20 @@ struct BrokerRequests::Row {
   bool uses_index;
   bool uses_file;
   bool uses_bytes;
+  bool uses_blocks;
+  bool uses_candidate;
 };
 
 const BrokerRequests::Row BrokerRequests::kRows[] = {
-    {&BrokerRequests::open_listener, Operation::open_listener, false, false, false},
-    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true},
-    {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, false, false, false},
-    {&BrokerRequests::open_file, Operation::open_file, true, true, false},
-    {&BrokerRequests::report_serving, Operation::report_serving, false, false, false},
+    {&BrokerRequests::open_listener, Operation::open_listener, false, false, false, false, false},
+    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true, false, false},
+    {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, false, false, false, false, false},
+    {&BrokerRequests::open_file, Operation::open_file, true, true, false, false, true},
+    {&BrokerRequests::report_serving, Operation::report_serving, false, false, false, false, false},
+    {&BrokerRequests::reserve_trace_numbers, Operation::reserve_trace_numbers, true, false, false, true, false},
+    {&BrokerRequests::load_candidate, Operation::load_candidate, false, false, false, false, false},
+    {&BrokerRequests::adopt_candidate, Operation::adopt_candidate, false, false, false, false, false},
+    {&BrokerRequests::drop_candidate, Operation::drop_candidate, false, false, false, false, false},
 };
 
 Answer BrokerRequests::answer(const shm::Packet& packet) {
@@ -77,13 +93,21 @@ Answer BrokerRequests::answer(const shm::Packet& packet) {
   const auto* row = std::ranges::find(kRows, request->operation, &Row::operation);
   const bool good = row != std::end(kRows) && (row->uses_index || request->index == 0) &&
                     (row->uses_file || (request->file == FileKind::none && request->entry == 0)) &&
-                    (row->uses_bytes || request->bytes == 0);
+                    (row->uses_bytes || request->bytes == 0) && (row->uses_blocks || request->blocks == 0) &&
+                    request->candidate <= (row->uses_candidate ? 1U : 0U) && request->reserved == 0;
   return good ? (this->*row->handler)(*request) : malformed_answer(*request);
 }
 
 Answer BrokerRequests::malformed_answer(const Request& request) {
   ++malformed_;
   return failure(request, EPROTO, "no such request");
+}
+
+const config::UpstreamSettings* BrokerRequests::find_upstream(const Request& request) const {
+  const auto* candidate = scope_.candidate != nullptr ? scope_.candidate->get() : nullptr;
+  const auto* config = request.candidate != 0 ? candidate : &scope_.config;
+  if (config == nullptr || request.index >= config->upstreams.size()) return nullptr;
+  return &config->upstreams[request.index];
 }
 
 Answer BrokerRequests::open_listener(const Request& request) {
@@ -104,7 +128,7 @@ Answer BrokerRequests::create_group_object(const Request& request) {
   // By the descriptor and not by the name, which the engine's user could lead elsewhere once it is the owner.
   shm::UniqueFd readable(::open(("/proc/self/fd/" + std::to_string(writable->get())).c_str(), O_RDONLY | O_CLOEXEC));
   if (!readable) return failure(request, shm::last_error("opening /dev/shm/" + shm::group_object_name(name)));
-  const auto reader_gid = scope_.reader_gids[request.index];
+  const auto reader_gid = reader_gid_of(scope_.config.groups[request.index], scope_.engine_gid);
   if (::fchown(writable->get(), scope_.engine_uid, reader_gid) != 0) {
     if (errno != EPERM)
       return failure(request, shm::last_error("giving away /dev/shm/" + shm::group_object_name(name)));
@@ -126,23 +150,45 @@ Answer BrokerRequests::remove_group_objects(const Request& request) {
 }
 
 Answer BrokerRequests::open_file(const Request& request) {
-  if (request.index >= scope_.config.upstreams.size()) return malformed_answer(request);
+  const auto* upstream = find_upstream(request);
+  if (upstream == nullptr) return malformed_answer(request);
   if (request.file != FileKind::ca_directory_entry && request.entry != 0) return malformed_answer(request);
-  const auto& tls = scope_.config.upstreams[request.index].tls;
+  const auto& tls = upstream->tls;
   const auto answer_with = [&](const std::string& path, auto opener) {
     if (path.empty()) return failure(request, ENOENT, "the configuration names no such file");
     auto fd = opener(path);
     return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
   };
+  const auto open_secret = [&](const std::string& path) { return open_private(path, scope_.engine_uid); };
   switch (request.file) {
     case FileKind::ca_file: return answer_with(tls.ca_file, open_for_reading);
+    case FileKind::crl_file: return answer_with(tls.crl_file, open_for_reading);
     case FileKind::certificate_file: return answer_with(tls.certificate_file, open_for_reading);
-    case FileKind::key_file:
-      return answer_with(tls.key_file, [&](const std::string& path) { return open_private(path, scope_.engine_uid); });
+    case FileKind::key_file: return answer_with(tls.key_file, open_secret);
+    case FileKind::passphrase_file: return answer_with(tls.passphrase_file, open_secret);
+    case FileKind::key_log_file: return open_key_log(*upstream, request);
     case FileKind::ca_directory_entry: return open_directory_entry(tls, request);
     case FileKind::none: break;
   }
   return malformed_answer(request);
+}
+
+Answer BrokerRequests::open_key_log(const config::UpstreamSettings& upstream, const Request& request) {
+  const std::string& path = upstream.tls.key_log_file;
+  if (path.empty()) return failure(request, ENOENT, "the configuration names no such file");
+  if (!scope_.key_log_allowed) {
+    return failure(request, EPERM,
+                   "key_log_file of upstream " + upstream.name + " is set, but " + std::string(kAllowKeyLogVariable) +
+                       "=1 is not in the environment of tlsmuxd; remove the one or set the other");
+  }
+  auto fd = open_secret_log(path, scope_.engine_uid);
+  if (!fd) return failure(request, fd.error());
+  scope_.log.warning("key_log_is_on",
+                     {{"upstream", upstream.name},
+                      {"file", path},
+                      {"means", "WHOEVER READS THIS FILE CAN DECRYPT WHAT THIS UPSTREAM SENDS AND RECEIVES"},
+                      {"needs", "key_log_file to be removed from the configuration, and the file to be deleted"}});
+  return success(request, std::move(*fd));
 }
 
 Answer BrokerRequests::open_directory_entry(const config::TlsSettings& tls, const Request& request) {
@@ -151,13 +197,59 @@ Answer BrokerRequests::open_directory_entry(const config::TlsSettings& tls, cons
     auto files = regular_files_in(tls.ca_directory);
     if (!files) return failure(request, files.error());
     directory_files_ = std::move(*files);
-    directory_upstream_ = request.index;
-  } else if (directory_upstream_ != request.index) {
+    directory_ = tls.ca_directory;
+  } else if (directory_ != tls.ca_directory) {
     return failure(request, EINVAL, "another directory is being read; start again with entry 0");
   }
   if (request.entry >= directory_files_.size()) return failure(request, ENOENT, "no more files in the directory");
   auto fd = open_for_reading(directory_files_[request.entry]);
   return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
+}
+
+Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
+  if (request.index >= scope_.config.upstreams.size()) return malformed_answer(request);
+  const auto& upstream = scope_.config.upstreams[request.index];
+  // A multiple of what is right would use up the round.
+  if (request.blocks == 0 || request.blocks > trace_chunk_blocks(upstream.trace_numbers)) {
+    return malformed_answer(request);
+  }
+  const auto folder = state_folder(scope_.config.engine);
+  const bool first = !trace_numbers_of_.contains(upstream.name);
+  const auto reserved =
+      TraceStore(folder).reserve(upstream.name, upstream.trace_numbers, request.blocks, first, ::time(nullptr));
+  if (!reserved) return failure(request, reserved.error());
+  trace_numbers_of_.insert(upstream.name);
+  if (reserved->began_anew) {
+    scope_.log.info("trace_numbers_begin", {{"upstream", upstream.name},
+                                            {"file", folder + "/" + upstream.name + ".trace"},
+                                            {"means", "nothing is known of earlier ones: by the time of day"}});
+  }
+  auto answer = success(request);
+  answer.reply.first_block = reserved->chunk.first;
+  answer.reply.block_count = reserved->chunk.count;
+  return answer;
+}
+
+Answer BrokerRequests::load_candidate(const Request& request) {
+  if (scope_.candidate == nullptr) return failure(request, ENOENT, "there is no configuration file to read again");
+  auto loaded = scope_.candidate->load();
+  if (!loaded) return failure(request, loaded.error());
+  auto answer = success(request, std::move(loaded->text));
+  answer.reply.is_refused = loaded->is_refused ? 1 : 0;
+  return answer;
+}
+
+Answer BrokerRequests::adopt_candidate(const Request& request) {
+  if (scope_.candidate == nullptr || !scope_.candidate->adopt()) {
+    return failure(request, ENOENT, "there is no candidate to adopt");
+  }
+  scope_.log.set_level(scope_.config.engine.log.level);
+  return success(request);
+}
+
+Answer BrokerRequests::drop_candidate(const Request& request) {
+  if (scope_.candidate != nullptr) scope_.candidate->drop();
+  return success(request);
 }
 
 Answer BrokerRequests::report_serving(const Request& request) {

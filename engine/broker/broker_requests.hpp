@@ -6,16 +6,21 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "engine/broker/broker_protocol.hpp"
+#include "engine/broker/candidate_config.hpp"
 #include "engine/log.hpp"
 #include "shm/seqpacket.hpp"
 #include "shm/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
+
+// Set to 1 in the environment of tlsmuxd, it allows key logs: nobody switches them on by a change in one place.
+inline constexpr const char* kAllowKeyLogVariable = "TLSMUX_ALLOW_KEY_LOG";
 
 // What the answers come from. What it refers to outlives it.
 struct RequestScope {
@@ -23,8 +28,10 @@ struct RequestScope {
   Log& log;
   uid_t engine_uid = 0;
   gid_t engine_gid = 0;
-  // For each group of the configuration, the Unix group whose members may read its object: its first, or the engine's.
-  std::vector<gid_t> reader_gids;
+  // Whether secrets of sessions may be logged, for upstreams whose settings ask for it.
+  bool key_log_allowed = false;
+  // Null: the configuration cannot be changed. Adopting changes `config`.
+  CandidateConfig* candidate = nullptr;
 };
 
 struct Answer {
@@ -57,15 +64,23 @@ class BrokerRequests {
   Answer create_group_object(const Request& request);
   Answer remove_group_objects(const Request& request);
   Answer open_file(const Request& request);
+  Answer open_key_log(const config::UpstreamSettings& upstream, const Request& request);
   Answer open_directory_entry(const config::TlsSettings& tls, const Request& request);
   Answer report_serving(const Request& request);
+  Answer reserve_trace_numbers(const Request& request);
+  Answer load_candidate(const Request& request);
+  Answer adopt_candidate(const Request& request);
+  Answer drop_candidate(const Request& request);
+  // The upstream that it names, of the configuration or the candidate; null when there is none.
+  [[nodiscard]] const config::UpstreamSettings* find_upstream(const Request& request) const;
 
   const RequestScope& scope_;
   int listener_ = -1;
   bool serving_ = false;
   std::uint32_t malformed_ = 0;
   std::vector<std::string> directory_files_;  // of the directory that was last read from entry 0
-  std::uint32_t directory_upstream_ = 0;
+  std::string directory_;                     // its path
+  std::set<std::string> trace_numbers_of_;    // upstreams for which this engine has reserved some
 };
 
 }  // namespace tlsmux::engine::broker

@@ -34,12 +34,13 @@ void close_all_but(std::vector<int> kept) {
 }
 
 void set_signals() {
-  for (const int ignored : {SIGPIPE, SIGINT, SIGHUP}) std::ignore = ::signal(ignored, SIG_IGN);
+  for (const int ignored : {SIGPIPE, SIGINT}) std::ignore = ::signal(ignored, SIG_IGN);
   // Ctrl-C reaches the whole process group: the broker takes it and tells the engine by SIGTERM.
-  for (const int usual : {SIGTERM, SIGCHLD}) std::ignore = ::signal(usual, SIG_DFL);
+  for (const int usual : {SIGTERM, SIGHUP, SIGCHLD}) std::ignore = ::signal(usual, SIG_DFL);
   sigset_t blocked;
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGTERM);
+  ::sigaddset(&blocked, SIGHUP);
   ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
 }
 

@@ -16,8 +16,8 @@ struct EngineResources {
   std::uint32_t restarts = 0;   // how many engines of this broker came before
 };
 
-// The engine, in a process of its own: SIGTERM is blocked (for a signalfd), SIGINT, SIGHUP and SIGPIPE are ignored, and
-// the user is the one it shall run as. What it returns is the process's exit code.
+// The engine, in a process of its own: SIGTERM and SIGHUP are blocked (for a signalfd), SIGINT and SIGPIPE are ignored,
+// and the user is the one it shall run as. What it returns is the process's exit code.
 using EngineMain = std::function<int(const config::Config&, EngineResources)>;
 
 // Exit codes of tlsmuxd and of the engine in it.

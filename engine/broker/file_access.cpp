@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -11,6 +12,9 @@
 
 namespace tlsmux::engine::broker {
 namespace {
+
+constexpr const char* kOpenToOthers = "is open to others than its owner; use chmod 0400 or 0600";
+constexpr const char* kStrangersFile = "belongs neither to root nor to the engine's user; use chown";
 
 struct OpenedFile {
   shm::UniqueFd fd;
@@ -43,13 +47,25 @@ std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::strin
 std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner) {
   auto file = open_regular(path);
   if (!file) return std::unexpected(file.error());
-  if ((file->status.st_mode & 077) != 0) {
-    return refused(EACCES, path, "is open to others than its owner; use chmod 0400 or 0600");
-  }
-  if (file->status.st_uid != 0 && file->status.st_uid != owner) {
-    return refused(EACCES, path, "belongs neither to root nor to the engine's user; use chown");
-  }
+  if ((file->status.st_mode & 077) != 0) return refused(EACCES, path, kOpenToOthers);
+  if (file->status.st_uid != 0 && file->status.st_uid != owner) return refused(EACCES, path, kStrangersFile);
   return std::move(file->fd);
+}
+
+std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string& path, uid_t owner) {
+  // A link could lead root to append to any file.
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  shm::UniqueFd fd(::open(path.c_str(), kFlags, 0600));
+  if (!fd) return std::unexpected(shm::last_error("opening " + path));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return std::unexpected(shm::last_error("looking at " + path));
+  if (!S_ISREG(status.st_mode)) return refused(EACCES, path, "is not a regular file");
+  if (status.st_nlink != 1) return refused(EACCES, path, "has more than one name; delete it, and it is made anew");
+  if ((status.st_mode & 077) != 0) return refused(EACCES, path, kOpenToOthers);
+  if (status.st_uid != 0 && status.st_uid != owner && status.st_uid != ::geteuid()) {
+    return refused(EACCES, path, kStrangersFile);
+  }
+  return fd;
 }
 
 std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory) {

@@ -1,7 +1,8 @@
 #pragma once
 
 // Opens the files that the configuration names, on behalf of an engine that may not. Symbolic links are followed, as
-// is usual for certificates; what they lead to must be a regular file of a sensible size.
+// is usual for certificates, unless the function says otherwise; what they lead to must be a regular file of a sensible
+// size.
 
 #include <sys/types.h>
 
@@ -19,8 +20,13 @@ inline constexpr std::uint64_t kFileBytesMax = 16ULL << 20;
 
 std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::string& path);
 
-// A private key: nobody but its owner may have any right to it, and the owner is root or `owner`. EACCES otherwise.
+// A private key or a passphrase: nobody but its owner may have any right to it, and the owner is root or `owner`. EACCES otherwise.
 std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner);
+
+// A file for secrets, for appending: made with mode 0600 if it is missing. One that is there must be a regular file that
+// nobody but its owner may use, who is root, `owner` or whoever runs this; a symbolic link is not followed. EACCES or
+// ELOOP otherwise.
+std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string& path, uid_t owner);
 
 // The paths of the regular files in a directory, sorted, each file once however many links lead to it.
 std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/mux/state.hpp"
+
 namespace tlsmux::engine::broker {
 namespace {
 
@@ -26,11 +28,11 @@ std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
 }  // namespace
 
 std::uint64_t descriptors_needed(const config::Config& config) {
-  std::uint64_t needed = kDescriptorsOfEngine;
+  std::uint64_t needed = kDescriptorsOfEngine + mux::kSpareSessionPlaces;
   for (const auto& group : config.groups) {
     needed += std::uint64_t{group.memory.clients_max} * (kDescriptorsPerClient + group.memory.channels_per_client);
   }
-  for (const auto& upstream : config.upstreams) needed += upstream.sessions;
+  for (const auto& upstream : config.upstreams) needed += mux::session_places(upstream);
   return needed;
 }
 

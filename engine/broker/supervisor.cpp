@@ -131,7 +131,12 @@ void Supervisor::on_signal() {
   if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
   const auto signal = static_cast<int>(info.ssi_signo);
   if (signal == SIGHUP) {
-    parts_.log.warning("signal_ignored", {{"signal", "SIGHUP"}, {"reason", "restart tlsmuxd to load a configuration"}});
+    if (!engine_) {
+      parts_.log.warning("signal_ignored",
+                         {{"signal", "SIGHUP"}, {"reason", "no engine runs at this moment; try again"}});
+    } else {
+      shm::send_signal(engine_->pidfd.get(), SIGHUP);  // the engine says what becomes of it
+    }
     return;
   }
   stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");

@@ -58,6 +58,12 @@ bool may_observe(const ControlSettings& settings, const ControlGroup& group, con
   return std::ranges::find(settings.observers, peer.uid) != settings.observers.end() || is_member(group, peer);
 }
 
+std::expected<void, Denial> check_operator(const ControlSettings& settings, const Peer& peer) {
+  if (std::ranges::find(settings.observers, peer.uid) != settings.observers.end()) return {};
+  return std::unexpected(Denial{
+      .error = EACCES, .text = "only root and the engine's user may do this, not uid " + std::to_string(peer.uid)});
+}
+
 std::expected<shm::ClientGeometry, Denial> grant_memory(const ControlGroup& group, std::uint32_t channels) {
   const auto& memory = group.memory;
   if (channels > memory.channels_per_client) {

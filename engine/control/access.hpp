@@ -31,6 +31,9 @@ std::expected<std::uint32_t, Denial> find_group_of_observer(const ControlSetting
                                                             const Peer& peer);
 bool may_observe(const ControlSettings& settings, const ControlGroup& group, const Peer& peer);
 
+// Giving orders to the engine: root and the engine's user. EACCES.
+std::expected<void, Denial> check_operator(const ControlSettings& settings, const Peer& peer);
+
 // `channels` of 0 is as many as a client of the group may have. EINVAL beyond that.
 std::expected<shm::ClientGeometry, Denial> grant_memory(const ControlGroup& group, std::uint32_t channels);
 

@@ -77,6 +77,7 @@ void ClientRegistry::on_reply(ShardReply reply) {
   if (const auto* closed = std::get_if<ChannelClosed>(&reply)) on_channel_closed(*closed);
   if (const auto* offended = std::get_if<ClientOffended>(&reply)) on_offence(*offended);
   if (const auto* released = std::get_if<ClientReleased>(&reply)) on_released(*released);
+  if (const auto* drained = std::get_if<UpstreamDrained>(&reply)) on_upstream_drained(*drained);
 }
 
 void ClientRegistry::expire(Clock::time_point now) {
@@ -114,6 +115,14 @@ void ClientRegistry::on_channel_closed(const ChannelClosed& reply) {
   send(*connection, shm::CloseChannelReply{});
 }
 
+void ClientRegistry::on_upstream_drained(const UpstreamDrained& reply) {
+  auto* const connection = find_waiting(reply.asker, PendingRequest::drain_upstream);
+  if (connection == nullptr) return;
+  connection->pending = PendingRequest::none;
+  if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  send(*connection, shm::DrainUpstreamReply{.header = {}, .requests_left = reply.requests_left});
+}
+
 void ClientRegistry::on_offence(const ClientOffended& reply) {
   auto* const connection = find(reply.client);
   if (connection != nullptr && connection->stage == Stage::serving) detach(*connection, EPROTO, reply.rule);
@@ -133,7 +142,7 @@ Connection* ClientRegistry::find(ClientId id) {
 
 Connection* ClientRegistry::find_waiting(ClientId id, PendingRequest pending) {
   auto* const connection = find(id);
-  const bool waits = connection != nullptr && connection->stage == Stage::serving && connection->pending == pending;
+  const bool waits = connection != nullptr && connection->stage != Stage::leaving && connection->pending == pending;
   return waits ? connection : nullptr;
 }
 

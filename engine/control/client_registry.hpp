@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/control/access.hpp"
@@ -49,6 +50,17 @@ class ClientRegistry {
   void expire(Clock::time_point now);
   // Gives descriptors back by closing the newest connection that is no client. False if there is none.
   bool shed_newest();
+  // An order to refresh the configuration.
+  struct RefreshOrder {
+    ClientId asker = 0;  // 0: nobody waits for the answer
+    bool dry_run = false;
+    bool json = false;
+  };
+  std::vector<RefreshOrder> take_refresh_orders() { return std::exchange(refresh_orders_, {}); }
+  // Its answer.
+  void refreshed(ClientId asker, const shm::RefreshReply& reply, std::string_view text);
+  void refresh_failed(ClientId asker, const Denial& denial);
+
   // No more clients from now on.
   void start_draining() { draining_ = true; }
 
@@ -65,6 +77,8 @@ class ClientRegistry {
   void on_close_channel(Connection& connection, const shm::CloseChannelRequest& request);
   void on_observe(Connection& connection, const shm::ObserveRequest& request);
   void on_list_groups(Connection& connection, const shm::ListGroupsRequest& request);
+  void on_refresh(Connection& connection, const shm::RefreshRequest& request);
+  void on_drain_upstream(Connection& connection, const shm::DrainUpstreamRequest& request);
   template <typename Message>
   void dispatch(Connection& connection, const shm::Packet& packet,
                 void (ClientRegistry::*handler)(Connection&, const Message&));
@@ -74,13 +88,16 @@ class ClientRegistry {
   void admit(Connection& connection);
   bool identify(Connection& connection);
   bool may_ask_shard(Connection& connection);
+  bool may_give_orders(Connection& connection);
 
   // client_registry.cpp
   void on_channel_opened(const ChannelOpened& reply);
   void on_channel_closed(const ChannelClosed& reply);
   void on_offence(const ClientOffended& reply);
   void on_released(const ClientReleased& reply);
+  void on_upstream_drained(const UpstreamDrained& reply);
   Connection* find(ClientId id);
+  // Null unless it still waits for the answer to this.
   Connection* find_waiting(ClientId id, PendingRequest pending);
   // False: it could not be sent, and the connection has ended.
   template <typename Message>
@@ -105,6 +122,7 @@ class ClientRegistry {
   Throttle refusals_;
   std::unordered_map<ClientId, Connection> connections_;
   std::vector<std::uint32_t> clients_;  // of each group, from mapping until released
+  std::vector<RefreshOrder> refresh_orders_;
   ClientId last_id_ = 0;
   bool draining_ = false;
 };

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "engine/control/client_registry.hpp"
+#include "shm/sealed_text.hpp"
 
 namespace tlsmux::engine::control {
 namespace {
@@ -38,6 +40,8 @@ void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
     case shm::ControlType::close_channel: return dispatch(connection, packet, &ClientRegistry::on_close_channel);
     case shm::ControlType::observe: return dispatch(connection, packet, &ClientRegistry::on_observe);
     case shm::ControlType::list_groups: return dispatch(connection, packet, &ClientRegistry::on_list_groups);
+    case shm::ControlType::drain_upstream: return dispatch(connection, packet, &ClientRegistry::on_drain_upstream);
+    case shm::ControlType::refresh: return dispatch(connection, packet, &ClientRegistry::on_refresh);
     default: return detach(connection, EPROTO, "it sent a message that clients do not send");
   }
 }
@@ -63,7 +67,9 @@ void ClientRegistry::on_unreadable(Connection& connection, const shm::Packet& pa
 }
 
 void ClientRegistry::on_attach(Connection& connection, const shm::AttachRequest& request) {
-  if (connection.stage != Stage::arrived) return detach(connection, EPROTO, "it attached twice");
+  if (connection.stage != Stage::arrived || connection.pending != PendingRequest::none) {
+    return detach(connection, EPROTO, "it attached twice, or while it waited for something else");
+  }
   if (!identify(connection)) return;
   std::uint32_t group = 0;
   const auto geometry = judge_attach(connection, request, group);
@@ -162,6 +168,7 @@ void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChan
   connection.pending = PendingRequest::open_channel;
   post(connection, OpenChannel{.client = connection.id,
                                .upstream = std::string(shm::text_of(request.upstream)),
+                               .flags = request.flags,
                                .wake = std::move(for_shard)});
 }
 
@@ -187,6 +194,60 @@ void ClientRegistry::on_list_groups(Connection& connection, const shm::ListGroup
     if (may_observe(settings_, group, *connection.peer)) shm::set_text(reply.names[reply.count++], group.name);
   }
   send(connection, reply);
+}
+
+void ClientRegistry::on_drain_upstream(Connection& connection, const shm::DrainUpstreamRequest& request) {
+  if (!may_give_orders(connection)) return;
+  const std::string upstream(shm::text_of(request.upstream));
+  log_.info(request.resume != 0 ? "upstream_resume_ordered" : "upstream_drain_ordered",
+            {{"upstream", upstream}, {"pid", connection.peer->pid}, {"uid", connection.peer->uid}});
+  connection.pending = PendingRequest::drain_upstream;
+  if (request.resume != 0) {
+    post(connection, ResumeUpstream{.asker = connection.id, .upstream = upstream});
+  } else {
+    const auto timeout_ms = std::min(request.timeout_ms, config::kTimeoutMsMax);
+    post(connection, DrainUpstream{.asker = connection.id, .upstream = upstream, .timeout_ms = timeout_ms});
+  }
+}
+
+void ClientRegistry::on_refresh(Connection& connection, const shm::RefreshRequest& request) {
+  if (!may_give_orders(connection)) return;
+  log_.info(
+      "refresh_ordered",
+      {{"dry_run", request.dry_run != 0 ? "yes" : "no"}, {"pid", connection.peer->pid}, {"uid", connection.peer->uid}});
+  connection.pending = PendingRequest::refresh;
+  refresh_orders_.push_back({.asker = connection.id, .dry_run = request.dry_run != 0, .json = request.json != 0});
+}
+
+void ClientRegistry::refreshed(ClientId asker, const shm::RefreshReply& reply, std::string_view text) {
+  auto* const connection = find_waiting(asker, PendingRequest::refresh);
+  if (connection == nullptr) return;
+  connection->pending = PendingRequest::none;
+  const auto sealed = shm::make_sealed_text(text);
+  if (!sealed) return refuse(*connection, lacking(sealed.error()));
+  send(*connection, reply, std::array{sealed->get()});
+}
+
+void ClientRegistry::refresh_failed(ClientId asker, const Denial& denial) {
+  auto* const connection = find_waiting(asker, PendingRequest::refresh);
+  if (connection == nullptr) return;
+  connection->pending = PendingRequest::none;
+  refuse(*connection, denial);
+}
+
+// False: the connection may be gone. Else it may stay for as long as its order takes.
+bool ClientRegistry::may_give_orders(Connection& connection) {
+  if (connection.stage != Stage::arrived || connection.pending != PendingRequest::none) {
+    detach(connection, EPROTO, "it gives orders while it waits for something else");
+    return false;
+  }
+  if (!identify(connection)) return false;
+  if (const auto allowed = check_operator(settings_, *connection.peer); !allowed) {
+    refuse(connection, allowed.error());
+    return false;
+  }
+  lobby_.leave(connection.id);
+  return true;
 }
 
 // False: the connection may be gone.

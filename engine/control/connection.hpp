@@ -20,7 +20,7 @@ enum class Stage : std::uint8_t {
 };
 
 // A client has one request in the works at a time.
-enum class PendingRequest : std::uint8_t { none, open_channel, close_channel };
+enum class PendingRequest : std::uint8_t { none, open_channel, close_channel, drain_upstream, refresh };
 
 struct Connection {
   ClientId id = 0;

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <utility>
 
+#include "config/plan_json.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::control {
@@ -19,11 +20,29 @@ namespace {
 // At a stretch, so that a flood of connections leaves time for clients.
 constexpr int kAcceptsMax = 32;
 
-shm::UniqueFd open_sigterm() {
+shm::UniqueFd open_signals() {
   sigset_t wanted;
   ::sigemptyset(&wanted);
   ::sigaddset(&wanted, SIGTERM);
+  ::sigaddset(&wanted, SIGHUP);
   return shm::UniqueFd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// Line by line, so that it is found again.
+void log_plan(Log& log, const RefreshPlan& plan) {
+  for (const auto& change : plan.changes) {
+    if (change.live) {
+      if (plan.is_refused()) continue;
+      log.info("config_change", {{"what", change.words}, {"takes_effect", config::effect_in_words(change.effect)}});
+    } else {
+      log.warning("config_change_not_live", {{"what", change.words}, {"reason", change.why_not}});
+    }
+  }
+  for (std::string_view errors = plan.errors; !errors.empty();) {
+    const auto line = errors.substr(0, errors.find('\n'));
+    errors.remove_prefix(std::min(line.size() + 1, errors.size()));
+    if (!line.empty()) log.error("config_error", {{"error", line}});
+  }
 }
 
 shm::UniqueFd make_spare() { return shm::UniqueFd(::eventfd(0, EFD_CLOEXEC)); }
@@ -39,7 +58,7 @@ std::expected<void, shm::SystemError> ControlServer::open() {
   auto poll = EventPoll::create();
   if (!poll) return std::unexpected(poll.error());
   poll_ = std::move(*poll);
-  signals_ = open_sigterm();
+  signals_ = open_signals();
   if (!signals_) return std::unexpected(shm::last_error("making a signalfd"));
   spare_ = make_spare();
 
@@ -67,6 +86,7 @@ std::expected<void, shm::SystemError> ControlServer::open() {
 std::uint32_t ControlServer::run() {
   while (!draining_ || shards_draining_ != 0) {
     for (const auto event : poll_.wait(milliseconds_to_deadline())) on_event(event);
+    for (const auto& order : clients_.take_refresh_orders()) start_refresh(order);
     clients_.expire(Lobby::Clock::now());
   }
   return requests_left_;
@@ -110,7 +130,14 @@ void ControlServer::on_no_descriptors() {
 
 void ControlServer::on_signal() {
   signalfd_siginfo info{};
-  while (::read(signals_.get(), &info, sizeof info) == sizeof info) start_draining("SIGTERM");
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGHUP) {
+      log_.info("refresh_ordered", {{"signal", "SIGHUP"}});
+      start_refresh({});
+    } else {
+      start_draining("SIGTERM");
+    }
+  }
 }
 
 void ControlServer::on_shard(std::uint64_t shard) {
@@ -119,10 +146,29 @@ void ControlServer::on_shard(std::uint64_t shard) {
       TMX_ASSERT(shards_draining_ > 0);
       --shards_draining_;
       requests_left_ += drained->requests_left;
+    } else if (const auto* need = std::get_if<NeedTraceNumbers>(&reply)) {
+      on_need(shard, *need);
+    } else if (std::holds_alternative<ConfigApplied>(reply)) {
+      finish_refresh();
     } else {
       clients_.on_reply(std::move(reply));
     }
   }
+}
+
+void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
+  GrantTraceNumbers grant{.upstream = need.upstream, .blocks = {}};
+  if (settings_.reserve_trace_numbers) {
+    if (const auto reserved = settings_.reserve_trace_numbers(need.upstream, need.blocks)) {
+      grant.blocks = *reserved;
+    } else {
+      log_.error("trace_numbers_not_reserved",
+                 {{"upstream_index", need.upstream},
+                  {"error", reserved.error().message},
+                  {"needs", "/engine/state_directory to be a folder that tlsmuxd can write to"}});
+    }
+  }
+  shards_[shard].commands->post(std::move(grant));
 }
 
 void ControlServer::start_draining(std::string_view reason) {
@@ -132,6 +178,57 @@ void ControlServer::start_draining(std::string_view reason) {
   clients_.start_draining();
   shards_draining_ = shards_.size();
   for (const auto& shard : shards_) shard.commands->post(Drain{.timeout_ms = settings_.drain_timeout_ms});
+}
+
+// ---- Another configuration ----
+
+void ControlServer::start_refresh(const ClientRegistry::RefreshOrder& order) {
+  const auto refuse = [&](int error, const char* why) {
+    log_.warning("refresh_refused", {{"reason", why}});
+    clients_.refresh_failed(order.asker, {.error = error, .text = why});
+  };
+  if (settings_.refresher == nullptr) return refuse(ENOTSUP, "this engine has no configuration file to read again");
+  if (refresh_) return refuse(EAGAIN, "another refresh is under way; try again");
+  if (draining_) return refuse(EAGAIN, "the engine is stopping");
+  refresh_.emplace(order, settings_.refresher->prepare(order.dry_run));
+  auto& plan = refresh_->plan;
+  if (!order.dry_run) log_plan(log_, plan);
+  if (plan.is_refused()) return answer_refresh(shm::RefreshResult::refused);
+  if (order.dry_run) return answer_refresh(shm::RefreshResult::planned);
+  if (!plan.order) return answer_refresh(shm::RefreshResult::applied);  // it is so already
+  shards_.front().commands->post(std::move(*plan.order));
+}
+
+void ControlServer::finish_refresh() {
+  TMX_ASSERT(refresh_ && refresh_->plan.groups.size() == settings_.groups.size());
+  for (std::size_t i = 0; i < settings_.groups.size(); ++i) {
+    settings_.groups[i].membership = std::move(refresh_->plan.groups[i].membership);
+    settings_.groups[i].memory = refresh_->plan.groups[i].memory;
+  }
+  settings_.drain_timeout_ms = refresh_->plan.drain_timeout_ms;
+  settings_.refresher->adopt();
+  answer_refresh(shm::RefreshResult::applied);
+}
+
+void ControlServer::answer_refresh(shm::RefreshResult result) {
+  const auto done = std::exchange(refresh_, std::nullopt);
+  const auto& changes = done->plan.changes;
+  if (!done->order.dry_run) {
+    if (result == shm::RefreshResult::refused) {
+      log_.warning("refresh_refused", {{"reason", "errors, or changes that need a restart: see above"}});
+    } else {
+      log_.info("refreshed", {{"changes", changes.size()}});
+    }
+  }
+  const bool is_applied = result == shm::RefreshResult::applied;
+  std::string text = done->plan.errors.empty() ? config::plan_text(changes) : done->plan.errors;
+  if (done->order.json) text = config::refresh_json(changes, is_applied, done->plan.errors);
+  clients_.refreshed(done->order.asker,
+                     {.header = {},
+                      .result = result,
+                      .changes = static_cast<std::uint32_t>(changes.size()),
+                      .text_bytes = text.size()},
+                     text);
 }
 
 int ControlServer::milliseconds_to_deadline() const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -36,7 +37,11 @@ class ControlServer {
   void on_signal();
   void on_shard(std::uint64_t shard);
   void on_no_descriptors();
+  void on_need(std::uint64_t shard, const NeedTraceNumbers& need);
   void start_draining(std::string_view reason);
+  void start_refresh(const ClientRegistry::RefreshOrder& order);
+  void finish_refresh();
+  void answer_refresh(shm::RefreshResult result);
   [[nodiscard]] int milliseconds_to_deadline() const;
 
   ControlSettings settings_;
@@ -47,6 +52,11 @@ class ControlServer {
   shm::UniqueFd signals_;
   shm::UniqueFd spare_;  // a descriptor to give up when there are no more
   Throttle exhausted_;
+  struct PendingRefresh {
+    ClientRegistry::RefreshOrder order;
+    RefreshPlan plan;
+  };
+  std::optional<PendingRefresh> refresh_;
   bool draining_ = false;
   std::size_t shards_draining_ = 0;
   std::uint32_t requests_left_ = 0;

@@ -5,14 +5,18 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <expected>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "config/identity.hpp"
+#include "engine/control/refresher.hpp"
 #include "engine/mailbox.hpp"
 #include "engine/shard_command.hpp"
 #include "shm/layout.hpp"
+#include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
@@ -31,9 +35,13 @@ struct ControlSettings {
   shm::BootId boot_id{};
   shm::UniqueFd engine_pidfd;
   std::uint32_t engine_pid = 0;
-  std::vector<uid_t> observers;  // may look at every group: root and the engine's user
+  std::vector<uid_t> observers;  // may look at every group, and give orders: root and the engine's user
   std::uint32_t drain_timeout_ms = 0;
-  int broker_socket = -1;  // its end of file ends the engine; -1: there is no broker. Stays the caller's
+  // Asks the broker, and waits for it. Empty: there are no trace numbers.
+  std::function<std::expected<TraceChunk, shm::SystemError>(std::uint32_t upstream, std::uint32_t blocks)>
+      reserve_trace_numbers;
+  Refresher* refresher = nullptr;  // outlives the server; null: the configuration cannot be changed
+  int broker_socket = -1;          // its end of file ends the engine; -1: there is no broker. Stays the caller's
 };
 
 // The mailboxes of one shard; they outlive the control server.

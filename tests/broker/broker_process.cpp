@@ -23,7 +23,7 @@ int run(const config::Config& config, const engine::EngineMain& engine_main, con
         shm::UniqueFd log) {
   if (::dup2(log.get(), STDERR_FILENO) < 0 || !prepare()) return 125;
   log.reset();
-  return engine::broker::run_broker(config, engine_main);
+  return engine::broker::run_broker(config, "", engine_main);
 }
 
 }  // namespace

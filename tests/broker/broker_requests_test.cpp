@@ -13,7 +13,9 @@
 
 #include <doctest/doctest.h>
 
+#include "config/config_bundle.hpp"
 #include "shm/geometry.hpp"
+#include "shm/sealed_text.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/broker/process.hpp"
 
@@ -52,8 +54,9 @@ struct Desk {
   config::Config config = make_config(folder);
   engine::Log log{config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
                   engine::Log::Mode::synchronous};
+  engine::broker::CandidateConfig candidate{config, folder.path() + "/config.json"};
   engine::broker::RequestScope scope{
-      .config = config, .log = log, .engine_uid = ::geteuid(), .engine_gid = ::getegid(), .reader_gids = {::getegid()}};
+      .config = config, .log = log, .engine_uid = ::geteuid(), .engine_gid = ::getegid(), .candidate = &candidate};
   BrokerRequests requests{scope};
 
   Answer ask(const Request& request) { return requests.answer(packet_of(request)); }
@@ -89,17 +92,20 @@ TEST_CASE("hostile.broker requests that do not exist are refused and counted") {
 
   CHECK(desk.error_of({.magic = 1, .operation = Operation::report_serving}) == EPROTO);
   CHECK(desk.error_of({.operation = Operation(0)}) == EPROTO);
-  CHECK(desk.error_of({.operation = Operation(6)}) == EPROTO);
+  CHECK(desk.error_of({.operation = Operation(10)}) == EPROTO);
   CHECK(desk.error_of({.operation = Operation::report_serving, .index = 1}) == EPROTO);
   CHECK(desk.error_of({.operation = Operation::report_serving, .file = FileKind::ca_file}) == EPROTO);
   CHECK(desk.error_of({.operation = Operation::report_serving, .entry = 1}) == EPROTO);
-  CHECK(desk.error_of({.operation = Operation::report_serving, .reserved = 1}) == EPROTO);
+  CHECK(desk.error_of({.operation = Operation::report_serving, .blocks = 1}) == EPROTO);
   CHECK(desk.error_of({.operation = Operation::report_serving, .bytes = 1}) == EPROTO);
-  CHECK(desk.requests.malformed() == 12);
+  CHECK(desk.error_of({.operation = Operation::report_serving, .candidate = 1}) == EPROTO);
+  CHECK(desk.error_of({.operation = Operation::open_file, .file = FileKind::ca_file, .candidate = 2}) == EPROTO);
+  CHECK(desk.error_of({.operation = Operation::report_serving, .reserved = 1}) == EPROTO);
+  CHECK(desk.requests.malformed() == 15);
   CHECK(!desk.requests.serving());
   CHECK(desk.error_of(good) == 0);
   CHECK(desk.requests.serving());
-  CHECK(desk.requests.malformed() == 12);
+  CHECK(desk.requests.malformed() == 15);
 }
 
 TEST_CASE("hostile.broker answers name the request they are for") {
@@ -156,7 +162,7 @@ TEST_CASE("hostile.broker opens no other files than those of the configuration")
   Desk desk;
   CHECK(desk.error_of({.operation = Operation::open_file, .index = 1, .file = FileKind::ca_file}) == EPROTO);
   CHECK(desk.error_of_file(FileKind::none) == EPROTO);
-  CHECK(desk.error_of_file(FileKind(5)) == EPROTO);
+  CHECK(desk.error_of_file(FileKind(8)) == EPROTO);
   CHECK(desk.error_of_file(FileKind::ca_file, 1) == EPROTO);
   desk.config.upstreams[0].tls = {};
   for (const auto kind :
@@ -224,4 +230,69 @@ TEST_CASE("engine.broker opens each file of a directory once") {
   }
   CHECK(texts == std::multiset<std::string>{"b", "c"});
   CHECK(desk.error_of_file(FileKind::ca_directory_entry, ~0U) == ENOENT);
+}
+
+TEST_CASE("hostile.trace numbers are reserved by the chunk and for upstreams that exist") {
+  Desk desk;
+  desk.config.engine.state_directory = desk.folder.path();
+  desk.config.upstreams[0].name = "acquirer";
+  const auto ask = [&](std::uint32_t index, std::uint32_t blocks) {
+    return desk.ask({.operation = Operation::reserve_trace_numbers, .index = index, .blocks = blocks}).reply;
+  };
+  const auto first = ask(0, 2);
+  CHECK(first.error == 0);
+  CHECK(first.block_count > 0);
+  const auto second = ask(0, 1);
+  CHECK(second.error == 0);
+  CHECK(second.first_block != first.first_block);
+  CHECK(ask(1, 1).error == EPROTO);
+  CHECK(ask(0, 0).error == EPROTO);
+  CHECK(ask(0, 1'000'000).error == EPROTO);
+  CHECK(desk.requests.malformed() == 3);
+  desk.config.engine.state_directory = desk.folder.path() + "/nowhere";
+  CHECK(ask(0, 1).error == ENOENT);
+}
+
+TEST_CASE("engine.broker reads the configuration anew, and adopts it only when told to") {
+  Desk desk;
+  const auto ask = [&](Operation operation) { return desk.ask({.operation = operation}); };
+  const auto text_of_candidate = [&](bool is_refused) {
+    const auto answer = ask(Operation::load_candidate);
+    REQUIRE(answer.reply.error == 0);
+    CHECK(answer.reply.is_refused == (is_refused ? 1 : 0));
+    REQUIRE(answer.descriptors.size() == 1);
+    const auto text = shm::read_sealed_text(answer.descriptors[0].get(), 1 << 20);
+    REQUIRE(text);
+    return *text;
+  };
+  const auto error_of_second = [&](bool candidate) {
+    return desk.error_of(
+        {.operation = Operation::open_file, .index = 1, .file = FileKind::ca_file, .candidate = candidate ? 1U : 0U});
+  };
+  CHECK(text_of_candidate(true).find("config.json") != std::string::npos);  // there is none
+  CHECK(ask(Operation::adopt_candidate).reply.error == ENOENT);
+
+  const auto ca_file = desk.folder.add("authority.pem", "not looked at");
+  const auto upstream = [&](const std::string& name) {
+    return R"({"name": ")" + name + R"(", "groups": ["EBANKING"], "endpoints": [{"host": "127.0.0.1", "port": 443}],)" +
+           R"("tls": {"ca_file": ")" + ca_file + R"("}})";
+  };
+  const auto text = R"({"groups": [{"name": "EBANKING", "users": ["0"]}], "upstreams": [)" + upstream("one") + "," +
+                    upstream("two") + "]}";
+  const auto path = desk.folder.add("config.json", text);
+  const auto bundle = config::parse_bundle(text_of_candidate(false));
+  REQUIRE(bundle);
+  CHECK(bundle->text == text);
+  CHECK(desk.config.upstreams.size() == 1);
+  CHECK(error_of_second(true) == 0);
+  CHECK(error_of_second(false) == EPROTO);
+
+  CHECK(ask(Operation::drop_candidate).reply.error == 0);
+  CHECK(error_of_second(true) == EPROTO);
+  CHECK(text_of_candidate(false).size() > text.size());
+  CHECK(ask(Operation::adopt_candidate).reply.error == 0);
+  CHECK(desk.config.upstreams.size() == 2);
+  CHECK(desk.config.upstreams[1].name == "two");
+  CHECK(error_of_second(false) == 0);
+  CHECK(ask(Operation::adopt_candidate).reply.error == ENOENT);
 }

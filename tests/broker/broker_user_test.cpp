@@ -41,8 +41,8 @@ int check_confinement(const config::Config& config, engine::EngineResources reso
   if (status.st_uid != test::kNobody || status.st_gid != 0) return 26;
   // What a user cannot open, the broker opens for it.
   if (::open(config.upstreams[0].tls.key_file.c_str(), O_RDONLY) >= 0) return 27;
-  if (!broker.open_file(engine::broker::FileKind::key_file, 0)) return 28;
-  if (broker.open_file(engine::broker::FileKind::ca_file, 0).error().code != ENOENT) return 29;
+  if (!broker.open_file(engine::broker::FileKind::key_file, {})) return 28;
+  if (broker.open_file(engine::broker::FileKind::ca_file, {}).error().code != ENOENT) return 29;
   if (resources.restarts == 0) return 99;
   return test::serve_until_told(config, std::move(resources));
 }

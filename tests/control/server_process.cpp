@@ -45,6 +45,19 @@ class FakeShard {
     std::vector<shm::UniqueFd> wakes;
   };
 
+  void execute(const GrantTraceNumbers& /*command*/) {}
+  void execute(const ApplyConfig& /*command*/) { replies.post(ConfigApplied{}); }
+
+  void execute(const DrainUpstream& command) {
+    if (command.upstream != "silent") {
+      replies.post(UpstreamDrained{.asker = command.asker, .requests_left = command.timeout_ms});
+    }
+  }
+
+  void execute(const ResumeUpstream& command) {
+    replies.post(UpstreamDrained{.asker = command.asker, .error = ENOENT, .error_text = "no such upstream"});
+  }
+
   void execute(AdmitClient command) {
     command.memory.bytes().back() = std::byte{1};
     clients_[command.id] = {.memory = std::move(command.memory), .wakes = {}};

@@ -15,7 +15,7 @@ EchoWorld::EchoWorld(std::size_t sessions) : connections_(sessions), epoll_(::ep
   for (auto& connection : connections_) connection.memory.resize(64 * 1024);
 }
 
-void EchoWorld::connect(SessionId session, const engine::mux::Address&) {
+void EchoWorld::connect(SessionId session, const engine::mux::Address&, const engine::mux::ConnectOptions&) {
   auto& connection = connections_[session.index];
   connection.session = session;
   connection.host = std::make_unique<PlainTlsHost>();

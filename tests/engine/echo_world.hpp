@@ -31,7 +31,8 @@ class EchoWorld final : public engine::mux::Network,
   void await_bell(int timeout_ms);
 
   std::span<std::byte> send_memory(std::uint32_t session_index) override { return connections_[session_index].memory; }
-  void connect(engine::mux::SessionId session, const engine::mux::Address& address) override;
+  void connect(engine::mux::SessionId session, const engine::mux::Address& address,
+               const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
   void resolve(engine::mux::SessionId session, const std::string& host, std::uint16_t port) override;

@@ -99,7 +99,7 @@ client::OpenedChannel attach(engine::Shard& shard, const GroupMemory& group, eng
                                     .geometry = kGeometry,
                                     .memory = std::move(*shared),
                                     .doorbell = std::move(doorbell)});
-  shard.execute(engine::OpenChannel{.client = id, .upstream = "host", .wake = duplicate(wake.get())});
+  shard.execute(engine::OpenChannel{.client = id, .upstream = "host", .flags = 0, .wake = duplicate(wake.get())});
   const auto replies = shard.take_replies();
   REQUIRE(replies.size() == 1);
   const auto& opened = std::get<engine::ChannelOpened>(replies.front());
@@ -150,7 +150,7 @@ class ClientThread {
       std::memset(bytes.data(), static_cast<int>(tag & 0xff), length);
       std::memcpy(bytes.data(), &tag, sizeof tag);
       lengths_[tag & 0xff] = length;
-      REQUIRE(channel_->push(use, length, tag, 60'000, now_ns()) == 0);
+      REQUIRE(channel_->push({.use = use, .length = length, .tag = tag, .timeout_ms = 60'000}, now_ns()) == 0);
       ++pushed;
     }
     if (pushed == 0) return;
@@ -208,7 +208,7 @@ void run_engine(engine::Shard& shard, test::EchoWorld& world, const std::atomic<
 TEST_CASE("ring.engine and clients as threads on one mapping") {
   const auto config = one_upstream();
   const GroupMemory group(config);
-  test::EchoWorld world(config.upstreams[0].sessions);
+  test::EchoWorld world(engine::mux::session_places(config.upstreams[0]));
   std::vector<std::unique_ptr<engine::tls::TlsClient>> tls_clients;
   tls_clients.push_back(std::make_unique<test::PlainTlsClient>());
   engine::Shard shard(config, {.network = world, .workers = world, .events = world, .bells = world},

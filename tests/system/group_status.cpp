@@ -43,7 +43,7 @@ GroupFacts facts_of(const shm::GroupView& view) {
   for (std::uint32_t i = 0; i < view.sessions().size(); ++i) {
     shm::SessionRow row;
     REQUIRE(shm::read_row(view.sessions()[i], row));
-    facts.sessions.push_back(row.state);
+    if (row.in_use != 0) facts.sessions.push_back(row.state);
   }
   for (std::uint32_t i = 0; i < view.clients().size(); ++i) {
     shm::ClientRow row;

@@ -1,0 +1,43 @@
+#include "engine/broker/candidate_config.hpp"
+
+#include <cerrno>
+#include <utility>
+
+#include "config/config_file.hpp"
+#include "shm/sealed_text.hpp"
+
+namespace tlsmux::engine::broker {
+namespace {
+
+std::expected<CandidateConfig::Loaded, shm::SystemError> loaded(bool is_refused, std::string_view text) {
+  auto fd = shm::make_sealed_text(text);
+  if (!fd) return std::unexpected(fd.error());
+  return CandidateConfig::Loaded{.is_refused = is_refused, .text = std::move(*fd)};
+}
+
+}  // namespace
+
+std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load() {
+  candidate_.reset();
+  if (path_.empty()) {
+    return std::unexpected(shm::SystemError{.code = ENOENT, .message = "there is no configuration file to read again"});
+  }
+  const auto bundle = config::read_bundle(path_);
+  if (!bundle) return loaded(true, config::format_errors(path_, bundle.error()));
+  const auto errors = config::find_errors(*bundle);
+  if (!errors.empty()) return loaded(true, config::format_errors(path_, errors));
+  auto config = config::load_bundle(*bundle);
+  if (!config) return loaded(true, config::format_errors(path_, config.error()));
+  auto result = loaded(false, config::serialise(*bundle));
+  if (result) candidate_ = std::move(*config);
+  return result;
+}
+
+bool CandidateConfig::adopt() {
+  if (!candidate_) return false;
+  *present_ = std::move(*candidate_);
+  candidate_.reset();
+  return true;
+}
+
+}  // namespace tlsmux::engine::broker

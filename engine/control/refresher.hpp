@@ -1,0 +1,44 @@
+#pragma once
+
+// What the control server needs in order to change a running engine's configuration.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.hpp"
+#include "config/identity.hpp"
+#include "config/plan.hpp"
+#include "engine/shard_command.hpp"
+
+namespace tlsmux::engine::control {
+
+struct RefreshPlan {
+  std::vector<config::Change> changes;
+  std::string errors;  // a line for each; then nothing can be changed
+  // What the shards must do; nothing: there is nothing to change, or it must not be.
+  std::optional<ApplyConfig> order;
+
+  // For the control server itself, once the shards are done. In the order of its groups.
+  struct Group {
+    config::Membership membership;
+    config::MemorySettings memory;
+  };
+  std::vector<Group> groups;
+  std::uint32_t drain_timeout_ms = 0;
+
+  [[nodiscard]] bool is_refused() const { return !errors.empty() || !config::all_live(changes); }
+};
+
+class Refresher {
+ public:
+  virtual ~Refresher() = default;
+  // Reads the configuration anew and gets ready all that it needs, so that nothing can fail afterwards. `order` only
+  // without `dry_run`. Blocks on the broker and on files.
+  virtual RefreshPlan prepare(bool dry_run) = 0;
+  // The shards have carried out the order of the last prepare().
+  virtual void adopt() = 0;
+};
+
+}  // namespace tlsmux::engine::control

@@ -1,0 +1,188 @@
+#include "engine/orphan_store.hpp"
+
+#include <algorithm>
+
+#include "shm/assert.hpp"
+#include "shm/shared_copy.hpp"
+
+namespace tlsmux::engine {
+namespace {
+
+constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+
+tls::SecretBytes copy_of(std::span<const std::byte> bytes) {
+  tls::SecretBytes copy(bytes.size());
+  shm::copy_bytes(copy.bytes(), bytes);
+  return copy;
+}
+
+}  // namespace
+
+OrphanId OrphanStore::open(Lane lane, std::uint64_t tag, std::span<const std::byte> request) {
+  return enter(lane, tag, copy_of(request));
+}
+
+OrphanId OrphanStore::enter(Lane lane, std::uint64_t tag, tls::SecretBytes request) {
+  if (!make_room(lane)) return 0;
+  const auto id = ++last_id_;
+  auto& entry = entries_[id];
+  entry.orphan.lane = lane;
+  entry.orphan.tag = tag;
+  entry.orphan.request = std::move(request);
+  ++held_[lane.group];
+  ++counts_[lane].held;
+  changed_.insert(lane);
+  return id;
+}
+
+void OrphanStore::answer(OrphanId id, std::span<const std::byte> answer) {
+  auto* const entry = find_open(id);
+  if (entry == nullptr) return;
+  entry->orphan.outcome = shm::Outcome::answered;
+  entry->orphan.answer = copy_of(answer);
+  wait(id, *entry);
+}
+
+void OrphanStore::refuse(OrphanId id, const mux::Refusal& refusal) {
+  auto* const entry = find_open(id);
+  if (entry == nullptr) return;
+  entry->orphan.outcome = shm::Outcome::not_sent;
+  entry->orphan.reason = refusal.reason;
+  entry->orphan.error_field = refusal.error_field;
+  entry->orphan.error_offset = refusal.error_offset;
+  wait(id, *entry);
+}
+
+void OrphanStore::lose(OrphanId id, shm::Reason reason) {
+  auto* const entry = find_open(id);
+  if (entry == nullptr) return;
+  entry->orphan.outcome = shm::Outcome::maybe_sent;
+  entry->orphan.reason = reason;
+  wait(id, *entry);
+}
+
+void OrphanStore::late(OrphanId id, Lane lane, std::uint64_t tag, std::span<const std::byte> answer) {
+  const auto original = entries_.find(id);
+  tls::SecretBytes request;  // a copy: the original may have to make room
+  if (original != entries_.end()) request = copy_of(std::as_const(original->second.orphan.request).bytes());
+  const auto late_id = enter(lane, tag, std::move(request));
+  if (late_id == 0) return;
+  auto& entry = entries_.at(late_id);
+  entry.orphan.kind = shm::NoticeKind::late;
+  entry.orphan.answer = copy_of(answer);
+  wait(late_id, entry);
+}
+
+OrphanId OrphanStore::next(Lane lane) const {
+  const auto line = waiting_.find(lane);
+  return line == waiting_.end() || line->second.empty() ? 0 : line->second.begin()->second;
+}
+
+void OrphanStore::deliver(OrphanId id) {
+  auto& entry = entries_.at(id);
+  TMX_ASSERT(entry.state == State::waiting);
+  entry.state = State::delivered;
+  waiting_[entry.orphan.lane].erase({entry.ended_ns, id});
+  --counts_[entry.orphan.lane].waiting;
+  changed_.insert(entry.orphan.lane);
+}
+
+void OrphanStore::take_back(OrphanId id) {
+  const auto found = entries_.find(id);
+  if (found != entries_.end() && found->second.state == State::delivered) wait(id, found->second);
+}
+
+void OrphanStore::release(OrphanId id) {
+  const auto found = entries_.find(id);
+  if (found != entries_.end() && found->second.state == State::delivered) forget(id);
+}
+
+void OrphanStore::tick() {
+  if (due_ns_ == 0 || now_ns_ < due_ns_) return;
+  std::uint64_t due_ns = 0;
+  for (auto& [lane, line] : waiting_) {
+    while (!line.empty() && line.begin()->first + age_max_ns(lane.group) <= now_ns_) drop(line.begin()->second, true);
+    if (line.empty()) continue;
+    const auto next_ns = line.begin()->first + age_max_ns(lane.group);
+    due_ns = due_ns == 0 ? next_ns : std::min(due_ns, next_ns);
+  }
+  due_ns_ = due_ns;
+}
+
+OrphanCounts OrphanStore::counts(Lane lane) const {
+  const auto found = counts_.find(lane);
+  return found == counts_.end() ? OrphanCounts{} : found->second;
+}
+
+// The oldest that waits makes room. What is in flight or in a subscriber's hands stays.
+bool OrphanStore::make_room(Lane lane) {
+  const auto count_max = config_->groups[lane.group].orphans.count_max;
+  if (held_[lane.group] < count_max) return true;
+  const auto* const line = oldest_line(lane.group);
+  if (line == nullptr || count_max == 0) {
+    count_drop(lane, false);
+    return false;
+  }
+  drop(line->begin()->second, false);
+  return true;
+}
+
+const OrphanStore::Waiting* OrphanStore::oldest_line(std::uint32_t group) const {
+  const Waiting* oldest = nullptr;
+  for (auto each = waiting_.lower_bound({.group = group}); each != waiting_.end(); ++each) {
+    if (each->first.group != group) break;
+    const auto& line = each->second;
+    if (!line.empty() && (oldest == nullptr || *line.begin() < *oldest->begin())) oldest = &line;
+  }
+  return oldest;
+}
+
+void OrphanStore::drop(OrphanId id, bool too_old) {
+  count_drop(entries_.at(id).orphan.lane, too_old);
+  forget(id);
+}
+
+void OrphanStore::count_drop(Lane lane, bool too_old) {
+  ++counts_[lane].dropped;
+  ++drops_[{.lane = lane, .too_old = too_old}];
+  changed_.insert(lane);
+}
+
+void OrphanStore::forget(OrphanId id) {
+  const auto found = entries_.find(id);
+  const auto& entry = found->second;
+  const auto lane = entry.orphan.lane;
+  auto& counts = counts_[lane];
+  if (entry.state == State::waiting) {
+    waiting_[lane].erase({entry.ended_ns, id});
+    --counts.waiting;
+  }
+  --counts.held;
+  --held_[lane.group];
+  changed_.insert(lane);
+  entries_.erase(found);
+}
+
+OrphanStore::Entry* OrphanStore::find_open(OrphanId id) {
+  const auto found = entries_.find(id);
+  return found == entries_.end() || found->second.state != State::open ? nullptr : &found->second;
+}
+
+// Its age counts from its end, also when it has been with a subscriber since.
+void OrphanStore::wait(OrphanId id, Entry& entry) {
+  if (entry.ended_ns == 0) entry.ended_ns = now_ns_;
+  entry.state = State::waiting;
+  const auto lane = entry.orphan.lane;
+  waiting_[lane].insert({entry.ended_ns, id});
+  ++counts_[lane].waiting;
+  changed_.insert(lane);
+  fresh_.insert(lane);
+  const auto too_old_ns = entry.ended_ns + age_max_ns(lane.group);
+  due_ns_ = due_ns_ == 0 ? too_old_ns : std::min(due_ns_, too_old_ns);
+}
+
+std::uint64_t OrphanStore::age_max_ns(std::uint32_t group) const {
+  return config_->groups[group].orphans.age_max_s * kNanosecondsPerSecond;
+}
+
+}  // namespace tlsmux::engine

@@ -1,0 +1,336 @@
+#include "engine/refresh.hpp"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "config/config_bundle.hpp"
+#include "config/json_pointer.hpp"
+#include "engine/status_board.hpp"
+#include "engine/tls/mbedtls_client.hpp"
+#include "engine/tls_files.hpp"
+
+namespace tlsmux::engine {
+namespace {
+
+template <typename Named>
+std::uint32_t place_of(const std::vector<Named>& all, const std::string& name) {
+  return static_cast<std::uint32_t>(std::ranges::find(all, name, &Named::name) - all.begin());
+}
+
+// What is there in the order in which `order` has it, then what is new. What is gone keeps its place, without a name.
+template <typename Named>
+std::vector<Named> in_order_of(const std::vector<Named>& order, const std::vector<Named>& all) {
+  auto result = order;
+  for (auto& one : result) {
+    const auto place = place_of(all, one.name);
+    if (place < all.size()) {
+      one = all[place];
+    } else {
+      one.name.clear();
+    }
+  }
+  for (const auto& one : all) {
+    if (place_of(order, one.name) == order.size()) result.push_back(one);
+  }
+  return result;
+}
+
+// Without what is gone.
+config::Config present(const config::Config& config) {
+  auto result = config;
+  std::erase_if(result.upstreams, [](const config::UpstreamSettings& one) { return one.name.empty(); });
+  return result;
+}
+
+bool may_use(const config::UpstreamSettings& upstream, const std::string& group) {
+  return std::ranges::find(upstream.groups, group) != upstream.groups.end();
+}
+
+// Within the list of upstreams; what was removed is told by its place in the earlier configuration.
+std::string setting_of(const config::Change& change, std::size_t place_before, std::size_t place) {
+  const bool is_removed = change.kind == config::Change::Kind::removed;
+  const auto prefix = config::pointer_to("/upstreams", is_removed ? place_before : place) + "/";
+  return change.pointer.starts_with(prefix) ? change.pointer.substr(prefix.size()) : std::string();
+}
+
+std::string lines(const config::ConfigErrors& errors) {
+  std::string text;
+  for (const auto& error : errors) text += error.pointer + ": " + error.message + "\n";
+  return text;
+}
+
+}  // namespace
+
+Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config, Log& log)
+    : broker_(broker), library_(library), log_(log), config_(std::make_shared<const config::Config>(config)) {
+  [[maybe_unused]] const auto got = ::getrandom(&contents_key_, sizeof contents_key_, 0);
+  for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
+    upstreams_.push_back({.place = i,
+                          .session_places = mux::session_places(config.upstreams[i]),
+                          .tls_client = nullptr,
+                          .contents = {}});
+    prefix_bytes_ = std::max(prefix_bytes_, mux::prefix_bytes(config.upstreams[i]));
+  }
+  rows_.resize(config.groups.size());
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    rows_[i].taken = rows_taken(config, i);
+    rows_[i].count = static_cast<std::size_t>(std::ranges::count(rows_[i].taken, true)) + kSpareUpstreamRows;
+  }
+}
+
+std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> Refresh::make_tls_client(
+    const config::TlsSettings& settings, broker::UpstreamPlace place, Upstream& upstream) const {
+  const auto material = read_tls_files(broker_, settings, place);
+  if (!material) return std::unexpected(material.error());
+  auto client = tls::make_mbedtls_client(library_, settings, *material, upstream.tls_client);
+  if (!client) return std::unexpected(shm::SystemError{.code = EINVAL, .message = client.error().words});
+  upstream.contents = TlsContents(contents_key_, *material);
+  upstream.tls_client = client->get();
+  return std::move(*client);
+}
+
+std::expected<std::vector<std::unique_ptr<tls::TlsClient>>, shm::SystemError> Refresh::make_tls_clients() {
+  std::vector<std::unique_ptr<tls::TlsClient>> clients;
+  for (std::uint32_t i = 0; i < upstreams_.size(); ++i) {
+    const auto& settings = config_->upstreams[i];
+    auto client = make_tls_client(settings.tls, {.index = i}, upstreams_[i]);
+    if (!client) {
+      return std::unexpected(shm::SystemError{.code = client.error().code,
+                                              .message = "upstream " + settings.name + ": " + client.error().message});
+    }
+    clients.push_back(std::move(*client));
+  }
+  return clients;
+}
+
+control::RefreshPlan Refresh::prepare(bool dry_run) {
+  const auto refused = [](std::string errors) {
+    if (!errors.ends_with('\n')) errors += '\n';
+    return control::RefreshPlan{.changes = {}, .errors = std::move(errors), .order = {}, .groups = {}};
+  };
+  const auto read = broker_.load_candidate();
+  if (!read) return refused(read.error().message);
+  if (read->is_refused) return refused(read->text);
+  const auto bundle = config::parse_bundle(read->text);
+  if (!bundle) return refused("the broker's configuration: " + bundle.error());
+  const auto candidate = config::load_bundle(*bundle);
+  if (!candidate) return refused(lines(candidate.error()));
+  auto prepared = plan(*candidate);
+  if (dry_run || prepared.is_refused() || prepared.changes.empty()) {
+    prepared.order.reset();
+    if (const auto dropped = broker_.drop_candidate(); !dropped) return refused(dropped.error().message);
+  }
+  return prepared;
+}
+
+control::RefreshPlan Refresh::plan(const config::Config& candidate) {
+  const auto before = present(*config_);
+  control::RefreshPlan result{.changes = config::plan(before, candidate), .errors = {}, .order = {}, .groups = {}};
+  check_places(candidate, result.changes);
+  // Without the same groups on both sides there is nothing to prepare.
+  if (!config::all_live(result.changes)) return result;
+  next_upstreams_ = upstreams_;
+  next_config_ = std::make_shared<config::Config>(
+      config::Config{.engine = candidate.engine,
+                     .groups = in_order_of(config_->groups, candidate.groups),
+                     .upstreams = in_order_of(config_->upstreams, candidate.upstreams)});
+  if (auto room = check_rows(); !room) {
+    result.errors = std::move(room.error());
+    return result;
+  }
+  for (std::size_t i = next_upstreams_.size(); i < next_config_->upstreams.size(); ++i) {
+    next_upstreams_.push_back({.place = 0,
+                               .session_places = mux::session_places(next_config_->upstreams[i]),
+                               .tls_client = nullptr,
+                               .contents = {}});
+  }
+  ApplyConfig order{.config = next_config_, .upstreams = {}};
+  for (std::uint32_t i = 0; i < next_upstreams_.size(); ++i) {
+    const bool was_there = i < upstreams_.size() && !config_->upstreams[i].name.empty();
+    if (next_config_->upstreams[i].name.empty()) {
+      if (was_there) {
+        order.upstreams.push_back({.kind = ApplyConfig::Kind::removed, .index = i, .tls_client = nullptr});
+      }
+      continue;
+    }
+    if (const auto done = prepare_upstream(i, candidate, result, order); !done) {
+      result.errors += "upstream " + next_config_->upstreams[i].name + ": " + done.error() + "\n";
+    }
+  }
+  if (const auto done = prepare_groups(result); !done) result.errors += done.error();
+  result.drain_timeout_ms = candidate.engine.drain_timeout_ms;
+  result.order = std::move(order);
+  return result;
+}
+
+// By upstream, whether the group has a row for it, now or since earlier: they are never given back.
+std::vector<bool> Refresh::rows_taken(const config::Config& config, std::size_t group) const {
+  auto taken = rows_[group].taken;
+  taken.resize(config.upstreams.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    taken[i] = taken[i] || may_use(config.upstreams[i], config.groups[group].name);
+  }
+  return taken;
+}
+
+std::expected<void, std::string> Refresh::check_rows() const {
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const auto taken = rows_taken(*next_config_, i);
+    if (static_cast<std::size_t>(std::ranges::count(taken, true)) <= rows_[i].count) continue;
+    return std::unexpected(
+        "group " + next_config_->groups[i].name + ": its tables have room for " + std::to_string(rows_[i].count) +
+        " upstreams, those that were removed since the engine was started included; restart tlsmuxd\n");
+  }
+  return {};
+}
+
+std::string Refresh::why_not_added(const config::UpstreamSettings& settings, std::uint32_t& spare_places) const {
+  const auto places = mux::session_places(settings);
+  if (places > spare_places) {
+    return "the engine has room for " + std::to_string(spare_places) + " more sessions, it needs " +
+           std::to_string(places) + " (one more than sessions_max)";
+  }
+  spare_places -= places;
+  if (mux::send_memory_bytes(settings) > mux::kSpareSendMemoryBytes) {
+    return "its framing.message_bytes_max is larger than what spare sessions have memory for";
+  }
+  if (mux::prefix_bytes(settings) > prefix_bytes_) {
+    return "its messages need larger private copies than those of the upstreams that the engine was started with";
+  }
+  return {};
+}
+
+void Refresh::check_prefix(const config::UpstreamSettings& settings, std::size_t place,
+                           std::vector<config::Change>& changes) const {
+  if (mux::prefix_bytes(settings) <= prefix_bytes_) return;
+  const auto pointer = config::pointer_to("/upstreams", place);
+  for (auto& change : changes) {
+    const bool is_about_it =
+        change.pointer.starts_with(pointer + "/framing/") || change.pointer.starts_with(pointer + "/correlation/");
+    if (!is_about_it || !change.live) continue;
+    change.effect = config::Effect::engine_restart;
+    change.live = false;
+    change.why_not = "its messages need larger private copies than those that the engine was started for";
+  }
+}
+
+// The table of sessions, and their memory, is made once.
+void Refresh::check_places(const config::Config& candidate, std::vector<config::Change>& changes) const {
+  auto spare_places = spare_places_;
+  for (std::uint32_t place = 0; place < candidate.upstreams.size(); ++place) {
+    const auto pointer = config::pointer_to("/upstreams", place);
+    const auto added = std::ranges::find_if(changes, [&](const config::Change& change) {
+      return change.kind == config::Change::Kind::added && change.pointer == pointer;
+    });
+    if (added == changes.end()) continue;
+    auto why_not = why_not_added(candidate.upstreams[place], spare_places);
+    if (why_not.empty()) continue;
+    added->effect = config::Effect::engine_restart;
+    added->live = false;
+    added->why_not = std::move(why_not);
+  }
+  for (std::uint32_t i = 0; i < upstreams_.size(); ++i) {
+    const auto place = place_of(candidate.upstreams, config_->upstreams[i].name);
+    if (place == candidate.upstreams.size()) continue;
+    check_prefix(candidate.upstreams[place], place, changes);
+    if (mux::session_places(candidate.upstreams[place]) <= upstreams_[i].session_places) continue;
+    const auto pointer = config::pointer_to("/upstreams", place);
+    for (auto& change : changes) {
+      if (change.pointer != pointer + "/sessions" && change.pointer != pointer + "/sessions_max") continue;
+      change.effect = config::Effect::engine_restart;
+      change.live = false;
+      change.why_not = "the engine was started with room for " + std::to_string(upstreams_[i].session_places - 1) +
+                       " sessions of this upstream";
+    }
+  }
+}
+
+std::expected<void, std::string> Refresh::prepare_upstream(std::uint32_t index, const config::Config& candidate,
+                                                           control::RefreshPlan& plan, ApplyConfig& order) {
+  auto& next = next_upstreams_[index];
+  const auto& settings = next_config_->upstreams[index];
+  next.place = place_of(candidate.upstreams, settings.name);
+  const auto pointer = config::pointer_to("/upstreams", next.place);
+  const bool is_new = index >= upstreams_.size();
+  const auto before = is_new ? TlsContents() : upstreams_[index].contents;
+  auto client = make_tls_client(settings.tls, {.index = next.place, .in_candidate = true}, next);
+  if (!client) return std::unexpected(client.error().message);
+
+  if (is_new) {
+    order.upstreams.push_back({.kind = ApplyConfig::Kind::added, .index = index, .tls_client = std::move(*client)});
+    return {};
+  }
+  ApplyConfig::Upstream changed{
+      .kind = ApplyConfig::Kind::changed, .index = index, .tls_client = nullptr, .replace_sessions = false};
+  bool any = false;
+  bool any_tls = false;
+  for (const auto& change : plan.changes) {
+    const auto setting = setting_of(change, index_before(index), next.place);
+    if (setting.empty()) continue;
+    any = true;
+    any_tls = any_tls || setting.starts_with("tls");
+    changed.replace_sessions = changed.replace_sessions || change.effect == config::Effect::new_sessions_replace;
+    if (change.effect == config::Effect::upstream_restart) changed.kind = ApplyConfig::Kind::restarted;
+  }
+  const auto differences = next.contents.differences(before);
+  for (const auto setting : differences) {
+    if (any_tls) break;  // a setting that names another file has its own line
+    plan.changes.push_back(
+        {.kind = config::Change::Kind::changed,
+         .pointer = pointer + "/tls",
+         .words = "upstream \"" + settings.name + "\": tls." + std::string(setting) + " has another content",
+         .effect = config::Effect::new_sessions,
+         .live = true,
+         .why_not = {}});
+  }
+  if (any_tls || !differences.empty()) {
+    changed.tls_client = std::move(*client);
+  } else {
+    next.tls_client = upstreams_[index].tls_client;
+  }
+  if (any || !differences.empty()) order.upstreams.push_back(std::move(changed));
+  return {};
+}
+
+std::expected<void, std::string> Refresh::prepare_groups(control::RefreshPlan& plan) const {
+  std::string errors;
+  for (std::size_t i = 0; i < next_config_->groups.size(); ++i) {
+    const auto& group = next_config_->groups[i];
+    auto membership = config::resolve_membership(group, "/groups/" + std::to_string(i));
+    if (!membership) {
+      errors += lines(membership.error());
+      continue;
+    }
+    plan.groups.push_back({.membership = std::move(*membership), .memory = group.memory});
+  }
+  if (!errors.empty()) return std::unexpected(errors);
+  return {};
+}
+
+// Where it stood among those that there are.
+std::size_t Refresh::index_before(std::uint32_t index) const {
+  const auto end = config_->upstreams.begin() + index;
+  return index - static_cast<std::size_t>(std::count_if(config_->upstreams.begin(), end,
+                                                        [](const auto& upstream) { return upstream.name.empty(); }));
+}
+
+void Refresh::adopt() {
+  for (std::size_t i = upstreams_.size(); i < next_upstreams_.size(); ++i) {
+    spare_places_ -= next_upstreams_[i].session_places;
+  }
+  for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].taken = rows_taken(*next_config_, i);
+  config_ = std::exchange(next_config_, nullptr);
+  upstreams_ = std::exchange(next_upstreams_, {});
+  log_.set_level(config_->engine.log.level);
+  // If the broker is dead the engine ends soon anyway.
+  if (const auto adopted = broker_.adopt_candidate(); !adopted) {
+    log_.error("config_not_adopted", {{"error", adopted.error().message},
+                                      {"means", "if the engine is restarted, it has its earlier configuration"}});
+  }
+}
+
+}  // namespace tlsmux::engine
