@@ -90,7 +90,7 @@ Result first_delimited(const Framing& framing, std::string_view bytes) {
 
 // Fills in what the bytes after the length say. False: they are none that the framing knows.
 bool read_after(const Framing& framing, std::string_view after, Frame& frame) {
-  frame.control = framing.session_control && static_cast<unsigned char>(after[0]) >> 4 == 2;
+  frame.control = framing.session_control && static_cast<unsigned char>(after[1]) >> 4 == 2;
   frame.more = !framing.after_more.empty() && after == framing.after_more;
   return frame.control || frame.more || after == framing.after;
 }

@@ -27,7 +27,7 @@ struct Framing {
   std::string before = {};
   std::string after = {};
   std::string after_more = {};   // stands for `after` where the message goes on in the next frame
-  bool session_control = false;  // VML: a frame whose first byte after the length is 0x20 to 0x2f is no message
+  bool session_control = false;  // VML: a frame whose second byte after the length is 0x20 to 0x2f is no message
   std::string trailer = {};
   std::string start = {};
   std::string delimiter = {};

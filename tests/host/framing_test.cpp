@@ -171,21 +171,21 @@ TEST_CASE("host.framing refuses what it cannot trust as soon as the header is th
 
 TEST_CASE("host.framing tells session control and the parts of a message from messages") {
   const auto control = first_frame(limited("vml"),
-                                   "\x00\x03\x2f\x07"s
+                                   "\x00\x03\x07\x2f"s
                                    "abc")
                            .value();
   REQUIRE(control.has_value());
   CHECK(control->control);
   CHECK(control->bytes_total == 7);
   CHECK_FALSE(first_frame(limited("cs"),
-                          "\x00\x03\x2f\x07"s
+                          "\x00\x03\x07\x2f"s
                           "abc")
                   .has_value());
 
-  const auto part = first_frame(limited("rbp"),
-                                "\xd0\x4a\x00\x03\x01\x00"s
-                                "abc")
-                        .value();
+  const auto bytes =
+      "\xd0\x4a\x00\x03\x01\x00"s
+      "abc";
+  const auto part = first_frame(limited("rbp"), bytes).value();
   REQUIRE(part.has_value());
   CHECK(part->more);
   CHECK(part->body == "abc");

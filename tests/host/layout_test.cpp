@@ -36,7 +36,7 @@ TEST_CASE("host.counts session control and does not answer it") {
   HostProcess host({"--framing", "vml", "--echo-keep-alives"});
   TestClient client(host.port(), {.framing = framing_named("vml").value()});
   client.send(
-      "\x00\x03\x20\x00"s
+      "\x00\x03\x00\x20"s
       "abc");
   CHECK(field(ask(client, request(1)), 11) == "000001");
   const auto report = host.stop_and_report();

@@ -57,7 +57,8 @@ static_assert(offsetof(ShardWords, engine_armed) == 0 && offsetof(ShardWords, re
 
 static_assert(offsetof(RingIndexes, tail) == 0 && offsetof(RingIndexes, head) == 64);
 static_assert(offsetof(ChannelHeader, requests) == 0 && offsetof(ChannelHeader, completions) == 128);
-static_assert(offsetof(ChannelHeader, client_armed) == 256 && sizeof(ChannelHeader) == 320);
+static_assert(offsetof(ChannelHeader, client_armed) == 256 && offsetof(ChannelHeader, trace_numbers) == 320);
+static_assert(sizeof(ChannelHeader) == 448);
 
 static_assert(offsetof(RequestDescriptor, tag) == 0);
 static_assert(offsetof(RequestDescriptor, generation) == 8);

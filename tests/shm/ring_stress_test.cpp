@@ -39,14 +39,15 @@ RequestDescriptor entry_of(std::uint64_t number) {
           .operation = Operation::request,
           .flags = static_cast<std::uint16_t>(mixed >> 48),
           .reserved0 = 0,
-          .reserved1 = {mixed ^ 1, mixed ^ 2, mixed ^ 3}};
+          .notice = mixed ^ 1,
+          .reserved1 = {mixed ^ 2, mixed ^ 3}};
 }
 
 bool same(const RequestDescriptor& left, const RequestDescriptor& right) {
   return left.tag == right.tag && left.generation == right.generation && left.request_slot == right.request_slot &&
          left.response_slot == right.response_slot && left.length == right.length &&
          left.timeout_ms == right.timeout_ms && left.operation == right.operation && left.flags == right.flags &&
-         left.reserved1 == right.reserved1;
+         left.notice == right.notice && left.reserved1 == right.reserved1;
 }
 
 // Publishes in batches of random size. False when the ring was found corrupt.
