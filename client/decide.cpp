@@ -32,8 +32,8 @@ Verdict decide(shm::SlotControl& control, std::uint64_t generation, Reason reaso
   const auto truth = control.word.load();
   if (truth.generation != generation) return unknown;
 
-  const bool is_engines = truth.state == SlotState::answered || truth.state == SlotState::refused ||
-                          truth.state == SlotState::lost;
+  const bool is_engines =
+      truth.state == SlotState::answered || truth.state == SlotState::refused || truth.state == SlotState::lost;
   if (is_engines) control.word.try_move(generation, truth.state, SlotState::free);
   const auto length = std::atomic_ref(control.result_length).load(std::memory_order_relaxed);
   const auto result = std::atomic_ref(control.result_reason).load(std::memory_order_relaxed);

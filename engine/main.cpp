@@ -18,7 +18,8 @@ using namespace tlsmux;
 
 constexpr const char* kAfterword =
     "Exit codes: 0 ended as told, 1 errors in the configuration, 2 wrong usage, 3 cannot start (the reason is in the\n"
-    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first; SIGHUP has the\n"
+    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first; SIGHUP "
+    "has the\n"
     "configuration file read again, as `tlsmux refresh` does.";
 
 int show(const std::string& path, const config::ConfigErrors& errors) {

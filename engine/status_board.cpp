@@ -146,6 +146,7 @@ void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notice
       row.handshakes_full = upstream.handshakes_full;
       row.handshakes_resumed = upstream.handshakes_resumed;
       row.unsolicited = upstream.unsolicited;
+      row.keep_alives = upstream.keep_alives;
       row.draining = upstream.draining ? 1 : 0;
       row.late = counters.late;
       row.answered = counters.answered;

@@ -18,13 +18,17 @@ void Matching::receive(Session& session, std::span<const std::byte> bytes) {
     if (!cut) life_->fail(session, shm::Reason::stream_corrupt, message::framing_error_text(cut.error()));
   };
   const auto opened = session.tls->open(bytes, on_plaintext, session.wire);
+  const auto heard = session.cutter->keep_alives() - keep_alives;
+  auto& upstream = state_->upstream_of(session);
+  upstream.keep_alives += heard;
+  upstream.changed = upstream.changed || heard > 0;
   if (!opened) {
     life_->fail(session, opened.error().reason, opened.error().words);
   } else if (*opened == tls::OpenState::closed_by_peer) {
     life_->fail(session, shm::Reason::host_closed, "the host closed the TLS session");
   } else if (session.is_open()) {
     conversation_->hear_keep_alives(session);
-    echo_keep_alives(session, session.cutter->keep_alives() - keep_alives);
+    echo_keep_alives(session, heard);
     if (session.is_open()) life_->send_sealed(session);
   }
 }

@@ -164,6 +164,7 @@ struct Upstream {
   bool is_signed_on = false;  // for SignOnScope::upstream
   std::uint64_t auto_replies = 0;
   std::uint64_t unsolicited = 0;
+  std::uint64_t keep_alives = 0;  // that came from the host
   shm::Reason last_error_reason = shm::Reason::none;
   std::string last_error;
   std::uint64_t last_error_ns = 0;

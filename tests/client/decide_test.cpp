@@ -49,15 +49,26 @@ TEST_CASE("outcome.a request in sending may have been sent") {
 
 TEST_CASE("outcome.what the engine has decided stands") {
   Slot answered(SlotState::answered);
-  CHECK(decide(answered).outcome == Outcome::answered);
-  CHECK(decide(answered).length == 40);
-  CHECK(decide(answered).reason == Reason::none);
+  const auto answer = decide(answered);
+  CHECK(answer.outcome == Outcome::answered);
+  CHECK(answer.length == 40);
+  CHECK(answer.reason == Reason::none);
   Slot refused(SlotState::refused);
-  CHECK(decide(refused).outcome == Outcome::not_sent);
-  CHECK(decide(refused).reason == Reason::host_closed);
+  const auto refusal = decide(refused);
+  CHECK(refusal.outcome == Outcome::not_sent);
+  CHECK(refusal.reason == Reason::host_closed);
   Slot lost(SlotState::lost);
-  CHECK(decide(lost).outcome == Outcome::maybe_sent);
-  CHECK(decide(lost).reason == Reason::host_closed);
+  const auto loss = decide(lost);
+  CHECK(loss.outcome == Outcome::maybe_sent);
+  CHECK(loss.reason == Reason::host_closed);
+}
+
+TEST_CASE("outcome.what is read from the slot word is marked as seen") {
+  for (const auto state : {SlotState::answered, SlotState::refused, SlotState::lost}) {
+    Slot slot(state);
+    decide(slot);
+    CHECK(slot.control.word.load() == shm::SlotTruth{.generation = 7, .state = SlotState::free});
+  }
 }
 
 TEST_CASE("outcome.nonsense in a slot word is never taken for not sent") {

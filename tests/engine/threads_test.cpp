@@ -110,7 +110,7 @@ client::OpenedChannel attach(engine::Shard& shard, const GroupMemory& group, eng
   channel.shard = opened.shard;
   channel.message_bytes_max = opened.message_bytes_max;
   channel.timeout_ms = opened.timeout_ms;
-  return {.attachment = std::move(*attachment), .reply = channel, .wake = std::move(wake)};
+  return {.attachment = std::move(*attachment), .reply = channel, .wake = std::move(wake), .settings = {}};
 }
 
 struct ClientResult {

@@ -163,6 +163,7 @@ TEST_CASE("framing.keep-alives are not echoed unless configured") {
   CHECK_FALSE(rig.network[0].sending.has_value());
   CHECK(rig.network[0].wire.size() == before);
   CHECK(rig.session(0).cutter->keep_alives() == 2);
+  CHECK(rig.upstream().keep_alives == 2);
   CHECK(rig.session(0).is_up());
 }
 

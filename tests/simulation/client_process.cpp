@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "tests/simulation/message.hpp"
 
@@ -35,9 +36,10 @@ bool ClientProcess::step(EngineProcess* present) {
   if (misbehave()) return true;
   if (engine_ != nullptr && !asked_ && channels_.size() < wanted_channels_ && conduct_.attaches) {
     const auto upstreams = allowed_upstreams();
-    asked_upstream_ = context_.random.pick(upstreams);
+    asked_upstream_ = heir_of_ ? *heir_of_ : context_.random.pick(upstreams);
+    asked_flags_ = heir_of_ ? std::uint32_t{shm::kSubscribeOrphans} : some_flags(asked_upstream_);
     asked_ = true;
-    engine_->open_channel(attached_->id, context_.upstream(asked_upstream_).name);
+    engine_->open_channel(attached_->id, context_.upstream(asked_upstream_).name, asked_flags_);
     return true;
   }
   if (channels_.empty()) return false;
@@ -82,8 +84,13 @@ bool ClientProcess::misbehave() {
 void ClientProcess::die() {
   context_.trace("client " + std::to_string(number_) + " dies");
   context_.ledger.client_died(number_);
+  for (const auto& channel : channels_) context_.ledger.closed(channel.opening);
   channels_.clear();
-  if (attached_ && engine_ != nullptr) engine_->dismiss(attached_->id, true);
+  if (attached_ && engine_ != nullptr) {
+    // The kernel closes its socket first; the engine may or may not see that before it hears of the death.
+    if (context_.random.below(2) == 0) engine_->dismiss(attached_->id, false);
+    engine_->dismiss(attached_->id, true);
+  }
   attached_.reset();
   engine_ = nullptr;
   dead_ = true;
@@ -99,18 +106,19 @@ void ClientProcess::leave() {
   retire(shm::Reason::cancelled);
 }
 
-// What the last completions say first, then the slot words.
+// What the last completions say first, then the slot words. From here on it asks its engine nothing.
 void ClientProcess::retire(shm::Reason reason) {
+  auto* const engine = std::exchange(engine_, nullptr);
   for (auto& channel : channels_) {
     if (!channel.attached->collect(channel.outcomes) && !mad_) throw Violation("a last completion makes no sense");
     channel.attached->settle(reason, channel.outcomes);
     report(channel);
     while (release(channel)) {
     }
+    context_.ledger.closed(channel.opening);
   }
   channels_.clear();
-  if (engine_ != nullptr) engine_->dismiss(attached_->id, false);
-  engine_ = nullptr;
+  if (engine != nullptr) engine->dismiss(attached_->id, false);
   attached_.reset();
   asked_ = false;
 }
@@ -121,9 +129,15 @@ void ClientProcess::channel_opened(const shm::OpenChannelReply& reply, shm::Uniq
   asked_ = false;
   auto& channel = channels_.emplace_back();
   channel.upstream = asked_upstream_;
-  channel.attached = std::make_unique<client::AttachedChannel>(
-      client::OpenedChannel{.attachment = attached_->attachment, .reply = reply, .wake = std::move(wake)});
-  channel.outcomes.set_capacity(channel.attached->in_flight_max());
+  channel.opening = ++context_.last_opening;
+  channel.flags = asked_flags_;
+  channel.attached =
+      std::make_unique<client::AttachedChannel>(client::OpenedChannel{.attachment = attached_->attachment,
+                                                                      .reply = reply,
+                                                                      .wake = std::move(wake),
+                                                                      .settings = {.flags = asked_flags_}});
+  channel.outcomes.set_capacity(channel.attached->in_flight_max() + channel.attached->notices_max());
+  lend(channel);
 }
 
 void ClientProcess::channel_refused(int error) {
@@ -138,7 +152,9 @@ void ClientProcess::channel_closed(int error) {
   });
   if (closed == channels_.end()) throw Violation("the engine closes a channel that nobody asked it to close");
   closed->closing = false;
-  if (error == 0) channels_.erase(closed);
+  if (error != 0) return;
+  context_.ledger.closed(closed->opening);
+  channels_.erase(closed);
 }
 
 void ClientProcess::detached(const std::string& rule) {
@@ -178,7 +194,7 @@ bool ClientProcess::submit(Channel& channel) {
   const auto wanted = context_.random.between(1, burst);
   std::size_t done = 0;
   for (; done < wanted; ++done) {
-    const auto in_use = channel.attached->in_flight() + channel.outcomes.size();
+    const auto in_use = channel.attached->in_flight() + channel.outcomes.outcomes();
     if (!channel.attached->has_free_slots() || in_use >= channel.attached->in_flight_max()) break;
     submit_one(channel, false);
   }
@@ -204,6 +220,8 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
   if (may_repeat && random.chance(context_.faults.duplicate_key)) text.key = random.pick(channel.open);
 
   const auto number = context_.ledger.submit({.client = number_,
+                                              .group = group_,
+                                              .engine = engine_ == nullptr ? 0 : engine_->number(),
                                               .upstream = channel.upstream,
                                               .in_order = in_order,
                                               .key = text.key,
@@ -213,16 +231,23 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
   const auto use = channel.attached->reserve();
   write_request(channel.attached->slot_bytes(use.slot).first(text.length), text);
   const auto timeout_ms = must_be_answered ? 100'000 : random.below(3) == 0 ? 0 : random.between(1, 200);
-  const int pushed = channel.attached->push(use, static_cast<std::uint32_t>(text.length), number,
-                                            static_cast<std::uint32_t>(timeout_ms), now());
+  push(channel, number,
+       {.use = use,
+        .length = static_cast<std::uint32_t>(text.length),
+        .tag = number,
+        .timeout_ms = static_cast<std::uint32_t>(timeout_ms)});
+}
+
+void ClientProcess::push(Channel& channel, std::uint64_t number, const client::Push& pushed) {
+  const int error = channel.attached->push(pushed, now());
   context_.trace("client " + std::to_string(number_) + " asks " + std::to_string(number) + ", " +
-                 std::to_string(text.length) + " bytes");
-  if (pushed == 0) {
+                 std::to_string(pushed.length) + " bytes");
+  if (error == 0) {
     channel.open.push_back(number);
   } else if (mad_) {
-    channel.attached->abandon(use);
+    channel.attached->abandon(pushed.use);
   } else {
-    throw Violation("a request could not be pushed: " + std::to_string(pushed));
+    throw Violation("a request could not be pushed: " + std::to_string(error));
   }
 }
 
@@ -260,6 +285,10 @@ bool ClientProcess::cancel(Channel& channel) {
 void ClientProcess::report(Channel& channel) {
   while (!channel.outcomes.empty()) {
     const auto outcome = channel.outcomes.pop();
+    if (outcome.is_notice()) {
+      hear(channel, outcome);
+      continue;
+    }
     const std::span answer(outcome.data, outcome.length);
     context_.trace("request " + std::to_string(outcome.tag) +
                    " ends: " + std::string(shm::outcome_name(outcome.outcome)) + " " +
@@ -279,6 +308,7 @@ bool ClientProcess::release(Channel& channel) {
   channel.held.pop_back();
   if (!mad_ && digest_of(answer.bytes) != answer.digest) throw Violation("an answer changes while it is being read");
   if (!channel.attached->release(answer.use)) throw Violation("an answer cannot be released");
+  if (engine_ != nullptr && !channel.closing) lend(channel);
   return true;
 }
 
@@ -291,56 +321,24 @@ bool ClientProcess::fall_asleep(Channel& channel) {
 
 bool ClientProcess::wake_up(Channel& channel) {
   const bool rung = take_count(channel.attached->wake_descriptor()) > 0;
-  if (!rung && channel.attached->earliest_deadline_ns() > now() && !(conduct_.submits && context_.random.chance(50))) {
-    return false;
-  }
+  const bool by_itself = !channel.held.empty() || (conduct_.submits && context_.random.chance(50));
+  if (!rung && channel.attached->earliest_deadline_ns() > now() && !by_itself) return false;
   channel.asleep = false;
   channel.attached->disarm_wake();
   return true;
 }
 
 bool ClientProcess::close(Channel& channel) {
-  const auto& attached = *channel.attached;
+  auto& attached = *channel.attached;
   if (engine_ == nullptr || asked_ || !conduct_.submits || attached.open_count() > 0 || attached.engine_holds_slots() ||
       !channel.held.empty()) {
     return false;
   }
   channel.closing = asked_ = true;
+  channel.attached->decline_notices();
   closing_number_ = attached.number();
   engine_->close_channel(attached_->id, closing_number_);
   return true;
-}
-
-// ---- Madness ----
-
-void ClientProcess::scribble() {
-  if (channels_.empty()) return;
-  if (!mad_) {
-    context_.trace("client " + std::to_string(number_) + " scribbles");
-    context_.ledger.distrust(number_);
-  }
-  mad_ = true;
-  auto& random = context_.random;
-  const auto& geometry = attached_->attachment->geometry();
-  const auto channel_number = random.pick(channels_).attached->number();
-  const auto memory = attached_->attachment->channel(channel_number);
-  const auto words = std::span(reinterpret_cast<std::uint64_t*>(memory.data()), memory.size() / 8);
-  if (random.below(4) == 0) {
-    const auto header = memory.data() - geometry.channel_offset(channel_number);
-    reinterpret_cast<shm::ClientHeader*>(header)->shards[0].ready.store(random.next());
-  }
-  // Rings and slot words are a small part of the memory and most of what matters.
-  const auto reach = random.below(4) == 0 ? words.size() : geometry.slots_offset() / 8;
-  for (auto count = random.between(1, 4); count > 0; --count) {
-    auto& word = words[random.below(reach)];
-    switch (random.below(4)) {
-      case 0: word = random.next(); break;
-      case 1: word += random.between(1, 4); break;
-      case 2: word = (word & ~0xffULL) | random.below(9); break;  // another state, where it is a slot word
-      default: word = random.below(geometry.slots_per_channel + 2); break;
-    }
-  }
-  channels_.front().attached->publish();
 }
 
 // ---- What the checks ask ----
@@ -351,6 +349,11 @@ bool ClientProcess::is_idle() const {
     return channel.attached->in_flight() == 0 && !channel.attached->engine_holds_slots() && channel.held.empty() &&
            !channel.closing;
   });
+}
+
+bool ClientProcess::has_read_all() const {
+  return is_idle() &&
+         std::ranges::none_of(channels_, [](const Channel& channel) { return channel.attached->has_completions(); });
 }
 
 std::uint64_t ClientProcess::next_due_ns() const {

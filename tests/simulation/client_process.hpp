@@ -37,6 +37,13 @@ class ClientProcess final : public ControlListener {
   // One request on one channel, which must be answered. Requires channel < channel_count().
   void probe(std::size_t channel);
   [[nodiscard]] std::size_t channel_count() const { return channels_.size(); }
+  // Nothing lies on its completion rings, and it holds nothing.
+  [[nodiscard]] bool has_read_all() const;
+  // Opens nothing but one channel to this upstream, and takes orphans from it.
+  void inherit(std::uint32_t upstream) {
+    wanted_channels_ = 1;
+    heir_of_ = upstream;
+  }
   // Ends all that it has with its engine.
   void leave();
 
@@ -54,17 +61,19 @@ class ClientProcess final : public ControlListener {
   void detached(const std::string& rule) override;
 
  private:
-  struct HeldAnswer {
+  struct Held {  // an answer or a notice
     client::SlotUse use;
     std::span<const std::byte> bytes;
     std::uint64_t digest = 0;
   };
   struct Channel {
     std::uint32_t upstream = 0;
+    std::uint64_t opening = 0;
+    std::uint32_t flags = 0;
     std::unique_ptr<client::AttachedChannel> attached;
     client::OutcomeQueue outcomes;
     std::vector<std::uint64_t> open;  // requests
-    std::vector<HeldAnswer> held;
+    std::vector<Held> held;
     bool asleep = false;
     bool closing = false;
   };
@@ -75,6 +84,11 @@ class ClientProcess final : public ControlListener {
   bool wake_up(Channel& channel);
   bool submit(Channel& channel);
   void submit_one(Channel& channel, bool must_be_answered);
+  void push(Channel& channel, std::uint64_t number, const client::Push& pushed);
+  void reply(Channel& channel, const client::RequestOutcome& notice);
+  void hear(Channel& channel, const client::RequestOutcome& notice);
+  void lend(Channel& channel);
+  [[nodiscard]] std::uint32_t some_flags(std::uint32_t upstream);
   bool collect(Channel& channel);
   bool expire(Channel& channel);
   bool cancel(Channel& channel);
@@ -99,6 +113,8 @@ class ClientProcess final : public ControlListener {
   std::vector<Channel> channels_;
   bool asked_ = false;  // a question to the control thread is open
   std::uint32_t asked_upstream_ = 0;
+  std::uint32_t asked_flags_ = 0;
+  std::optional<std::uint32_t> heir_of_;
   std::uint32_t closing_number_ = 0;
   bool dead_ = false;
   bool mad_ = false;  // has scribbled

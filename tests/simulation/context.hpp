@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 
 #include "config/config.hpp"
@@ -42,7 +43,11 @@ struct Context {
   Ledger ledger;
   const config::Config config;
   std::uint64_t now_ns = 1'000'000'000;
+  std::set<std::uint16_t> ports_down;        // of endpoints that are gone
   std::function<void()> while_engine_works;  // one step of a client
+  std::uint64_t last_engine = 0;
+  std::uint64_t last_opening = 0;       // of a channel
+  std::uint64_t unsolicited_heard = 0;  // by clients
   bool is_traced = false;
 };
 

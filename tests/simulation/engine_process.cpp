@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "shm/client_part.hpp"
@@ -47,6 +48,7 @@ std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients(Context& c
 
 EngineProcess::EngineProcess(Context& context, Network& network)
     : context_(context),
+      number_(++context.last_engine),
       network_(context, network),
       workers_(context),
       bells_(context),
@@ -125,10 +127,11 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
   return Attached{.id = id, .attachment = std::move(attachment)};
 }
 
-void EngineProcess::open_channel(engine::ClientId client, const std::string& upstream) {
+void EngineProcess::open_channel(engine::ClientId client, const std::string& upstream, std::uint32_t flags) {
   auto& wake = clients_.at(client).wake;
   wake = make_eventfd();
-  commands_.emplace_back(engine::OpenChannel{.client = client, .upstream = upstream, .wake = duplicate(wake)});
+  commands_.emplace_back(
+      engine::OpenChannel{.client = client, .upstream = upstream, .flags = flags, .wake = duplicate(wake)});
 }
 
 void EngineProcess::close_channel(engine::ClientId client, std::uint32_t channel) {
@@ -143,6 +146,22 @@ void EngineProcess::dismiss(engine::ClientId client, bool died) {
 void EngineProcess::drain(std::uint32_t timeout_ms) {
   draining_ = true;
   commands_.emplace_back(engine::Drain{.timeout_ms = timeout_ms});
+}
+
+void EngineProcess::refresh(std::uint32_t upstream, const config::UpstreamSettings& settings,
+                            engine::ApplyConfig::Kind kind, bool replace_sessions) {
+  // The control thread waits until one is applied before it orders the next.
+  const auto is_refresh = [](const auto& command) { return std::holds_alternative<engine::ApplyConfig>(command); };
+  if (std::ranges::any_of(commands_, is_refresh)) return;
+  auto config = std::make_shared<config::Config>(context_.config);
+  for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
+    config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
+  }
+  config->upstreams[upstream] = settings;
+  engine::ApplyConfig order{.config = std::move(config), .upstreams = {}};
+  order.upstreams.push_back(
+      {.kind = kind, .index = upstream, .tls_client = nullptr, .replace_sessions = replace_sessions});
+  commands_.emplace_back(std::move(order));
 }
 
 void EngineProcess::take_replies() {

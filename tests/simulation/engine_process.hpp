@@ -45,10 +45,12 @@ class EngineProcess {
   // Nothing: there is no room for another client.
   std::optional<Attached> attach(std::uint32_t client, std::uint32_t group, std::uint32_t epoch,
                                  ControlListener& listener);
-  void open_channel(engine::ClientId client, const std::string& upstream);
+  void open_channel(engine::ClientId client, const std::string& upstream, std::uint32_t flags = 0);
   void close_channel(engine::ClientId client, std::uint32_t channel);
   void dismiss(engine::ClientId client, bool died);
   void drain(std::uint32_t timeout_ms);
+  void refresh(std::uint32_t upstream, const config::UpstreamSettings& settings, engine::ApplyConfig::Kind kind,
+               bool replace_sessions);
 
   // ---- The data loop.
   // It does not sleep, or has been woken.
@@ -62,7 +64,10 @@ class EngineProcess {
   [[nodiscard]] std::uint64_t next_due_ns() const { return shard_->next_due_ns(); }
   [[nodiscard]] bool is_stopped() const { return shard_->is_stopped(); }
 
+  // Never used again, from 1 on.
+  [[nodiscard]] std::uint64_t number() const { return number_; }
   engine::mux::Multiplexer& multiplexer() { return shard_->multiplexer(); }
+  [[nodiscard]] engine::OrphanCounts orphans(engine::Lane lane) const { return shard_->notices().orphans(lane); }
   [[nodiscard]] bool has_clients() const { return !clients_.empty(); }
   // What members and tools can read.
   [[nodiscard]] std::span<const std::byte> group_part(std::size_t group) const {
@@ -90,9 +95,13 @@ class EngineProcess {
   void take(const engine::ClientOffended& reply);
   void take(const engine::ClientReleased& reply);
   void take(const engine::Drained& /*reply*/) {}
+  void take(const engine::UpstreamDrained& /*reply*/) {}
+  void take(const engine::ConfigApplied& /*reply*/) {}
+  void take(const engine::NeedTraceNumbers& /*reply*/) {}  // the simulated clients take none
 
   // Where it matters, in the order in which the memory must outlive its users.
   Context& context_;
+  std::uint64_t number_;
   shm::BootId boot_id_{};
   std::vector<GroupMemory> groups_;
   EngineNetwork network_;

@@ -12,6 +12,7 @@ Faults Faults::some(Random& random) {
   maybe(faults.connect_hangs, 100);
   maybe(faults.reset, 30);
   maybe(faults.small_window, 500);
+  maybe(faults.endpoint_goes, 10);
   maybe(faults.lookup_fails, 300);
   maybe(faults.lookup_hangs, 100);
   maybe(faults.handshake_refused, 300);
@@ -32,6 +33,8 @@ Faults Faults::some(Random& random) {
   maybe(faults.engine_dies, 4);
   maybe(faults.engine_dies_within, 4);
   maybe(faults.engine_drains, 2);
+  maybe(faults.upstream_drains, 3);
+  maybe(faults.refresh, 10);
   return faults;
 }
 

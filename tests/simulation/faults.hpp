@@ -14,8 +14,9 @@ struct Faults {
   std::uint32_t partial_io = 0;  // a read or write that moves less than it could
   std::uint32_t connect_refused = 0;
   std::uint32_t connect_hangs = 0;
-  std::uint32_t reset = 0;         // of a connection, both directions
-  std::uint32_t small_window = 0;  // a connection whose kernel buffer is a few bytes
+  std::uint32_t reset = 0;          // of a connection, both directions
+  std::uint32_t small_window = 0;   // a connection whose kernel buffer is a few bytes
+  std::uint32_t endpoint_goes = 0;  // all of an endpoint's connections are lost, and new ones refused, until it is back
 
   // Names and handshakes.
   std::uint32_t lookup_fails = 0;
@@ -44,6 +45,8 @@ struct Faults {
   std::uint32_t engine_dies = 0;         // between two steps
   std::uint32_t engine_dies_within = 0;  // at a call that it makes of the world
   std::uint32_t engine_drains = 0;
+  std::uint32_t upstream_drains = 0;  // or is resumed
+  std::uint32_t refresh = 0;          // an upstream's settings change
 
   friend bool operator==(const Faults&, const Faults&) = default;
   // Nothing goes wrong.

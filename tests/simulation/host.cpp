@@ -34,7 +34,7 @@ void Host::receive(std::span<const std::byte> bytes) {
   }
   if (manner_ != Manner::hangs) output_.insert(output_.end(), reply.begin(), reply.end());
   if (state == test::PlainTlsHost::State::corrupt) throw Violation("a host received what is no record");
-  const auto cut = cutter_.feed(plaintext, [this](std::span<const std::byte> message) { hear(message); });
+  const auto cut = cutter_.feed(plaintext, [this](const engine::message::Frame& frame) { hear(frame.message); });
   if (!cut) throw Violation("a host received what is no frame");
   if (state == test::PlainTlsHost::State::closed_by_client) end();
 }
@@ -46,6 +46,7 @@ void Host::hear(std::span<const std::byte> message) {
   if (is_known) {
     context_.trace("host hears request " + std::to_string(*number) + " on connection " + std::to_string(connection_));
     context_.ledger.heard(*number, message);
+    if (context_.ledger.is_reply(*number)) return;
   }
   if (context_.random.chance(context_.faults.silent)) {
     // Where order tells, a host that leaves one answer out can give none behind it.
@@ -83,7 +84,9 @@ bool Host::misbehave() {
   const auto& faults = context_.faults;
   if (random.chance(faults.unsolicited)) {
     context_.ledger.lied(upstream_, connection_);
-    say(make_unsolicited(random.next(), key_offset_));
+    const auto message = make_unsolicited(random.next(), key_offset_);
+    context_.ledger.host_said(connection_, message);
+    say(message);
     return true;
   }
   if (plaintext_.empty() && random.chance(faults.garbage)) {  // not within a message, which then would be another

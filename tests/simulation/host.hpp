@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/message/framing.hpp"
+#include "engine/message/frame_cutter.hpp"
 #include "tests/simulation/context.hpp"
 #include "tests/support/plain_tls.hpp"
 

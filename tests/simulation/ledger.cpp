@@ -19,6 +19,9 @@ bool is_loss(Reason reason) {
     case Reason::write_stalled:
     case Reason::stream_corrupt:
     case Reason::record_corrupt:
+    case Reason::reply_sent:
+    case Reason::host_silent:
+    case Reason::upstream_draining:
     case Reason::engine_draining: return true;
     default: return false;
   }
@@ -51,6 +54,10 @@ void Ledger::started(std::uint64_t number, std::uint64_t connection) {
   entry.connections.insert(connection);
   if (entry.outcome == Outcome::not_sent) object(number, entry, "its bytes reach the wire after all");
   if (entry.connections.size() > 1) object(number, entry, "it is sent on two connections");
+  if (entry.orphan.outcome == Outcome::not_sent) object(number, entry, "its bytes reach the wire after all");
+  if (!entry.reply_connections.empty() && !entry.reply_connections.contains(connection)) {
+    object(number, entry, "a reply goes to another connection than its message came from");
+  }
 }
 
 void Ledger::heard(std::uint64_t number, std::span<const std::byte> message) {
@@ -73,18 +80,94 @@ void Ledger::ended(std::uint64_t number, Outcome outcome, Reason reason, std::sp
   --open_;
   ++told_[static_cast<std::size_t>(outcome)];
   ++reasons_[static_cast<std::size_t>(reason)];
-  switch (outcome) {
+  check_verdict(number, entry, {outcome, reason}, answer);
+  if (outcome == Outcome::answered && entry.is_late) object(number, entry, "its answer came late as well");
+  if (entry.must_be_answered && outcome != Outcome::answered) object(number, entry, "all was well, but no answer");
+}
+
+void Ledger::check_verdict(std::uint64_t number, const Entry& entry, const Verdict& verdict,
+                           std::span<const std::byte> answer) const {
+  switch (verdict.outcome) {
     case Outcome::answered: check_answer(number, entry, answer); break;
     case Outcome::not_sent:
       if (!entry.connections.empty()) object(number, entry, "its bytes had reached the wire");
       break;
     case Outcome::maybe_sent:
-      if (is_loss(reason) && entry.connections.empty()) object(number, entry, "no byte of it had left");
+      if (is_loss(verdict.reason) && entry.connections.empty()) object(number, entry, "no byte of it had left");
       break;
     case Outcome::none: object(number, entry, "it ended without an outcome");
   }
-  if ((reason == Reason::none) != (outcome == Outcome::answered)) object(number, entry, "its reason makes no sense");
-  if (entry.must_be_answered && outcome != Outcome::answered) object(number, entry, "all was well, but no answer");
+  if ((verdict.reason == Reason::none) != (verdict.outcome == Outcome::answered)) {
+    object(number, entry, "its reason makes no sense");
+  }
+}
+
+// ---- Notices ----
+
+void Ledger::check_receiver(std::uint64_t number, const Entry& entry, const Receiver& receiver) {
+  if (entry.group != receiver.group) object(number, entry, "a foreign group hears of it");
+  if (entry.upstream != receiver.upstream) object(number, entry, "a channel to another upstream hears of it");
+  if (entry.is_reply) object(number, entry, "a notice speaks of a reply");
+}
+
+// Once there is a client that may write anything, tags and bytes prove nothing.
+void Ledger::late(std::uint64_t number, const Receiver& receiver, std::span<const std::byte> answer) {
+  ++late_count_;
+  if (has_distrusted()) return;
+  if (!knows(number)) throw Violation("a late answer to nobody's request");
+  auto& entry = at(number);
+  check_receiver(number, entry, receiver);
+  check_answer(number, entry, answer);
+  if (entry.outcome == Outcome::answered || entry.orphan.outcome == Outcome::answered) {
+    object(number, entry, "it was answered, and is answered again");
+  }
+  if (entry.is_late && (entry.late_with != 0 || !entry.caller_died))
+    object(number, entry, "its late answer comes twice");
+  entry.is_late = true;
+  entry.late_with = receiver.opening;
+}
+
+void Ledger::orphaned(std::uint64_t number, const Receiver& receiver, const Verdict& verdict,
+                      std::span<const std::byte> request, std::span<const std::byte> answer) {
+  ++orphan_count_;
+  if (has_distrusted()) return;
+  if (!knows(number)) throw Violation("an orphan of nobody");
+  auto& entry = at(number);
+  check_receiver(number, entry, receiver);
+  if (!entry.caller_died) object(number, entry, "it is given to others, but its process knows how it ended");
+  if (entry.orphan_with != 0) object(number, entry, "it is given to two subscribers");
+  if (entry.orphan.outcome != Outcome::none && entry.orphan != verdict) object(number, entry, "it ends in another way");
+  if (!std::ranges::equal(request, text_of(number, entry))) object(number, entry, "its bytes have changed");
+  check_verdict(number, entry, verdict, answer);
+  entry.orphan = verdict;
+  entry.orphan_with = receiver.opening;
+}
+
+void Ledger::closed(std::uint64_t opening) {
+  for (auto& entry : entries_) {
+    if (entry.orphan_with == opening) entry.orphan_with = 0;
+    if (entry.late_with == opening) entry.late_with = 0;
+  }
+}
+
+void Ledger::host_said(std::uint64_t connection, std::span<const std::byte> message) {
+  host_messages_[digest_of(message)].insert(connection);
+}
+
+std::set<std::uint64_t> Ledger::connections_of(std::span<const std::byte> message) const {
+  const auto found = host_messages_.find(digest_of(message));
+  return found == host_messages_.end() ? std::set<std::uint64_t>{} : found->second;
+}
+
+void Ledger::check_orphans_given(std::uint64_t engine, std::uint32_t group, std::uint32_t upstream) const {
+  if (has_distrusted()) return;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const auto& entry = entries_[i];
+    const bool concerned = entry.engine == engine && entry.group == group && entry.upstream == upstream;
+    if (concerned && entry.caller_died && !entry.is_reply && entry.orphan.outcome == Outcome::none) {
+      object(i + 1, entry, "its process died, and nobody has got it");
+    }
+  }
 }
 
 void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const {

@@ -8,9 +8,14 @@
 //  - MAYBE_SENT because a session was lost: at least one such byte was accepted
 //  - no request is sent on two connections
 //  - ANSWERED: the answer is the host's answer to this request, and to what the client wrote
+//  - a reply goes out on the connection that brought what it replies to, and reply_sent means that bytes of it left
+//  - a late answer is the host's answer to a request that was not answered, and goes to its own group, once
+//  - a request whose process died goes to a subscriber of its own group, with its bytes and one outcome, which is true;
+//    to another only when the first is gone; and in the end somebody has got each
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -27,12 +32,29 @@ struct Violation : std::runtime_error {
 
 struct NewEntry {
   std::uint32_t client = 0;
+  std::uint32_t group = 0;
+  std::uint64_t engine = 0;  // to which it was submitted
   std::uint32_t upstream = 0;
   bool in_order = false;  // the upstream's correlation
   std::uint64_t key = 0;
   std::size_t key_offset = 0;
   std::size_t length = 0;
   bool must_be_answered = false;
+  bool is_reply = false;
+  std::set<std::uint64_t> reply_connections = {};  // any of these brought what it replies to; empty: not known
+};
+
+// An open channel that gets notices.
+struct Receiver {
+  std::uint64_t opening = 0;  // never used again
+  std::uint32_t group = 0;
+  std::uint32_t upstream = 0;
+};
+
+struct Verdict {
+  shm::Outcome outcome = shm::Outcome::none;
+  shm::Reason reason = shm::Reason::none;
+  friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 
 class Ledger {
@@ -50,6 +72,19 @@ class Ledger {
   // What the caller was told.
   void ended(std::uint64_t number, shm::Outcome outcome, shm::Reason reason, std::span<const std::byte> answer);
 
+  // A notice was read from a channel.
+  void late(std::uint64_t number, const Receiver& receiver, std::span<const std::byte> answer);
+  void orphaned(std::uint64_t number, const Receiver& receiver, const Verdict& verdict,
+                std::span<const std::byte> request, std::span<const std::byte> answer);
+  // A channel is over; what it had not dealt with may be given to others.
+  void closed(std::uint64_t opening);
+  // What a host sends unasked, and on which connections that came.
+  void host_said(std::uint64_t connection, std::span<const std::byte> message);
+  [[nodiscard]] std::set<std::uint64_t> connections_of(std::span<const std::byte> message) const;
+  [[nodiscard]] bool is_reply(std::uint64_t number) const { return entries_[number - 1].is_reply; }
+  // In the end, of one group and upstream: whatever died with this engine alive has been given to somebody.
+  void check_orphans_given(std::uint64_t engine, std::uint32_t group, std::uint32_t upstream) const;
+
   // The process is dead: its open requests end with nobody to tell.
   void client_died(std::uint32_t client);
   // It writes where it should not. What it is told does not count, and what it sends may be anything.
@@ -64,6 +99,8 @@ class Ledger {
   // By outcome, of those that were told to a caller.
   [[nodiscard]] const std::array<std::uint64_t, 4>& told() const { return told_; }
   [[nodiscard]] const std::array<std::uint64_t, shm::kReasonCount>& reasons() const { return reasons_; }
+  [[nodiscard]] std::uint64_t late_count() const { return late_count_; }
+  [[nodiscard]] std::uint64_t orphan_count() const { return orphan_count_; }
   // True when an entry with that number was written.
   [[nodiscard]] bool knows(std::uint64_t number) const { return number >= 1 && number <= entries_.size(); }
 
@@ -72,12 +109,19 @@ class Ledger {
     shm::Outcome outcome = shm::Outcome::none;
     shm::Reason reason = shm::Reason::none;
     bool caller_died = false;
+    bool is_late = false;           // its late answer was delivered
+    Verdict orphan;                 // what its group was told
+    std::uint64_t orphan_with = 0;  // the opening that has it; 0: nobody has, or had and is gone
+    std::uint64_t late_with = 0;
     std::set<std::uint64_t> connections;  // on which it was started
     std::uint32_t heard = 0;
   };
 
   Entry& at(std::uint64_t number) { return entries_[number - 1]; }
+  void check_verdict(std::uint64_t number, const Entry& entry, const Verdict& verdict,
+                     std::span<const std::byte> answer) const;
   void check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const;
+  static void check_receiver(std::uint64_t number, const Entry& entry, const Receiver& receiver);
   [[nodiscard]] bool is_distrusted(const Entry& entry) const { return distrusted_.contains(entry.client); }
   [[noreturn]] static void object(std::uint64_t number, const Entry& entry, const std::string& what);
 
@@ -85,6 +129,9 @@ class Ledger {
   std::set<std::uint64_t> liars_;  // connections
   std::set<std::uint32_t> upstreams_of_liars_;
   std::set<std::uint32_t> distrusted_;
+  std::map<std::uint64_t, std::set<std::uint64_t>> host_messages_;  // connections by digest
+  std::uint64_t late_count_ = 0;
+  std::uint64_t orphan_count_ = 0;
   std::size_t open_ = 0;
   std::array<std::uint64_t, 4> told_{};
   std::array<std::uint64_t, shm::kReasonCount> reasons_{};

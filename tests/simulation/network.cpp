@@ -16,10 +16,12 @@ constexpr std::size_t kWindowBytes = 64 * 1024;
 
 }  // namespace
 
-Connection::Connection(Context& context, std::uint64_t number, std::uint32_t upstream, SessionId session)
+Connection::Connection(Context& context, std::uint64_t number, std::uint32_t upstream, SessionId session,
+                       std::uint16_t port)
     : context_(context),
       number_(number),
       session_(session),
+      port_(port),
       wire_(context, upstream, number),
       host_(context, upstream, number),
       hangs_(context.random.chance(context.faults.connect_hangs)),
@@ -101,7 +103,9 @@ bool Connection::step() {
 bool Connection::step_connect() {
   if (connected_ || hangs_) return false;
   connected_ = 0;
-  if (context_.random.chance(context_.faults.connect_refused)) {
+  if (is_endpoint_gone()) {
+    connected_ = ECONNREFUSED;
+  } else if (context_.random.chance(context_.faults.connect_refused)) {
     constexpr int kErrors[] = {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
     connected_ = context_.random.pick(kErrors);
   }
@@ -109,7 +113,7 @@ bool Connection::step_connect() {
 }
 
 bool Connection::step_reset() {
-  if (reset_ || !context_.random.chance(context_.faults.reset)) return false;
+  if (reset_ || (!is_endpoint_gone() && !context_.random.chance(context_.faults.reset))) return false;
   context_.trace("connection " + std::to_string(number_) + " is reset");
   reset_ = true;
   to_host_.clear();  // accepted by the kernel, and lost all the same
@@ -178,9 +182,9 @@ bool Connection::is_over() const {
 
 // ---- All of them ----
 
-std::shared_ptr<Connection> Network::connect(SessionId session, std::uint32_t upstream) {
+std::shared_ptr<Connection> Network::connect(SessionId session, std::uint32_t upstream, std::uint16_t port) {
   std::erase_if(connections_, [](const auto& connection) { return connection->is_over(); });
-  connections_.push_back(std::make_shared<Connection>(context_, ++last_number_, upstream, session));
+  connections_.push_back(std::make_shared<Connection>(context_, ++last_number_, upstream, session, port));
   context_.trace("connection " + std::to_string(last_number_) + " to upstream " + std::to_string(upstream));
   return connections_.back();
 }
@@ -196,7 +200,7 @@ bool Network::step() {
 
 EngineNetwork::EngineNetwork(Context& context, simulation::Network& network) : context_(context), network_(network) {
   for (std::uint32_t upstream = 0; upstream < context.config.upstreams.size(); ++upstream) {
-    for (std::uint32_t i = 0; i < context.upstream(upstream).sessions; ++i) {
+    for (std::uint32_t i = 0; i < engine::mux::session_places(context.upstream(upstream)); ++i) {
       auto& session = sessions_.emplace_back();
       session.upstream = upstream;
       session.send_memory.resize(engine::mux::send_memory_bytes(context.upstream(upstream)));
@@ -220,11 +224,12 @@ Connection& EngineNetwork::connection_of(SessionId session) {
   return *connection;
 }
 
-void EngineNetwork::connect(SessionId session, const engine::mux::Address& /*address*/) {
+void EngineNetwork::connect(SessionId session, const engine::mux::Address& address,
+                            const engine::mux::ConnectOptions& /*options*/) {
   context_.engine_calls_world();
   auto& own = sessions_[session.index];
   TMX_ASSERT(own.connection == nullptr);
-  own.connection = network_.connect(session, own.upstream);
+  own.connection = network_.connect(session, own.upstream, address.port);
 }
 
 void EngineNetwork::send(SessionId session, std::span<const std::byte> bytes) {

@@ -18,7 +18,8 @@ namespace tlsmux::simulation {
 
 class Connection {
  public:
-  Connection(Context& context, std::uint64_t number, std::uint32_t upstream, engine::mux::SessionId session);
+  Connection(Context& context, std::uint64_t number, std::uint32_t upstream, engine::mux::SessionId session,
+             std::uint16_t port);
 
   // ---- The engine's calls.
   void send(std::span<const std::byte> bytes);
@@ -52,11 +53,13 @@ class Connection {
   bool step_reset();
   void accept(std::size_t count);
   void finish_send();
+  [[nodiscard]] bool is_endpoint_gone() const { return context_.ports_down.contains(port_); }
   std::size_t piece(std::size_t total);
 
   Context& context_;
   std::uint64_t number_;
   engine::mux::SessionId session_;
+  std::uint16_t port_;
   WireLog wire_;
   Host host_;
   Stage stage_ = Stage::connecting;
@@ -78,7 +81,7 @@ class Network {
  public:
   explicit Network(Context& context) : context_(context) {}
 
-  std::shared_ptr<Connection> connect(engine::mux::SessionId session, std::uint32_t upstream);
+  std::shared_ptr<Connection> connect(engine::mux::SessionId session, std::uint32_t upstream, std::uint16_t port);
   // One step of some connection. False: none has anything to do.
   bool step();
 
@@ -94,7 +97,8 @@ class EngineNetwork final : public engine::mux::Network {
   EngineNetwork(Context& context, simulation::Network& network);
 
   std::span<std::byte> send_memory(std::uint32_t session_index) override;
-  void connect(engine::mux::SessionId session, const engine::mux::Address& address) override;
+  void connect(engine::mux::SessionId session, const engine::mux::Address& address,
+               const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
 

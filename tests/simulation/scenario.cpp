@@ -36,10 +36,12 @@ config::CorrelationSettings make_correlation(Random& random) {
 }
 
 std::vector<config::EndpointSettings> make_endpoints(Random& random) {
-  std::vector<config::EndpointSettings> endpoints(random.between(1, 2));
+  std::vector<config::EndpointSettings> endpoints(random.between(1, 3));
   for (auto& endpoint : endpoints) {
     endpoint.host = random.below(2) == 0 ? "127.0.0.1" : "host.example";
     endpoint.port = static_cast<std::uint16_t>(random.between(1, 60'000));
+    endpoint.priority = number(random, 0, 1);
+    endpoint.weight = number(random, 1, 3);
   }
   return endpoints;
 }
@@ -48,15 +50,27 @@ config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes)
   config::UpstreamSettings upstream;
   upstream.endpoints = make_endpoints(random);
   upstream.sessions = number(random, 1, 3);
+  if (random.below(2) == 0) upstream.sessions_max = upstream.sessions + number(random, 1, 2);
+  constexpr std::array kChoices{config::SessionChoice::least_in_flight, config::SessionChoice::round_robin,
+                                config::SessionChoice::primary_standby};
+  upstream.session_choice = random.pick(kChoices);
+  upstream.handshakes_max = number(random, 1, 3);
   upstream.in_flight_max = number(random, 1, 8);
   upstream.queue_max = number(random, 1, 12);
+  if (random.below(4) == 0) upstream.queue_max_of_client = number(random, 1, 6);
+  if (random.below(4) == 0) upstream.queue_max_of_group = number(random, 1, 8);
+  if (random.below(3) == 0) upstream.rotation.messages_max = number(random, 1, 40);
+  if (random.below(6) == 0) upstream.rotation.age_max_s = 1;
   upstream.correlation = make_correlation(random);
   upstream.framing = make_framing(random, number(random, slot_bytes / 2, slot_bytes));
   upstream.timeouts = {.connect_ms = number(random, 5, 50),
                        .handshake_ms = number(random, 5, 50),
                        .request_ms = number(random, 20, 200),
                        .late_answer_ms = number(random, 1, 200),
-                       .write_stall_ms = number(random, 5, 50)};
+                       .write_stall_ms = number(random, 5, 50),
+                       .silence_ms = random.below(3) == 0 ? number(random, 20, 100) : 0,
+                       .session_idle_ms = number(random, 1, 100),
+                       .drain_ms = number(random, 5, 100)};
   upstream.backoff = {
       .initial_ms = number(random, 1, 10), .max_ms = number(random, 10, 50), .jitter_percent = number(random, 0, 50)};
   return upstream;
@@ -87,17 +101,39 @@ config::Config make_scenario(Random& random) {
                              .memory = {.clients_max = number(random, 2, 5),
                                         .channels_per_client = number(random, 1, 3),
                                         .slots_per_channel = 2 * number(random, 1, 8),
-                                        .slot_bytes = slot_bytes}});
+                                        .slot_bytes = slot_bytes},
+                             .orphans = {.count_max = random.below(4) == 0 ? number(random, 0, 10) : 10'000}});
   }
   const auto upstreams = random.between(1, 3);
   for (std::size_t i = 0; i < upstreams; ++i) {
     auto upstream = make_upstream(random, slot_bytes);
     upstream.name = "upstream" + std::to_string(i);
     for (const auto& group : config.groups) upstream.groups.push_back(group.name);
+    upstream.subscriber_group = random.pick(upstream.groups);
     config.upstreams.push_back(std::move(upstream));
   }
   if (slot_bytes < 300 && random.below(10) == 0) make_wide(random, config);
   return config;
+}
+
+config::UpstreamSettings make_change(Random& random, const config::UpstreamSettings& original,
+                                     config::UpstreamSettings present) {
+  const auto other = make_upstream(random, 2);
+  const auto sessions_most = std::max(original.sessions, original.sessions_max);
+  present.sessions = number(random, 1, sessions_most);
+  present.sessions_max = number(random, present.sessions, sessions_most);
+  present.session_choice = other.session_choice;
+  present.in_flight_max += number(random, 0, 2);
+  present.queue_max += number(random, 0, 2);
+  present.handshakes_max += number(random, 0, 1);
+  present.timeouts = other.timeouts;
+  present.backoff = other.backoff;
+  present.rotation = other.rotation;
+  present.endpoints = original.endpoints;
+  std::ranges::rotate(present.endpoints, present.endpoints.begin() + number(random, 0, 2) % present.endpoints.size());
+  if (present.endpoints.size() > 1 && random.below(2) == 0) present.endpoints.pop_back();
+  for (auto& endpoint : present.endpoints) endpoint.priority = number(random, 0, 1);
+  return present;
 }
 
 }  // namespace tlsmux::simulation

@@ -9,4 +9,9 @@ namespace tlsmux::simulation {
 
 config::Config make_scenario(Random& random);
 
+// Other settings that an engine which was started with `original` can change over to. Limits only rise over `present`:
+// what was taken under them is there still.
+config::UpstreamSettings make_change(Random& random, const config::UpstreamSettings& original,
+                                     config::UpstreamSettings present);
+
 }  // namespace tlsmux::simulation

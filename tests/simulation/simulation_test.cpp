@@ -37,6 +37,8 @@ void print(const Statistics& seen) {
               " requests: answered=%" PRIu64 " not_sent=%" PRIu64 " maybe_sent=%" PRIu64 "\n",
               seen.runs, seen.steps, seen.engines, seen.clients, seen.requests, seen.told[1], seen.told[2],
               seen.told[3]);
+  std::printf("notices: late=%" PRIu64 " unsolicited=%" PRIu64 " orphans=%" PRIu64 "\n", seen.late, seen.unsolicited,
+              seen.orphans);
   for (std::size_t i = 0; i < seen.reasons.size(); ++i) {
     if (seen.reasons[i] == 0) continue;
     std::printf("  %-30s %" PRIu64 "\n", shm::reason_name(static_cast<shm::Reason>(i)).data(), seen.reasons[i]);
@@ -77,13 +79,19 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
                             Reason::engine_draining,
                             Reason::host_closed,
                             Reason::connection_lost,
+                            Reason::upstream_draining,
+                            Reason::host_silent,
                             Reason::write_stalled,
                             Reason::stream_corrupt,
                             Reason::record_corrupt,
                             Reason::deadline,
                             Reason::cancelled,
-                            Reason::engine_died}) {
+                            Reason::engine_died,
+                            Reason::reply_sent}) {
     CAPTURE(std::string(shm::reason_name(reason)));
     CHECK(seen.reasons[static_cast<std::size_t>(reason)] > 0);
   }
+  CHECK(seen.late > 0);
+  CHECK(seen.unsolicited > 0);
+  CHECK(seen.orphans > 0);
 }

@@ -40,7 +40,8 @@ TEST_CASE("engine.status shows an upstream as one group sees it") {
   rig.settle();
   rig.advance_ms(kIntervalMs);
   const auto view = tables(rig);
-  REQUIRE(view.upstreams().size() == 1);
+  REQUIRE(view.upstreams().size() > 1);
+  CHECK(read(view.upstreams()[1])->in_use == 0);  // left for a refresh
   const auto row = read(view.upstreams()[0]);
   CHECK(shm::text_of(row->name) == "host");
   CHECK(row->in_use == 1);
@@ -97,6 +98,45 @@ TEST_CASE("engine.status shows each session and why the last one ended") {
   CHECK(upstream->sessions_ready == 0);
   CHECK(upstream->last_error_reason == Reason::connection_lost);
   CHECK(shm::text_of(upstream->last_error).starts_with("receive: "));
+}
+
+TEST_CASE("engine.status says which endpoint is out, why, and until when") {
+  auto config = shard_config();
+  auto& upstream = config.upstreams[0];
+  upstream.endpoints = {{.host = "127.0.0.1", .port = 9000}, {.host = "127.0.0.2", .port = 9001, .priority = 7}};
+  upstream.backoff = {.initial_ms = 60'000, .max_ms = 60'000, .jitter_percent = 0};
+  ShardRig rig(config);
+  rig.advance_ms(kIntervalMs);
+  CHECK(read(tables(rig).endpoints()[0])->sessions == 1);
+  rig.context.ports_down = {9000};
+  for (int i = 0; i < 10; ++i) rig.network.step();
+  rig.settle();
+  rig.advance_ms(60'000);
+  rig.advance_ms(kIntervalMs);
+  const auto out = read(tables(rig).endpoints()[0]);
+  CHECK(out->in_use == 1);
+  CHECK(out->upstream == 0);
+  CHECK(shm::text_of(out->address) == "127.0.0.1:9000");
+  CHECK(out->is_out == 1);
+  CHECK(out->failures > 0);
+  CHECK(out->retry_s > 0);
+  CHECK(out->last_error_reason == Reason::connect_refused);
+  CHECK(out->sessions == 0);
+  const auto healthy = read(tables(rig).endpoints()[1]);
+  CHECK(shm::text_of(healthy->address) == "127.0.0.2:9001");
+  CHECK(healthy->priority == 7);
+  CHECK(healthy->is_out == 0);
+  CHECK(healthy->retry_s == 0);
+  CHECK(healthy->sessions == 1);
+  CHECK(read(tables(rig).endpoints()[2])->in_use == 0);
+  std::size_t sessions = 0;
+  for (std::uint32_t i = 0; i < tables(rig).sessions().size(); ++i) {
+    const auto session = read(tables(rig).sessions()[i]);
+    if (session->in_use == 0) continue;
+    ++sessions;
+    CHECK(session->endpoint == 1);
+  }
+  CHECK(sessions == 1);
 }
 
 TEST_CASE("engine.status forgets a client with the client") {

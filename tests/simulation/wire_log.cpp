@@ -33,12 +33,12 @@ void WireLog::offered(std::span<const std::byte> pending) {
 void WireLog::read_record(std::uint64_t record, std::span<const std::byte> content) {
   while (!content.empty()) {
     if (frame_.empty()) frame_record_ = record;
-    const auto header_bytes = framing_.header_bytes();
+    const auto header_bytes = framing_.header_bytes();  // nothing but a length
     std::size_t wanted = header_bytes;
     if (frame_.size() >= header_bytes) {
-      const auto message_bytes = framing_.read_header(std::span(frame_).first(header_bytes));
-      if (!message_bytes) throw Violation("a message was framed wrongly");
-      wanted = header_bytes + *message_bytes;
+      const auto head = framing_.read_head(std::span(frame_).first(header_bytes));
+      if (!head) throw Violation("a message was framed wrongly");
+      wanted = header_bytes + head->body_bytes;
     }
     const auto count = std::min(wanted - frame_.size(), content.size());
     frame_.insert(frame_.end(), content.begin(), content.begin() + static_cast<std::ptrdiff_t>(count));

@@ -22,6 +22,9 @@ void Statistics::add(const Statistics& other) {
   requests += other.requests;
   engines += other.engines;
   clients += other.clients;
+  late += other.late;
+  unsolicited += other.unsolicited;
+  orphans += other.orphans;
   for (std::size_t i = 0; i < told.size(); ++i) told[i] += other.told[i];
   for (std::size_t i = 0; i < reasons.size(); ++i) reasons[i] += other.reasons[i];
 }
@@ -41,6 +44,9 @@ Statistics World::run() {
   statistics_.requests = context_.ledger.size();
   statistics_.told = context_.ledger.told();
   statistics_.reasons = context_.ledger.reasons();
+  statistics_.late = context_.ledger.late_count();
+  statistics_.unsolicited = context_.unsolicited_heard;
+  statistics_.orphans = context_.ledger.orphan_count();
   return statistics_;
 }
 
@@ -53,6 +59,7 @@ void World::run_faults() {
   for (std::size_t i = 0; i < clients; ++i) clients_.push_back(nullptr);
   for (auto steps = context_.random.between(100, 800); steps > 0; --steps) {
     fail_engine();
+    fail_endpoint();
     for (auto& client : clients_) {
       if (client != nullptr && !client->is_dead()) continue;
       if (client != nullptr) counters_comparable_ = false;
@@ -67,6 +74,10 @@ void World::run_faults() {
 void World::run_calm() {
   context_.trace("from here on all is well");
   context_.faults = {};
+  context_.ports_down.clear();
+  for (std::size_t i = 0; i < context_.config.upstreams.size(); ++i) {
+    if (engine_ != nullptr && engine_->multiplexer().upstreams()[i]->draining) drain_or_resume(i);
+  }
   for (auto& client : clients_) client->kill_if_mad();
   for (int i = 0; i < 100; ++i) step();
   for (auto& client : clients_) client->set_conduct({.submits = false});
@@ -76,8 +87,10 @@ void World::run_calm() {
 // What must succeed, now that all is well.
 void World::probe() {
   const auto all_up = [this] {
-    return is_at_rest() && std::ranges::all_of(engine_->multiplexer().sessions(),
-                                               [](const engine::mux::Session& session) { return session.is_up(); });
+    return is_at_rest() && std::ranges::all_of(engine_->multiplexer().upstreams(), [](const auto& upstream) {
+             const auto up = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_up);
+             return up >= upstream->settings->sessions;
+           });
   };
   run_until(all_up, "all sessions to come up");
   for (auto& client : clients_) {
@@ -95,10 +108,39 @@ void World::shut_down() {
     client->leave();
   }
   run_until([this] { return !engine_->has_clients(); }, "the engine to release its clients");
+  give_orphans_away();
   auto* const last = engine_.get();
   engine_->drain(1000);
   const auto stopped = [&] { return engine_.get() != last; };
   run_until(stopped, "the engine to stop");
+}
+
+// Whatever died with requests open: a subscriber that comes at last gets all of it.
+void World::give_orphans_away() {
+  const auto& config = context_.config;
+  for (std::uint32_t upstream = 0; upstream < config.upstreams.size(); ++upstream) {
+    for (std::uint32_t group = 0; group < config.groups.size(); ++group) {
+      const bool can_lend = config.groups[group].memory.slots_per_channel >= 4;
+      if (can_lend) give_orphans_away({.group = group, .upstream = upstream});
+    }
+  }
+}
+
+void World::give_orphans_away(engine::Lane lane) {
+  if (engine_->orphans(lane).dropped > 0) return;
+  clients_.clear();
+  auto& heir = *clients_.emplace_back(std::make_unique<ClientProcess>(context_, ++last_client_, lane.group));
+  heir.inherit(lane.upstream);
+  heir.set_conduct({.submits = false});
+  const auto all_given = [&] {
+    return heir.channel_count() > 0 && engine_->orphans(lane).waiting == 0 && engine_->is_fast_asleep() &&
+           heir.has_read_all();
+  };
+  run_until(all_given, "the orphans to be taken");
+  context_.ledger.check_orphans_given(engine_->number(), lane.group, lane.upstream);
+  heir.set_conduct({.submits = false, .attaches = false});
+  heir.leave();
+  run_until([this] { return !engine_->has_clients(); }, "the engine to release the heir");
 }
 
 bool World::is_at_rest() {
@@ -197,6 +239,36 @@ void World::fail_engine() {
   }
 }
 
+void World::fail_endpoint() {
+  auto& random = context_.random;
+  const auto upstream = random.below(context_.config.upstreams.size());
+  if (engine_ != nullptr && random.chance(context_.faults.upstream_drains)) drain_or_resume(upstream);
+  if (engine_ != nullptr && random.chance(context_.faults.refresh)) refresh(static_cast<std::uint32_t>(upstream));
+  if (!random.chance(context_.faults.endpoint_goes)) return;
+  const auto port = random.pick(context_.config.upstreams[upstream].endpoints).port;
+  if (context_.ports_down.erase(port) == 0) context_.ports_down.insert(port);
+}
+
+void World::refresh(std::uint32_t upstream) {
+  context_.trace("the settings of upstream " + std::to_string(upstream) + " change");
+  const auto& present = *engine_->multiplexer().upstreams()[upstream]->settings;
+  const auto settings = make_change(context_.random, context_.config.upstreams[upstream], present);
+  using Kind = engine::ApplyConfig::Kind;
+  const auto kind = context_.random.below(4) == 0 ? Kind::restarted : Kind::changed;
+  engine_->refresh(upstream, settings, kind, context_.random.below(2) == 0);
+}
+
+void World::drain_or_resume(std::size_t upstream) {
+  auto& multiplexer = engine_->multiplexer();
+  const bool drains = multiplexer.upstreams()[upstream]->draining;
+  context_.trace("upstream " + std::to_string(upstream) + (drains ? " is resumed" : " is drained"));
+  try {
+    drains ? multiplexer.resume_upstream(upstream) : multiplexer.drain_upstream(upstream);
+  } catch (const EngineKilled&) {
+    lose_engine();
+  }
+}
+
 void World::lose_engine() {
   context_.trace("the engine is gone");
   counters_comparable_ = false;
@@ -242,7 +314,10 @@ void World::check_queues() {
       if (session.in_flight.size() > upstream->settings->in_flight_max)
         throw Violation("a session has too many requests");
       in_flight += session.in_flight.size();
+      held += session.replies.size() + session.replies_in_flight.size();
     }
+    const auto starting = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_starting);
+    if (starting > upstream->settings->handshakes_max) throw Violation("too many sessions come up at one time");
     if (in_flight != upstream->in_flight) throw Violation("an upstream miscounts what is in flight");
     const auto moved_max = upstream->sessions.size() * upstream->settings->in_flight_max;
     if (upstream->queue.size() > upstream->settings->queue_max + moved_max) throw Violation("a queue is too long");

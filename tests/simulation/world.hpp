@@ -23,6 +23,9 @@ struct Statistics {
   std::uint64_t clients = 0;
   std::array<std::uint64_t, 4> told{};  // by outcome
   std::array<std::uint64_t, shm::kReasonCount> reasons{};
+  std::uint64_t late = 0;  // notices
+  std::uint64_t unsolicited = 0;
+  std::uint64_t orphans = 0;
 
   void add(const Statistics& other);
 };
@@ -39,6 +42,8 @@ class World {
   void run_calm();
   void probe();
   void shut_down();
+  void give_orphans_away();
+  void give_orphans_away(engine::Lane lane);
 
   // One thing happens somewhere. When nothing can, time goes on to when something does; false if nothing ever will.
   bool step();
@@ -48,6 +53,9 @@ class World {
   bool step_engine();
   bool step_client();
   void fail_engine();
+  void fail_endpoint();
+  void drain_or_resume(std::size_t upstream);
+  void refresh(std::uint32_t upstream);
   void lose_engine();
   bool wait();
   void check_wakes();
