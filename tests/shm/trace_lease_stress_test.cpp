@@ -12,7 +12,7 @@ using namespace tlsmux;
 using namespace tlsmux::shm;
 
 TEST_CASE("ring.stress: a lease hands out each trace number once") {
-  constexpr std::uint32_t kBlocks = 200'000;
+  constexpr std::uint32_t kBlocks = 20'000;
   const auto lease = std::make_unique<TraceLease>();
   std::atomic<bool> failed = false;
   INFO("TLSMUX_SEED=", test::seed());

@@ -156,10 +156,10 @@ enum {
   TMX_LATE_ANSWERS = 1, /* late answers to this channel's own requests come as notices */
   /* The following make the channel a subscriber of its upstream for its group. Of several subscribers the first that
    * has room gets a notice. */
-  TMX_SUBSCRIBE_LATE = 2, /* late answers whose channel did not ask for them, or is gone */
+  TMX_SUBSCRIBE_LATE = 2, /* late answers whose channel did not ask for them, or is closed */
   TMX_SUBSCRIBE_UNSOLICITED =
       4,                    /* what the host sends unasked; needs the group to be the upstream's subscriber_group */
-  TMX_SUBSCRIBE_ORPHANS = 8 /* outcomes of requests whose process died */
+  TMX_SUBSCRIBE_ORPHANS = 8 /* outcomes, and late answers, of requests whose process died */
 };
 
 /* Fill with zeroes, set struct_bytes and what you need. */
