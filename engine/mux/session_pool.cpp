@@ -195,7 +195,7 @@ void SessionPool::start_waiting(Upstream& upstream) {
       call_by(upstream, session->start_ns);
     }
   }
-  std::ranges::stable_sort(waiting_, {}, &Session::since_ns);
+  std::ranges::sort(waiting_, {}, [](const Session* session) { return std::pair(session->since_ns, session->number); });
   for (auto* session : waiting_) {
     if (now.starting >= settings.handshakes_max || now.connections >= sessions_max(settings)) return;
     const auto endpoint = upstream.endpoints.for_session(state_->now_ns, loads_);
