@@ -131,7 +131,7 @@ std::string CertificateCheck::words_of(std::uint32_t flags, const mbedtls_x509_c
 
 TlsError CertificateCheck::error(std::uint32_t verify_result) const {
   if (!rules_.verify_peer && !unpinned_words_.empty()) {
-    return {Reason::certificate_untrusted, "the host's certificate " + unpinned_words_};
+    return {Reason::certificate_pin_mismatch, "the host's certificate " + unpinned_words_};
   }
   if (verify_result == kCheckBroken) {
     return {Reason::certificate_untrusted,
@@ -147,7 +147,9 @@ TlsError CertificateCheck::error(std::uint32_t verify_result) const {
     words += (words.empty() ? "the host's certificate " : "; its certificate ") + more;
   }
   if (words.empty()) words = "the host's certificate was refused";
-  return {reason_of(verify_result | seen), words};
+  const auto flags = verify_result | seen;
+  const bool only_unpinned = !unpinned_words_.empty() && flags == MBEDTLS_X509_BADCERT_OTHER;
+  return {only_unpinned ? Reason::certificate_pin_mismatch : reason_of(flags), words};
 }
 
 }  // namespace tlsmux::engine::tls

@@ -88,13 +88,16 @@ TEST_CASE("faults.a host that refuses the first sign-ons is used once it accepts
   CHECK(host.stop_and_report().count("sign_ons") == 4);
 }
 
-TEST_CASE("iso8583.each session signs on before it carries requests, and signs off when the engine stops") {
+namespace {
+
+// 32 authorizations over four sessions, to a host that wants a sign-on for each connection or once, then a good end.
+host::HostReport serve_and_stop(const char* wanted_by_host, config::SignOnScope scope) {
   const Residue residue;
   const TestFolder folder;
-  auto host = strict_host("connection");
+  auto host = strict_host(wanted_by_host);
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].sessions = 4;
-  set_sign_on(config.upstreams[0], config::SignOnScope::session);
+  set_sign_on(config.upstreams[0], scope);
   EngineProcess engine(folder, config);
   {
     Requester requester(config);
@@ -104,7 +107,13 @@ TEST_CASE("iso8583.each session signs on before it carries requests, and signs o
   }
   CHECK(engine.log().count("event=session_lost") == 0);
   CHECK(engine.stop() == 0);
-  const auto report = host.stop_and_report();
+  return host.stop_and_report();
+}
+
+}  // namespace
+
+TEST_CASE("iso8583.each session signs on before it carries requests, and signs off when the engine stops") {
+  const auto report = serve_and_stop("connection", config::SignOnScope::session);
   CHECK(report.count("connections") == 4);
   CHECK(report.count("sign_ons") == 4);
   CHECK(report.count("without_sign_on") == 0);
@@ -114,22 +123,7 @@ TEST_CASE("iso8583.each session signs on before it carries requests, and signs o
 }
 
 TEST_CASE("iso8583.an upstream signs on once for all its sessions, and signs off once") {
-  const Residue residue;
-  const TestFolder folder;
-  auto host = strict_host("host");
-  auto config = acquirer_config(folder, {host.port()});
-  config.upstreams[0].sessions = 4;
-  set_sign_on(config.upstreams[0], config::SignOnScope::upstream);
-  EngineProcess engine(folder, config);
-  {
-    Requester requester(config);
-    authorize_many(requester, 1, 16);
-    engine.await_sessions(4);
-    authorize_many(requester, 17, 16);
-  }
-  CHECK(engine.log().count("event=session_lost") == 0);
-  CHECK(engine.stop() == 0);
-  const auto report = host.stop_and_report();
+  const auto report = serve_and_stop("host", config::SignOnScope::upstream);
   CHECK(report.count("connections") == 4);
   CHECK(report.count("sign_ons") == 1);
   CHECK(report.count("without_sign_on") == 0);

@@ -54,7 +54,7 @@ TEST_CASE("tls.pins refuse another key, and say what the pin would be") {
     for (const bool verify_peer : {true, false}) {
       const auto done = try_pins({other.pin()}, host_identity(), only(version), verify_peer);
       REQUIRE_FALSE(done);
-      CHECK(done.error().reason == Reason::certificate_untrusted);
+      CHECK(done.error().reason == Reason::certificate_pin_mismatch);
       CHECK(
           done.error().words.contains("a key that none of the pins allows: its own would be " + host_identity().pin()));
     }
