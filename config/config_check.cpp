@@ -57,6 +57,20 @@ void check_group(const GroupSettings& group, const std::string& pointer, Finding
   }
 }
 
+void check_cpus(const EngineSettings& engine, Findings& findings) {
+  if (!engine.cpus.empty() && engine.cpus.size() != engine.shards) {
+    findings.add("/engine/cpus", "names " + std::to_string(engine.cpus.size()) + " processors for " +
+                                     std::to_string(engine.shards) + " shards; give one for each, or none",
+                 {"/engine/shards"});
+  }
+  for (std::size_t i = 0; i < engine.cpus.size(); ++i) {
+    const auto first = std::ranges::find(engine.cpus, engine.cpus[i]) - engine.cpus.begin();
+    if (static_cast<std::size_t>(first) == i) continue;
+    findings.add(pointer_to("/engine/cpus", i),
+                 std::to_string(engine.cpus[i]) + " stands in this list already; each shard needs its own processor");
+  }
+}
+
 void check_sessions_of_all(const Config& config, Findings& findings) {
   std::uint64_t sessions = 0;
   for (const UpstreamSettings& upstream : config.upstreams) {
@@ -81,6 +95,7 @@ ConfigErrors check(const Config& config, std::span<const ConfigError> earlier) {
   ConfigErrors known(earlier.begin(), earlier.end());
   known.insert(known.end(), errors.begin(), errors.end());
   Findings relations(known);
+  check_cpus(config.engine, relations);
   check_unique_names(config.groups, "/groups", relations);
   for (std::size_t i = 0; i < config.groups.size(); ++i) {
     check_group(config.groups[i], pointer_to("/groups", i), relations);

@@ -40,6 +40,9 @@ void describe(Visitor& visit, EngineSettings& engine) {
   visit.text("control_socket", engine.control_socket, TextKind::socket_path, Presence::has_default);
   visit.text("state_directory", engine.state_directory, TextKind::path, Presence::may_be_empty);
   visit.text("user", engine.user, TextKind::user, Presence::may_be_empty);
+  visit.number("shards", engine.shards, Range{1, kShardsMax});
+  visit.numbers("cpus", engine.cpus, Presence::has_default, Range{0, kCpuNumberMax}, Range{0, kShardsMax});
+  visit.word("idle_strategy", engine.idle_strategy);
   visit.number("worker_threads", engine.worker_threads, Range{1, kWorkerThreadsMax});
   visit.number("in_flight_max", engine.in_flight_max, Range{1, kRequestsInFlightMax});
   visit.number("drain_timeout_ms", engine.drain_timeout_ms, kTimeoutMs);

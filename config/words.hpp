@@ -51,6 +51,13 @@ inline constexpr auto kWords<LengthEncoding> = std::to_array<Word<LengthEncoding
 });
 
 template <>
+inline constexpr auto kWords<IdleStrategy> = std::to_array<Word<IdleStrategy>>({
+    {"latency", IdleStrategy::latency},
+    {"balanced", IdleStrategy::balanced},
+    {"power", IdleStrategy::power},
+});
+
+template <>
 inline constexpr auto kWords<KeepAlive> = std::to_array<Word<KeepAlive>>({
     {"ignore", KeepAlive::ignore},
     {"echo", KeepAlive::echo},

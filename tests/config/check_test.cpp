@@ -37,6 +37,14 @@ const std::vector<Broken> kBroken = {
      "/upstreams/0/groups/1: \"POS\" stands in this list already; remove it"},
     {[](Config& config) { config.groups[0].users.clear(); },
      "/groups/0/users: nobody could use this group; name users here, or Unix groups in \"unix_groups\""},
+    // Shards.
+    {[](Config& config) { config.engine.cpus = {2, 3}; },
+     "/engine/cpus: names 2 processors for 1 shards; give one for each, or none"},
+    {[](Config& config) {
+       config.engine.shards = 2;
+       config.engine.cpus = {3, 3};
+     },
+     "/engine/cpus/1: 3 stands in this list already; each shard needs its own processor"},
     // Memory.
     {[](Config& config) { config.groups[0].memory.slots_per_channel = 3; },
      "/groups/0/memory/slots_per_channel: must be even, is 3; each request takes two slots, one for it and "

@@ -141,8 +141,8 @@ const std::vector<BadValue> kBadValues = {
      "/upstreams/0/backoff/quickly: unknown key; give \"initial_ms\", \"max_ms\" or \"jitter_percent\""},
     {"/listeners", "[]", "/listeners: unknown key; give \"engine\", \"groups\" or \"upstreams\""},
     {"/engine/a~1b~0c", "1",
-     "/engine/a~1b~0c: unknown key; give \"control_socket\", \"state_directory\", \"user\", \"worker_threads\", "
-     "\"in_flight_max\", "
+     "/engine/a~1b~0c: unknown key; give \"control_socket\", \"state_directory\", \"user\", \"shards\", "
+     "\"cpus\", \"idle_strategy\", \"worker_threads\", \"in_flight_max\", "
      "\"drain_timeout_ms\" or \"log\""},
 };
 
@@ -195,7 +195,8 @@ TEST_CASE("config.all errors are reported at once") {
 TEST_CASE("config.what is written arrives in its field") {
   const Config config = parsed(nlohmann::json::parse(R"({
     "$schema": "tlsmux.schema.json",
-    "engine": {"control_socket": "/s", "user": "u", "worker_threads": 3, "in_flight_max": 4, "drain_timeout_ms": 5,
+    "engine": {"control_socket": "/s", "user": "u", "shards": 2, "cpus": [1, 0],
+               "idle_strategy": "power", "worker_threads": 3, "in_flight_max": 4, "drain_timeout_ms": 5,
                "log": {"level": "debug", "file": "/l"}},
     "groups": [{"name": "G", "users": ["a", "1"], "unix_groups": ["b"],
                 "memory": {"clients_max": 6, "channels_per_client": 7, "slots_per_channel": 8, "slot_bytes": 99}}],
@@ -212,6 +213,9 @@ TEST_CASE("config.what is written arrives in its field") {
   const EngineSettings& engine = config.engine;
   CHECK(engine.control_socket == "/s");
   CHECK(engine.user == "u");
+  CHECK(engine.shards == 2);
+  CHECK(engine.cpus == std::vector<std::uint32_t>{1, 0});
+  CHECK(engine.idle_strategy == IdleStrategy::power);
   CHECK(engine.worker_threads == 3);
   CHECK(engine.in_flight_max == 4);
   CHECK(engine.drain_timeout_ms == 5);
