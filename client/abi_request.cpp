@@ -70,10 +70,9 @@ int submit_many(Channel& channel, const tmx_request* requests, std::size_t count
 int poll(Channel& channel, tmx_completion* completions, std::size_t max, std::uint32_t timeout_ms) {
   // Without a wait the clock is asked once only, further down.
   channel.wait_for_outcomes(timeout_ms == 0 ? 0 : now_ns() + ms_to_ns(timeout_ms));
-  auto& outcomes = channel.outcomes();
   std::size_t count = 0;
-  while (count < max && !outcomes.empty()) completions[count++] = to_completion(outcomes.pop());
-  channel.prepare_descriptor();
+  while (count < max && channel.has_outcomes()) completions[count++] = to_completion(channel.take_outcome());
+  channel.finish_taking();
   return static_cast<int>(count);
 }
 
@@ -203,7 +202,7 @@ int tmx_next_trace_number(tmx_channel* channel, uint32_t* number) {
   return without_exceptions([&] {
     const auto until = now_ns() + ms_to_ns(channel->channel->client().options().timeout_ms);
     const int taken = channel->channel->next_trace_number(*number, until);
-    channel->channel->prepare_descriptor();
+    channel->channel->finish_taking();
     return taken;
   });
 }
@@ -215,7 +214,7 @@ int tmx_call(tmx_channel* channel, const void* request, uint32_t length, void* r
   if (response == nullptr && capacity > 0) return -EINVAL;
   return without_exceptions([&] {
     const int called = call(*channel->channel, request, length, response, capacity, timeout_ms, result);
-    channel->channel->prepare_descriptor();
+    channel->channel->finish_taking();
     return called;
   });
 }

@@ -138,7 +138,10 @@ bool AttachedChannel::collect(OutcomeQueue& outcomes) {
   if (!count) return false;
   if (*count == 0) return true;
   bool good = true;
-  for (std::uint64_t i = 0; i < *count && good; ++i) good = accept(ring_in_.take(), outcomes);
+  for (std::uint64_t i = 0; i < *count && good; ++i) {
+    ++collected_;
+    good = accept(ring_in_.take(), outcomes);
+  }
   ring_in_.release();
   return good;
 }
@@ -174,7 +177,7 @@ bool AttachedChannel::accept_outcome(std::uint32_t slot, const shm::CompletionDe
     verdict.error_offset = completion.error_offset;
     verdict.error_field = completion.error_field;
   }
-  report(slot, verdict, outcomes);
+  report(slot, verdict, collected_, outcomes);
   return true;
 }
 
@@ -259,11 +262,12 @@ void AttachedChannel::settle(shm::Reason reason, OutcomeQueue& outcomes) {
 
 void AttachedChannel::decide_request(std::uint32_t slot, shm::Reason reason, OutcomeQueue& outcomes) {
   const auto verdict = decide(controls_[slot], slots_.generation(slot), reason, geometry().slot_bytes);
-  report(slot, verdict, outcomes);
+  report(slot, verdict, 0, outcomes);
   requests_[slot].state = State::decided;
 }
 
-void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, OutcomeQueue& outcomes) {
+void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, std::uint64_t told_at,
+                             OutcomeQueue& outcomes) {
   const auto& request = requests_[slot];
   const auto epoch = attachment_->epoch();
   RequestOutcome outcome{.tag = request.tag,
@@ -273,6 +277,7 @@ void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, Outcome
                          .data = nullptr,
                          .answer = {},
                          .request = {epoch, {slot, slots_.generation(slot)}},
+                         .told_at = told_at,
                          .request_data = nullptr,
                          .error_offset = verdict.error_offset,
                          .error_field = verdict.error_field};
@@ -281,9 +286,28 @@ void AttachedChannel::report(std::uint32_t slot, const Verdict& verdict, Outcome
     outcome.data = slot_bytes(request.response_slot).data();
     outcome.answer = {epoch, {request.response_slot, slots_.generation(request.response_slot)}};
   }
+  for (const auto each : {slot, request.response_slot}) slots_.add_holder(each, Holder::queue);
   outcomes.push(outcome);
   --in_flight_;
   --open_;
+}
+
+void AttachedChannel::hand_over(const RequestOutcome& outcome) {
+  const auto use = outcome.request.use;
+  if (outcome.is_notice() || !slots_.holds(use, Holder::queue)) return;
+  if (outcome.told_at != 0) {
+    seen_ = outcome.told_at;
+  } else {
+    std::atomic_ref(controls_[use.slot].seen_generation).store(use.generation, std::memory_order_release);
+  }
+  slots_.drop_holder(requests_[use.slot].response_slot, Holder::queue);
+  slots_.drop_holder(use.slot, Holder::queue);
+}
+
+// Release: with the slots used again, the position must be there.
+void AttachedChannel::publish_seen() {
+  if (seen_ != seen_published_) header_->completions.seen.store(seen_, std::memory_order_release);
+  seen_published_ = seen_;
 }
 
 bool AttachedChannel::release(SlotUse use) {
@@ -301,8 +325,12 @@ bool AttachedChannel::release(SlotUse use) {
 std::expected<bool, shm::TraceLeaseCorrupt> AttachedChannel::begin_trace_block(std::uint32_t& number) {
   const auto begun = trace_numbers_.begin_block();
   if (!begun || !*begun) return begun;
-  // Without ringing: the engine grants ahead, and looks by the time that this channel sends its next request.
-  attachment_->mark_ready(reply_.shard, reply_.channel);
+  // The engine looks by the time that this channel sends its next request. It is rung for only if that may be late.
+  if (trace_numbers_.ahead() > 1) {
+    attachment_->mark_ready(reply_.shard, reply_.channel);
+  } else {
+    attachment_->announce(reply_.shard, reply_.channel);
+  }
   return trace_numbers_.next(number);
 }
 

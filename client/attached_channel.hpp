@@ -3,7 +3,8 @@
 // One channel at one engine: its two rings, its slots, and what is open on it. When the engine is lost, this is
 // settled once and for all; the application's channel goes on with a new one at the next engine.
 //
-// Slots come in pairs. A pair for a request goes none -> reserved -> open -> decided -> none. A pair for a notice is
+// Slots come in pairs. A pair for a request goes none -> reserved -> open -> decided -> none, and is not used again before
+// its outcome was handed over: if the process dies first, the engine makes an orphan of what lies there. A pair for a notice is
 // lent to the engine and comes back with the notice: none -> lent -> delivered -> none, and is lent again at once. Pairs
 // for notices are set aside, so that requests and notices cannot starve each other.
 //
@@ -110,6 +111,11 @@ class AttachedChannel {
   // Ends all open requests.
   void settle(shm::Reason reason, OutcomeQueue& outcomes);
 
+  // The application is about to be told this outcome. In the order of the queue, or with told_at 0.
+  void hand_over(const RequestOutcome& outcome);
+  // What was handed over counts as seen: if the process dies, it is no orphan.
+  void publish_seen();
+
   // Gives an answer or a notice back. False if the application does not hold it.
   bool release(SlotUse use);
 
@@ -143,7 +149,7 @@ class AttachedChannel {
   bool accept_outcome(std::uint32_t slot, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
   bool accept_notice(SlotUse pair, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
   void decide_request(std::uint32_t slot, shm::Reason reason, OutcomeQueue& outcomes);
-  void report(std::uint32_t slot, const Verdict& verdict, OutcomeQueue& outcomes);
+  void report(std::uint32_t slot, const Verdict& verdict, std::uint64_t told_at, OutcomeQueue& outcomes);
 
   std::shared_ptr<Attachment> attachment_;
   shm::OpenChannelReply reply_;
@@ -159,6 +165,9 @@ class AttachedChannel {
 
   SlotTable slots_;
   std::vector<Request> requests_;
+  std::uint64_t collected_ = 0;  // completions
+  std::uint64_t seen_ = 0;       // of these
+  std::uint64_t seen_published_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint32_t open_ = 0;
   std::uint32_t notices_max_ = 0;

@@ -19,6 +19,13 @@ std::unexpected<SystemError> wrong(std::string_view what) {
       SystemError{.code = EPROTO, .message = "the engine offers memory that is wrong: " + std::string(what)});
 }
 
+// A write to a full eventfd must not block. The flag belongs to the open file: both sides see it.
+std::expected<void, SystemError> prepare_doorbell(const shm::UniqueFd& doorbell) {
+  const int flags = ::fcntl(doorbell.get(), F_GETFL);
+  if (flags >= 0 && ::fcntl(doorbell.get(), F_SETFL, flags | O_NONBLOCK) == 0) return {};
+  return std::unexpected(shm::last_error("preparing the doorbell"));
+}
+
 // Descriptors that are not what the protocol promises would fail later, and less clearly.
 std::expected<void, SystemError> check_descriptors(const shm::AttachReply& reply, const AttachDescriptors& offered) {
   struct stat status{};
@@ -30,11 +37,7 @@ std::expected<void, SystemError> check_descriptors(const shm::AttachReply& reply
   if (!client_bytes) return std::unexpected(client_bytes.error());
   if (*client_bytes != reply.client_bytes) return wrong("the client memory has another size than announced");
 
-  // A write to a full eventfd must not block. The flag belongs to the open file: both sides see it.
-  const int flags = ::fcntl(offered.doorbell.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(offered.doorbell.get(), F_SETFL, flags | O_NONBLOCK) != 0) {
-    return std::unexpected(shm::last_error("preparing the doorbell"));
-  }
+  if (auto prepared = prepare_doorbell(offered.doorbell); !prepared) return prepared;
   // EPERM also says that it is a pidfd and that the process lives.
   if (::syscall(SYS_pidfd_send_signal, offered.engine.get(), 0, nullptr, 0) != 0 && errno != EPERM) {
     return std::unexpected(shm::last_error("checking the engine's pidfd"));
@@ -98,12 +101,22 @@ std::span<std::byte> Attachment::channel(std::uint32_t channel) const {
   return segment_->client().subspan(geometry_.channel_offset(channel), geometry_.channel_stride());
 }
 
+std::expected<void, SystemError> Attachment::add_doorbell(std::uint32_t shard, shm::UniqueFd doorbell) {
+  if (shard == 0 || shard >= doorbells_.size() || doorbells_[shard]) {
+    return std::unexpected(SystemError{.code = EPROTO, .message = "the engine offers a doorbell that makes no sense"});
+  }
+  if (auto prepared = prepare_doorbell(doorbell); !prepared) return prepared;
+  doorbells_[shard] = std::move(doorbell);
+  return {};
+}
+
 void Attachment::announce(std::uint32_t shard, std::uint32_t channel) {
   mark_ready(shard, channel);
   if (!shm::must_ring(client_header().shards[shard].engine_armed)) return;
+  const auto& own = doorbells_[shard];
   const std::uint64_t one = 1;
   // EAGAIN: the count is full, so the descriptor is readable as it is.
-  [[maybe_unused]] const auto written = ::write(doorbell_.get(), &one, sizeof one);
+  [[maybe_unused]] const auto written = ::write(own ? own.get() : doorbell_.get(), &one, sizeof one);
 }
 
 void Attachment::mark_ready(std::uint32_t shard, std::uint32_t channel) {

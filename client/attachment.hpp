@@ -3,6 +3,7 @@
 // The memory that one engine gave this process, from attaching until nothing of it is in use any more. Shared by the
 // channels; an application that still reads an answer keeps it mapped after the engine is gone.
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <expected>
@@ -55,6 +56,10 @@ class Attachment {
   // The bytes of one channel, as its geometry says.
   [[nodiscard]] std::span<std::byte> channel(std::uint32_t channel) const;
 
+  // The doorbell of another shard than the first; without one of its own a shard has the first one's. Before a channel of
+  // that shard is used. EPROTO: it makes no sense.
+  std::expected<void, shm::SystemError> add_doorbell(std::uint32_t shard, shm::UniqueFd doorbell);
+
   // Any thread, after this channel's request ring was published: wakes the engine if it sleeps.
   // Requires shard < config::kShardsMax.
   void announce(std::uint32_t shard, std::uint32_t channel);
@@ -74,6 +79,7 @@ class Attachment {
   std::uint32_t epoch_ = 0;
   shm::ClientGeometry geometry_;
   shm::UniqueFd doorbell_;
+  std::array<shm::UniqueFd, config::kShardsMax> doorbells_;  // of shards that have their own
   std::unique_ptr<shm::AttachedSegment> segment_;
   shm::GroupView group_;
   std::shared_ptr<const ForkGuard> fork_guard_;

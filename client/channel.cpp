@@ -6,6 +6,7 @@
 
 #include "client/monotonic_clock.hpp"
 #include "shm/assert.hpp"
+#include "shm/pause_processor.hpp"
 #include "shm/row.hpp"
 
 namespace tlsmux::client {
@@ -15,14 +16,6 @@ namespace {
 constexpr std::int64_t kLookIntervalNs = ms_to_ns(1);
 constexpr int kSpinsBetweenClocks = 32;
 constexpr const char* kRingCorrupt = "the engine wrote an impossible position into a request ring";
-
-void pause_processor() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 }  // namespace
 
@@ -63,9 +56,13 @@ Channel::~Channel() {
   if (client_->in_child() || ticket_ == nullptr) return;
   if (current_ != nullptr) {
     waiter_.clear_wake();
+    // The application has no use for them, and nobody shall get them as orphans if the process ends now.
+    while (has_outcomes()) take_outcome();
     OutcomeQueue nobody_asks;
     nobody_asks.set_capacity(current_->open_count());
     current_->settle(shm::Reason::cancelled, nobody_asks);
+    while (!nobody_asks.empty()) current_->hand_over(nobody_asks.pop());
+    current_->publish_seen();
   }
   client_->leave(ticket_, waiter_.epoll(), std::move(current_));
 }
@@ -237,9 +234,19 @@ void Channel::do_what_is_due(std::int64_t now) {
   lend();
 }
 
+// See shm/trace_lease.hpp: of a channel that was not used for long, nobody may have noticed that its engine has died.
+void Channel::look_after_trace_numbers() {
+  const auto now = now_ns();
+  if (now < trace_numbers_until_ns_) return;
+  client_->step(now);
+  trace_numbers_until_ns_ = now + static_cast<std::int64_t>(shm::kTraceTrustNs);
+}
+
 int Channel::next_trace_number(std::uint32_t& number, std::int64_t until_ns) {
   for (bool last = false;;) {
+    look_after_trace_numbers();
     if (const int error = ensure_attached(); error == 0) {
+      if (current_->take_trace_number(number)) return 0;
       const auto begun = current_->begin_trace_block(number);
       if (!begun) {
         condemn("the engine leased trace numbers that make no sense");
@@ -277,7 +284,10 @@ void Channel::wait_for_outcomes(std::int64_t until_ns) {
 RequestOutcome Channel::wait_for(const SlotHandle& request) {
   for (;;) {
     do_what_is_due(now_ns());
-    if (const auto outcome = outcomes_.take(request)) return *outcome;
+    if (const auto outcome = outcomes_.take(request)) {
+      hand_over(*outcome);
+      return *outcome;
+    }
     sleep_until(kNever);
   }
 }
@@ -314,7 +324,7 @@ bool Channel::spin_until(std::int64_t until_ns) {
   do {
     for (int i = 0; i < kSpinsBetweenClocks; ++i) {
       if (has_news()) return true;
-      pause_processor();
+      shm::pause_processor();
     }
   } while (now_ns() < end);
   return false;
@@ -326,6 +336,21 @@ int Channel::descriptor() {
     waiter_.nudge();  // until the first poll has armed it
   }
   return waiter_.epoll();
+}
+
+RequestOutcome Channel::take_outcome() {
+  const auto outcome = outcomes_.pop();
+  hand_over(outcome);
+  return outcome;
+}
+
+void Channel::hand_over(const RequestOutcome& outcome) {
+  if (auto* channel = find(outcome.request.epoch)) channel->hand_over(outcome);
+}
+
+void Channel::finish_taking() {
+  if (current_ != nullptr) current_->publish_seen();
+  prepare_descriptor();
 }
 
 void Channel::prepare_descriptor() {

@@ -15,6 +15,7 @@
 #include "client/attached_channel.hpp"
 #include "client/channel_waiter.hpp"
 #include "client/client.hpp"
+#include "client/monotonic_clock.hpp"
 #include "client/outcome_queue.hpp"
 
 namespace tlsmux::client {
@@ -58,18 +59,21 @@ class Channel {
 
   // The next trace number of the present block. False: next_trace_number() is to be called.
   bool take_trace_number(std::uint32_t& number) {
-    return current_ != nullptr && current_->attachment().loss() == Loss::none && current_->take_trace_number(number);
+    return current_ != nullptr && current_->attachment().loss() == Loss::none &&
+           coarse_now_ns() < trace_numbers_until_ns_ && current_->take_trace_number(number);
   }
-  // Begins the next block, waiting for it until then.
+  // Looks whether the channel's numbers are still its own; begins the next block, waiting for it until then.
   int next_trace_number(std::uint32_t& number, std::int64_t until_ns);
 
   // Does all that is due, and waits until there is an outcome or notice or the time has come.
   void wait_for_outcomes(std::int64_t until_ns);
   // The same for one submitted request: its deadline bounds the wait.
   RequestOutcome wait_for(const SlotHandle& request);
-  // Call after taking outcomes: the application may go on to wait on the descriptor.
-  void prepare_descriptor();
-  OutcomeQueue& outcomes() { return outcomes_; }
+  [[nodiscard]] bool has_outcomes() const { return !outcomes_.empty(); }
+  // The next outcome or notice. Requires has_outcomes().
+  RequestOutcome take_outcome();
+  // Call before the application gets what was taken, and goes on to wait on the descriptor: outcomes count as seen.
+  void finish_taking();
 
   // Waits until a request can be reserved: its error if it cannot by then, or if only the application can change it.
   std::expected<Buffer, int> reserve_until(std::int64_t until_ns);
@@ -81,9 +85,12 @@ class Channel {
 
   int enroll(std::string_view upstream);
   void lend();
+  void hand_over(const RequestOutcome& outcome);
+  void prepare_descriptor();
   // 0 when there is a present engine and `current_` is at it.
   int ensure_attached();
   int attach_again();
+  void look_after_trace_numbers();
   void retire();
   void condemn(std::string why);
   void settle_current();
@@ -105,7 +112,8 @@ class Channel {
   std::vector<std::unique_ptr<AttachedChannel>> retired_;
   OutcomeQueue outcomes_;
   bool awaits_trace_number_ = false;
-  std::int64_t look_again_ns_ = 0;  // when a poll that does not wait looks at the descriptors next
+  std::int64_t trace_numbers_until_ns_ = 0;  // none of this channel's are handed out after it without another look
+  std::int64_t look_again_ns_ = 0;           // when a poll that does not wait looks at the descriptors next
 };
 
 }  // namespace tlsmux::client

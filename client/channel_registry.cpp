@@ -84,8 +84,12 @@ std::expected<void, SystemError> ChannelRegistry::take(shm::Packet& packet,
 std::expected<void, SystemError> ChannelRegistry::take_opened(shm::Packet& packet,
                                                               const std::shared_ptr<Attachment>& attachment) {
   shm::OpenChannelReply reply;
-  if (!shm::read_message(packet, reply) || packet.descriptors.size() != 1 || !is_sound(reply, *attachment)) {
+  const auto descriptors = packet.descriptors.size();
+  if (!shm::read_message(packet, reply) || descriptors < 1 || descriptors > 2 || !is_sound(reply, *attachment)) {
     return std::unexpected(SystemError{.code = EPROTO, .message = "the engine opened a channel that makes no sense"});
+  }
+  if (descriptors == 2) {
+    if (auto added = attachment->add_doorbell(reply.shard, std::move(packet.descriptors[1])); !added) return added;
   }
   question_ = Question::none;
   auto* ticket = std::exchange(asked_for_, nullptr);

@@ -34,7 +34,8 @@ std::expected<ChannelWaiter, shm::SystemError> ChannelWaiter::create() {
 
 std::expected<void, shm::SystemError> ChannelWaiter::set_wake(int wake) {
   clear_wake();
-  if (auto watched = watch(epoll(), wake, EventSource::wake); !watched) return watched;
+  const auto trigger = is_exposed() ? Trigger::level : Trigger::edge;
+  if (auto watched = watch(epoll(), wake, EventSource::wake, trigger); !watched) return watched;
   wake_ = wake;
   return {};
 }
@@ -50,7 +51,9 @@ bool ChannelWaiter::wait(int timeout_ms) {
   bool client = false;
   for (int i = 0; i < count; ++i) {
     switch (static_cast<EventSource>(events[static_cast<std::size_t>(i)].data.u32)) {
-      case EventSource::wake: take_wake(); break;
+      case EventSource::wake:
+        if (is_exposed()) take_wake();
+        break;
       case EventSource::nudge: take(nudge_.get()); break;
       case EventSource::timer: break;  // set anew by be_ready_at
       case EventSource::client: client = true; break;
@@ -73,6 +76,8 @@ std::expected<void, shm::SystemError> ChannelWaiter::expose() {
   if (!timer) return std::unexpected(timer.error());
   if (auto watched = watch(epoll(), timer->get(), EventSource::timer); !watched) return watched;
   timer_ = std::move(*timer);
+  // An application may look at the descriptor long after the event.
+  if (wake_ >= 0) set_trigger(epoll(), wake_, EventSource::wake, Trigger::level);
   return {};
 }
 

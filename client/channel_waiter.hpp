@@ -5,6 +5,8 @@
 // In it: the wake eventfd of the present engine, an eventfd by which the client's other threads and the channel itself
 // make it ready, the client's descriptors (see event_hub.hpp), and, for applications that wait by themselves, a timer
 // for the earliest deadline. One thread, but anyone may write to the nudge.
+//
+// While nobody else watches, a wake costs no read: its eventfd is edge-triggered and only ever counts up.
 
 #include <cstdint>
 #include <expected>

@@ -21,6 +21,8 @@ Verdict refusal(shm::SlotControl& control, Reason reason) {
 }  // namespace
 
 Verdict decide(shm::SlotControl& control, std::uint64_t generation, Reason reason, std::uint32_t slot_bytes) {
+  // Before the word, so that whoever finds it moved finds the reason, too.
+  std::atomic_ref(control.clients_reason).store(reason, std::memory_order_relaxed);
   // In the order of the states: a word that has left QUEUED for SENDING in between is caught by the second swap.
   if (control.word.try_move(generation, SlotState::queued, SlotState::withdrawn)) {
     return {.outcome = Outcome::not_sent, .reason = reason};
@@ -31,10 +33,6 @@ Verdict decide(shm::SlotControl& control, std::uint64_t generation, Reason reaso
   const Verdict unknown{.outcome = Outcome::maybe_sent, .reason = reason};
   const auto truth = control.word.load();
   if (truth.generation != generation) return unknown;
-
-  const bool is_engines =
-      truth.state == SlotState::answered || truth.state == SlotState::refused || truth.state == SlotState::lost;
-  if (is_engines) control.word.try_move(generation, truth.state, SlotState::free);
   const auto length = std::atomic_ref(control.result_length).load(std::memory_order_relaxed);
   const auto result = std::atomic_ref(control.result_reason).load(std::memory_order_relaxed);
   switch (truth.state) {

@@ -22,9 +22,7 @@ struct Verdict {
 // Safe whether the engine lives, hangs or is dead, since each generation of a slot word ends once:
 //   the swap QUEUED -> WITHDRAWN won   NOT_SENT, `reason`
 //   the swap SENDING -> EXPIRED won    MAYBE_SENT, `reason`
-//   the engine was first               what it wrote beside the word before it moved it; the word becomes FREE, so that
-//                                      the engine knows that this was seen, should the process die before it takes the
-//                                      completion
+//   the engine was first               what it wrote beside the word before it moved it
 //   the word makes no sense            MAYBE_SENT, `reason`: the answer that is never falsely comforting
 Verdict decide(shm::SlotControl& control, std::uint64_t generation, shm::Reason reason, std::uint32_t slot_bytes);
 

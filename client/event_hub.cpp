@@ -6,12 +6,27 @@
 
 namespace tlsmux::client {
 
-std::expected<void, shm::SystemError> watch(int epoll, int descriptor, EventSource source) {
+namespace {
+
+epoll_event event_for(EventSource source, Trigger trigger) {
   epoll_event event{};
   event.events = EPOLLIN;
+  if (trigger == Trigger::edge) event.events |= EPOLLET;
   event.data.u32 = static_cast<std::uint32_t>(source);
+  return event;
+}
+
+}  // namespace
+
+std::expected<void, shm::SystemError> watch(int epoll, int descriptor, EventSource source, Trigger trigger) {
+  auto event = event_for(source, trigger);
   if (::epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event) == 0) return {};
   return std::unexpected(shm::last_error("watching a descriptor"));
+}
+
+void set_trigger(int epoll, int descriptor, EventSource source, Trigger trigger) {
+  auto event = event_for(source, trigger);
+  ::epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, &event);
 }
 
 void unwatch(int epoll, int descriptor) { ::epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nullptr); }

@@ -14,7 +14,15 @@ namespace tlsmux::client {
 // What stands in an epoll event's `data.u32`.
 enum class EventSource : std::uint32_t { wake = 1, nudge = 2, timer = 3, client = 4 };
 
-std::expected<void, shm::SystemError> watch(int epoll, int descriptor, EventSource source);
+enum class Trigger : std::uint8_t {
+  level,
+  edge,  // each write is reported once, and the descriptor need not be read
+};
+
+std::expected<void, shm::SystemError> watch(int epoll, int descriptor, EventSource source,
+                                            Trigger trigger = Trigger::level);
+// For a descriptor that is watched.
+void set_trigger(int epoll, int descriptor, EventSource source, Trigger trigger);
 // Before the descriptor is closed: a forked child may still have it open, and then the kernel would go on reporting.
 void unwatch(int epoll, int descriptor);
 

@@ -29,6 +29,8 @@ struct RequestOutcome {
   const std::byte* data = nullptr;
   SlotHandle answer = {};   // held by the application until it releases it; of a notice: the pair that bears it
   SlotHandle request = {};  // whose outcome this is
+  // The position behind the completion that told it. 0: it was decided here, or was taken out of turn.
+  std::uint64_t told_at = 0;
   std::uint32_t request_length = 0;
   const std::byte* request_data = nullptr;  // of an orphan
   std::uint32_t error_offset = 0;           // of an unparsable request
@@ -73,7 +75,8 @@ class OutcomeQueue {
   std::optional<RequestOutcome> take(const SlotHandle& request) {
     for (std::size_t i = 0; i < count_; ++i) {
       if (at(i).is_notice() || at(i).request != request) continue;
-      const auto found = at(i);
+      auto found = at(i);
+      if (i > 0) found.told_at = 0;
       for (std::size_t next = i + 1; next < count_; ++next) at(next - 1) = at(next);
       --count_;
       return found;

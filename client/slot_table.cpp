@@ -1,9 +1,17 @@
 #include "client/slot_table.hpp"
 
+#include <bit>
+#include <utility>
+
 #include "shm/assert.hpp"
 #include "shm/slot_word.hpp"
 
 namespace tlsmux::client {
+namespace {
+
+std::size_t index_of(Holder holder) { return static_cast<std::size_t>(std::countr_zero(std::to_underlying(holder))); }
+
+}  // namespace
 
 SlotTable::SlotTable(std::uint32_t slots) : slots_(slots) {
   free_.reserve(slots);
@@ -24,7 +32,7 @@ void SlotTable::add_holder(std::uint32_t slot, Holder holder) {
   const auto bit = static_cast<std::uint8_t>(holder);
   if ((holders & bit) != 0) return;
   holders = static_cast<std::uint8_t>(holders | bit);
-  ++count(holder);
+  ++held_[index_of(holder)];
 }
 
 void SlotTable::drop_holder(std::uint32_t slot, Holder holder) {
@@ -32,7 +40,7 @@ void SlotTable::drop_holder(std::uint32_t slot, Holder holder) {
   const auto bit = static_cast<std::uint8_t>(holder);
   if ((holders & bit) == 0) return;
   holders = static_cast<std::uint8_t>(holders & ~bit);
-  --count(holder);
+  --held_[index_of(holder)];
   if (holders == 0) free_.push_back(slot);
 }
 
@@ -41,12 +49,6 @@ bool SlotTable::holds(SlotUse use, Holder holder) const {
          (slots_[use.slot].holders & static_cast<std::uint8_t>(holder)) != 0;
 }
 
-std::uint32_t SlotTable::held(Holder holder) const {
-  return holder == Holder::application ? held_by_application_ : held_by_engine_;
-}
-
-std::uint32_t& SlotTable::count(Holder holder) {
-  return holder == Holder::application ? held_by_application_ : held_by_engine_;
-}
+std::uint32_t SlotTable::held(Holder holder) const { return held_[index_of(holder)]; }
 
 }  // namespace tlsmux::client

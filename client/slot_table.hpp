@@ -2,13 +2,18 @@
 
 // Who holds each slot of a channel, kept in private memory. One thread.
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
 namespace tlsmux::client {
 
-// A slot may be held by both: an answer that the application reads while the engine has not yet returned the slot.
-enum class Holder : std::uint8_t { application = 1, engine = 2 };
+// A slot may be held by several: an answer that the application reads while the engine has not yet returned the slot.
+enum class Holder : std::uint8_t {
+  application = 1,
+  engine = 2,
+  queue = 4,  // the outcome waits for the application: if the process dies now, another will need what lies here
+};
 
 // Names one use of one slot: after the slot was used again, the name means nothing any more.
 struct SlotUse {
@@ -42,12 +47,9 @@ class SlotTable {
     std::uint8_t holders = 0;
   };
 
-  std::uint32_t& count(Holder holder);
-
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
-  std::uint32_t held_by_application_ = 0;
-  std::uint32_t held_by_engine_ = 0;
+  std::array<std::uint32_t, 3> held_{};  // by the holder's bit
 };
 
 }  // namespace tlsmux::client

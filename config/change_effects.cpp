@@ -47,6 +47,7 @@ constexpr auto kUpstream = std::to_array<EffectOfSetting>({
      "clients were told the present one when they opened channels"},
     {"correlation", Effect::upstream_restart},
     {"timeouts", Effect::immediate},
+    {"timeouts/request_ms", Effect::new_channels},
     {"backoff", Effect::immediate},
     {"sign_on", Effect::upstream_restart},
     {"sign_off", Effect::upstream_restart},

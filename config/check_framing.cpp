@@ -165,7 +165,7 @@ void check_framing(const FramingSettings& framing, const std::string& pointer, F
 void check_private_copies(const EngineSettings& engine, const FramingSettings& framing, const std::string& pointer,
                           Findings& findings) {
   if (framing.kind != FramingKind::delimiter) return;
-  const std::uint64_t bytes = std::uint64_t{engine.in_flight_max} * framing.message_bytes_max;
+  const std::uint64_t bytes = std::uint64_t{engine.shards} * engine.in_flight_max * framing.message_bytes_max;
   if (bytes <= kPrivateCopyBytesMax) return;
   const std::string in_flight_max = pointer_to("/engine", "in_flight_max");
   findings.add(pointer_to(pointer, "message_bytes_max"),

@@ -26,10 +26,10 @@ enum class IdleStrategy : std::uint8_t { latency, balanced, power };
 
 struct EngineSettings {
   std::string control_socket = "/run/tlsmux/control.sock";
-  std::string state_directory;              // what must survive restarts; empty: the folder of control_socket
-  std::string user;                         // the engine runs as this user; empty: as whoever starts tlsmuxd
-  std::uint32_t shards = 1;                 // data loops; each has the sessions and channels of its own upstreams
-  std::vector<std::uint32_t> cpus;          // the processor of each shard, in their order; empty: the kernel chooses
+  std::string state_directory;      // what must survive restarts; empty: the folder of control_socket
+  std::string user;                 // the engine runs as this user; empty: as whoever starts tlsmuxd
+  std::uint32_t shards = 1;         // data loops; each has the sessions and channels of its own upstreams
+  std::vector<std::uint32_t> cpus;  // the processor of each shard, in their order; empty: the kernel chooses
   IdleStrategy idle_strategy = IdleStrategy::balanced;
   std::uint32_t worker_threads = 2;         // for handshakes; of each shard
   std::uint32_t in_flight_max = 16384;      // requests held by the engine, over all clients

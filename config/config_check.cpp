@@ -59,8 +59,9 @@ void check_group(const GroupSettings& group, const std::string& pointer, Finding
 
 void check_cpus(const EngineSettings& engine, Findings& findings) {
   if (!engine.cpus.empty() && engine.cpus.size() != engine.shards) {
-    findings.add("/engine/cpus", "names " + std::to_string(engine.cpus.size()) + " processors for " +
-                                     std::to_string(engine.shards) + " shards; give one for each, or none",
+    findings.add("/engine/cpus",
+                 "names " + std::to_string(engine.cpus.size()) + " processors for " + std::to_string(engine.shards) +
+                     " shards; give one for each, or none",
                  {"/engine/shards"});
   }
   for (std::size_t i = 0; i < engine.cpus.size(); ++i) {

@@ -25,7 +25,7 @@ inline constexpr std::uint32_t kSlotOverheadBytesMax = 512;
 inline constexpr std::uint32_t kChannelOverheadBytesMax = 8192;
 inline constexpr std::uint32_t kClientOverheadBytesMax = 8192;
 
-inline constexpr std::uint32_t kShardsMax = 16;  // data loops of one engine
+inline constexpr std::uint32_t kShardsMax = 16;       // data loops of one engine
 inline constexpr std::uint32_t kCpuNumberMax = 1023;  // as in cpu_set_t
 
 inline constexpr std::uint32_t kRequestsInFlightMax = 1U << 17;  // in one engine

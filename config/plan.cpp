@@ -150,12 +150,14 @@ void compare_named(const std::vector<Named>& from, const std::vector<Named>& to,
     return static_cast<std::size_t>(std::ranges::find(all, name, &Named::name) - all.begin());
   };
   const auto add = [&](Kind kind, const std::string& name, std::size_t index) {
+    const bool loses_clients = part == Part::group && kind == Kind::removed;
     changes.push_back({.kind = kind,
                        .pointer = pointer_to(list, index),
-                       .words = noun + " " + in_quotes(name) + " " + std::string(word_of(kind)),
-                       .effect = part == Part::upstream ? Effect::immediate : Effect::engine_restart,
-                       .live = part == Part::upstream,
-                       .why_not = part == Part::upstream ? "" : "locks and tables of groups are made once"});
+                       .words = noun + " " + in_quotes(name) + " " + std::string(word_of(kind)) +
+                                (loses_clients ? ", its clients are detached and its orphans dropped" : ""),
+                       .effect = Effect::immediate,
+                       .live = true,
+                       .why_not = {}});
   };
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (position(to, from[i].name) == to.size()) add(Kind::removed, from[i].name, i);
@@ -192,7 +194,7 @@ std::string plan_text(std::span<const Change> changes) {
   std::string text;
   for (const Change& change : changes) {
     text += change.words + " (" + std::string(effect_in_words(change.effect));
-    text += change.live ? ")\n" : ": " + change.why_not + ")\n";
+    text += change.live ? ")\n" : ": " + change.why_not + "; see " + change.pointer + ")\n";
   }
   const auto count = changes.size();
   const auto not_live = static_cast<std::size_t>(std::ranges::count(changes, false, &Change::live));
@@ -208,6 +210,7 @@ std::string_view effect_in_words(Effect effect) {
   switch (effect) {
     case Effect::immediate: return "at once";
     case Effect::new_clients: return "for clients that attach from then on";
+    case Effect::new_channels: return "for channels that are opened from then on";
     case Effect::new_sessions: return "for new sessions";
     case Effect::new_sessions_replace: return "sessions are replaced in good order";
     case Effect::upstream_restart: return "the upstream is drained and started anew";

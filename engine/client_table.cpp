@@ -1,12 +1,12 @@
 #include "engine/client_table.hpp"
 
+#include <algorithm>
+
 #include "shm/assert.hpp"
 #include "shm/doorbell.hpp"
 
 namespace tlsmux::engine {
 namespace {
-
-constexpr std::size_t kThisShard = 0;  // there is one so far
 
 Channel lay_out(std::span<std::byte> memory, const shm::ClientGeometry& geometry, std::uint32_t number) {
   auto* const start = memory.data() + geometry.channel_offset(number);
@@ -28,19 +28,30 @@ Channel lay_out(std::span<std::byte> memory, const shm::ClientGeometry& geometry
   channel.request_of_slot.assign(geometry.slots_per_channel, mux::kNone);
   channel.length_of_slot.assign(geometry.slots_per_channel, 0);
   channel.orphan_of_slot.assign(geometry.slots_per_channel, 0);
-  channel.told.resize(geometry.ring_entries());
+  channel.told.resize(geometry.slots_per_channel);
   return channel;
 }
 
 }  // namespace
 
-std::vector<Told> Channel::unread() const {
+bool Channel::is_marked_seen(std::uint32_t request_slot, std::uint64_t generation) const {
+  const std::atomic_ref seen(controls[request_slot].seen_generation);
+  return seen.load(std::memory_order_acquire) == generation;
+}
+
+// An honest client uses a pair of slots again only when the application has been told of the last request in it. So
+// what was said last of each pair is all that can be unseen, and its bytes are still there.
+std::vector<Told> Channel::unseen() const {
   // The memory is the client's: its position is looked at once, and may be a lie.
-  const auto taken = header->completions.head.load(std::memory_order_acquire);
-  std::vector<Told> unread;
-  if (told_count - taken > told.size()) return unread;
-  for (auto position = taken; position != told_count; ++position) unread.push_back(told[position % told.size()]);
-  return unread;
+  const auto seen = header->completions.seen.load(std::memory_order_acquire);
+  std::vector<Told> unseen;
+  if (seen > told_count) return unseen;
+  for (const auto& each : told) {
+    if (!each.is_request || each.position < seen || owners[each.request_slot] == SlotOwner::engine) continue;
+    if (!is_marked_seen(each.request_slot, each.generation)) unseen.push_back(each);
+  }
+  std::ranges::sort(unseen, {}, &Told::position);
+  return unseen;
 }
 
 Client& ClientTable::admit(AdmitClient&& admitted) {
@@ -52,7 +63,7 @@ Client& ClientTable::admit(AdmitClient&& admitted) {
     index = free_.back();
     free_.pop_back();
   }
-  TMX_ASSERT(admitted.geometry.valid() && admitted.memory.bytes().size() == admitted.geometry.total_bytes());
+  TMX_ASSERT(admitted.geometry.valid() && admitted.memory->bytes().size() == admitted.geometry.total_bytes());
   auto client = std::make_unique<Client>();
   client->id = admitted.id;
   client->index = index;
@@ -63,9 +74,9 @@ Client& ClientTable::admit(AdmitClient&& admitted) {
   client->geometry = admitted.geometry;
   client->memory = std::move(admitted.memory);
   client->doorbell = std::move(admitted.doorbell);
-  client->words = &reinterpret_cast<shm::ClientHeader*>(client->memory.bytes().data())->shards[kThisShard];
+  client->words = &reinterpret_cast<shm::ClientHeader*>(client->memory->bytes().data())->shards[shard_];
   for (std::uint32_t number = 0; number < client->geometry.channels; ++number) {
-    client->channels.push_back(lay_out(client->memory.bytes(), client->geometry, number));
+    client->channels.push_back(lay_out(client->memory->bytes(), client->geometry, number));
   }
   by_id_[client->id] = index;
   clients_[index] = std::move(client);
@@ -75,11 +86,13 @@ Client& ClientTable::admit(AdmitClient&& admitted) {
 void ClientTable::reset_channel(Client& client, std::uint32_t number) {
   auto& channel = client.channels[number];
   TMX_ASSERT(channel.in_flight == 0 && !channel.has_completions);
-  channel = lay_out(client.memory.bytes(), client.geometry, number);
+  channel = lay_out(client.memory->bytes(), client.geometry, number);
   for (auto* indexes : {&channel.header->requests, &channel.header->completions}) {
     indexes->tail.store(0, std::memory_order_relaxed);
     indexes->head.store(0, std::memory_order_relaxed);
+    indexes->seen.store(0, std::memory_order_relaxed);
   }
+  for (auto& control : channel.controls) std::atomic_ref(control.seen_generation).store(0, std::memory_order_relaxed);
   auto& lease = channel.header->trace_numbers;
   for (auto* word : {&lease.granted, &lease.taken, &lease.asked}) word->store(0, std::memory_order_relaxed);
   shm::disarm(channel.header->client_armed);

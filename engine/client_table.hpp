@@ -24,8 +24,9 @@ namespace tlsmux::engine {
 
 enum class SlotOwner : std::uint8_t { client, engine };
 
-// What the engine has said on a completion ring, in its own memory.
+// What the engine has said last of a pair of slots, in its own memory.
 struct Told {
+  std::uint64_t position = 0;  // on the completion ring
   std::uint64_t tag = 0;
   std::uint64_t generation = 0;
   std::uint32_t request_slot = 0;
@@ -36,8 +37,8 @@ struct Told {
   std::uint16_t error_field = 0;
   shm::Reason reason = shm::Reason::none;
   shm::Outcome outcome = shm::Outcome::none;
-  shm::CompletionKind kind{};
-  bool is_request = false;  // the outcome of a request; else a reply's, a notice, or slots alone
+  mux::RequestIndex index = mux::kNone;  // of the request, if the host may still answer it and nothing else is there
+  bool is_request = false;               // a request has ended; else a reply, or a notice was given
 };
 
 // One channel, open or not.
@@ -59,20 +60,25 @@ struct Channel {
   std::uint32_t flags = 0;                         // shm::ChannelFlags
   std::uint32_t lent = 0;                          // pairs of slots for notices
   std::uint32_t in_flight = 0;
-  std::vector<Told> told;        // by place in the completion ring
-  std::uint64_t told_count = 0;  // the ring's tail
+  std::vector<Told> told;        // by request slot
+  std::uint64_t told_count = 0;  // the completion ring's tail
   ChannelTraceLease trace_lease;
   bool has_completions = false;  // pushed and not published yet
+  bool has_outcomes = false;     // among these; notices are none
   shm::UniqueFd wake;
   bool waking = false;      // a write to `wake` is under way
   bool wake_again = false;  // and another must follow
+  bool is_closing = false;  // closed, and ChannelClosed goes out when the write is done
 
   [[nodiscard]] std::span<std::byte> slot(std::uint32_t slot) const {
     return slots.subspan(slot * slot_stride, slot_bytes);
   }
 
-  // What the client has not taken from the completion ring, oldest first. Nothing if its position is impossible.
-  [[nodiscard]] std::vector<Told> unread() const;
+  // The application has been told how this request ended. The client's word.
+  [[nodiscard]] bool is_marked_seen(std::uint32_t request_slot, std::uint64_t generation) const;
+  // Requests that have ended, of which the application has not been told, oldest first. By the client's word, and none
+  // if that is impossible.
+  [[nodiscard]] std::vector<Told> unseen() const;
 };
 
 enum class ClientStage : std::uint8_t {
@@ -94,7 +100,7 @@ struct Client {
   bool dismissed = false;  // the control thread waits for ClientReleased
   bool watched = false;
   shm::ClientGeometry geometry;
-  shm::Mapping memory;
+  std::shared_ptr<shm::Mapping> memory;
   shm::UniqueFd doorbell;
   shm::ShardWords* words = nullptr;  // those of this shard
   std::vector<Channel> channels;
@@ -112,6 +118,9 @@ constexpr std::uint32_t channel_ref(std::uint32_t client_index, std::uint32_t ch
 
 class ClientTable {
  public:
+  // `shard` is the number of the one that it belongs to.
+  explicit ClientTable(std::uint32_t shard = 0) : shard_(shard) {}
+
   // Takes the client in. The channels are laid out, none is open.
   Client& admit(AdmitClient&& admitted);
   void remove(Client& client);
@@ -129,6 +138,7 @@ class ClientTable {
   [[nodiscard]] std::span<const std::unique_ptr<Client>> all() const { return clients_; }
 
  private:
+  std::uint32_t shard_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::uint32_t> free_;
   std::unordered_map<ClientId, std::uint32_t> by_id_;

@@ -1,19 +1,26 @@
 #include "engine/data_loop.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <future>
+#include <string>
 
 #include "engine/event_log.hpp"
+#include "engine/idle.hpp"
 #include "engine/io/io_loop.hpp"
 #include "engine/resolver.hpp"
 #include "engine/shard.hpp"
+#include "engine/tls/aead.hpp"
 #include "engine/workers.hpp"
 #include "shm/assert.hpp"
+#include "shm/pause_processor.hpp"
 
 namespace tlsmux::engine {
 namespace {
@@ -65,22 +72,23 @@ class WorkerThreads final : public mux::Workers {
 
 class Loop final : public io::IoEvents, public Bells {
  public:
-  Loop(DataLoopParts& parts, io::IoLoop& io)
+  Loop(DataLoopParts& parts, io::IoLoop& io, WorkerThreads& workers)
       : commands_(&parts.commands),
         replies_(&parts.replies),
         io_(&io),
+        log_(&parts.log),
         events_(parts.log),
-        workers_(parts.config.engine.worker_threads),
-        shard_(parts.config, {io, workers_, events_, *this}, std::move(parts.tls_clients), std::move(parts.board),
-               parts.seed) {
+        workers_(&workers),
+        shard_(parts.config, {io, workers, events_, *this}, std::move(parts.tls_clients), std::move(parts.board),
+               parts.seed, parts.shard) {
     io.watch(kCommandsWatch, commands_->descriptor());
-    io.watch(kResultsWatch, workers_.results().descriptor());
+    io.watch(kResultsWatch, workers.results().descriptor());
   }
 
   void run();
 
   void connected(mux::SessionId session, int error) override { shard_.multiplexer().connected(session, error); }
-  void received(mux::SessionId session, std::span<const std::byte> bytes) override {
+  void received(mux::SessionId session, std::span<std::byte> bytes) override {
     shard_.multiplexer().received(session, bytes);
   }
   void sent(mux::SessionId session, std::int64_t result) override { shard_.multiplexer().sent(session, result); }
@@ -97,18 +105,29 @@ class Loop final : public io::IoEvents, public Bells {
   void wake(std::uint32_t channel_ref, int descriptor) override { io_->wake(channel_ref, descriptor); }
 
  private:
+  void wait();
+  bool look_again();
+  void note_idleness();
   void take_commands();
   void take_results();
+  void look_at_keys();
   void set_time();
   [[nodiscard]] std::chrono::nanoseconds time_until_due() const;
 
   Mailbox<ShardCommand>* commands_;
   Mailbox<ShardReply>* replies_;
   io::IoLoop* io_;
+  Log* log_;
   EventLog events_;
-  WorkerThreads workers_;
+  WorkerThreads* workers_;
   Shard shard_;
+  Idle idle_;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t idle_since_ns_ = 0;  // 0: it is not idle
   std::uint64_t wall_clock_due_ns_ = 0;
+  bool is_busy_ = true;
+  bool keys_are_locked_ = true;
+  bool has_looked_again_ = false;  // in this idle period
   bool has_commands_ = false;
   bool has_results_ = false;
 };
@@ -116,27 +135,59 @@ class Loop final : public io::IoEvents, public Bells {
 void Loop::run() {
   set_time();
   shard_.start();
-  bool busy = true;
   while (!shard_.is_stopped()) {
-    const bool may_sleep = !busy && shard_.prepare_sleep();
-    io_->wait(may_sleep ? time_until_due() : std::chrono::nanoseconds(0));
+    wait();
     set_time();
-    busy = io_->tell(*this);
+    is_busy_ = io_->tell(*this);
     if (std::exchange(has_commands_, false)) take_commands();
     if (std::exchange(has_results_, false)) take_results();
-    busy = shard_.work() || busy;
+    is_busy_ = shard_.work() || is_busy_;
     for (auto& reply : shard_.take_replies()) replies_->post(std::move(reply));
+    note_idleness();
+  }
+}
+
+void Loop::wait() {
+  const bool may_sleep = !is_busy_ && !look_again() && shard_.prepare_sleep();
+  io_->wait(may_sleep ? time_until_due() : std::chrono::nanoseconds(0));
+}
+
+// Once in each idle period. Without a system call: true as soon as there may be something to do.
+bool Loop::look_again() {
+  constexpr int kLooksBetweenClocks = 16;
+  if (io_->has_news()) return true;
+  const auto spin_ns = std::exchange(has_looked_again_, true) ? 0 : idle_.spin_ns(shard_.idle_strategy());
+  if (spin_ns == 0) return false;
+  const auto due_ns = shard_.next_due_ns();
+  const auto end_ns = due_ns == 0 ? now_ns_ + spin_ns : std::min(due_ns, now_ns_ + spin_ns);
+  do {
+    for (int i = 0; i < kLooksBetweenClocks; ++i) {
+      if (shard_.has_news() || io_->has_news()) return true;
+      shm::pause_processor();
+    }
+  } while (monotonic_ns() < end_ns);
+  return false;
+}
+
+void Loop::note_idleness() {
+  if (is_busy_ && idle_since_ns_ != 0) {
+    idle_.ended(now_ns_ - idle_since_ns_);
+    idle_since_ns_ = 0;
+  } else if (!is_busy_ && idle_since_ns_ == 0) {
+    idle_since_ns_ = now_ns_;
+    has_looked_again_ = false;
   }
 }
 
 // The wall clock may be set, and summer time begin, while we run.
 void Loop::set_time() {
-  const auto now_ns = monotonic_ns();
-  shard_.set_time(now_ns);
-  if (now_ns < wall_clock_due_ns_) return;
-  wall_clock_due_ns_ = now_ns + kWallClockIntervalNs;
+  now_ns_ = monotonic_ns();
+  shard_.set_time(now_ns_);
+  if (now_ns_ < wall_clock_due_ns_) return;
+  wall_clock_due_ns_ = now_ns_ + kWallClockIntervalNs;
   const auto utc_s = static_cast<std::int64_t>(std::time(nullptr));
-  shard_.multiplexer().set_wall_clock(utc_s - static_cast<std::int64_t>(now_ns / 1'000'000'000), local_offset_s(utc_s));
+  shard_.multiplexer().set_wall_clock(utc_s - static_cast<std::int64_t>(now_ns_ / 1'000'000'000),
+                                      local_offset_s(utc_s));
 }
 
 void Loop::rung(std::uint32_t watch) {
@@ -155,14 +206,22 @@ void Loop::take_commands() {
 
 void Loop::take_results() {
   auto& multiplexer = shard_.multiplexer();
-  for (auto& result : workers_.results().take()) {
+  for (auto& result : workers_->results().take()) {
     if (auto* step = std::get_if<HandshakeResult>(&result)) {
       multiplexer.handshake_stepped(step->session, std::move(step->tls), step->output, step->state);
+      look_at_keys();
     } else {
       const auto& resolved = std::get<ResolveResult>(result);
       multiplexer.resolved(resolved.session, resolved.addresses);
     }
   }
+}
+
+// The keys of records are made when a handshake is done.
+void Loop::look_at_keys() {
+  if (!std::exchange(keys_are_locked_, tls::aead_keys_are_locked()) || keys_are_locked_) return;
+  log_->warning("memory_not_locked",
+                {{"what", "keys of TLS sessions"}, {"needs", "a higher RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)"}});
 }
 
 std::chrono::nanoseconds Loop::time_until_due() const {
@@ -172,9 +231,12 @@ std::chrono::nanoseconds Loop::time_until_due() const {
   return std::chrono::nanoseconds(due <= now ? 0 : std::min(due - now, kSleepNsMax));
 }
 
-io::IoSettings io_settings(const config::Config& config) {
+// In the order of the multiplexer's sessions.
+io::IoSettings io_settings(const DataLoopParts& parts) {
   io::IoSettings settings;
-  for (const auto& upstream : config.upstreams) {
+  for (std::size_t i = 0; i < parts.config.upstreams.size(); ++i) {
+    if (parts.tls_clients[i] == nullptr) continue;
+    const auto& upstream = parts.config.upstreams[i];
     settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::session_places(upstream),
                                       mux::send_memory_bytes(upstream));
   }
@@ -183,15 +245,38 @@ io::IoSettings io_settings(const config::Config& config) {
   return settings;
 }
 
+// A processor that cannot be had is no reason not to serve: after a change of the machine or of its container at night,
+// an engine that runs anywhere is worth more than none. What is wrong and what to set stands in the log.
+void run_on(std::uint32_t cpu, std::uint32_t shard, Log& log) {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  CPU_SET(cpu, &cpus);
+  const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof cpus, &cpus);
+  if (error == 0) return;
+  log.warning("shard_not_pinned",
+              {{"shard", shard},
+               {"cpu", cpu},
+               {"error", error == EINVAL ? "the machine has no such processor, or this process may not use it"
+                                         : std::strerror(error)},
+               {"means", "the kernel chooses its processor"},
+               {"needs", "/engine/cpus/" + std::to_string(shard) +
+                             " to be one of Cpus_allowed_list in /proc/PID/status of tlsmuxd; the limit is set by "
+                             "AllowedCPUs= or CPUAffinity= of the systemd unit, or the container"}});
+}
+
 void run_thread(DataLoopParts parts, Started started) {
-  ::pthread_setname_np(::pthread_self(), "tmx-data-0");
-  auto io = io::IoLoop::create(io_settings(parts.config));
+  ::pthread_setname_np(::pthread_self(), ("tmx-data-" + std::to_string(parts.shard)).c_str());
+  // Before the thread is bound to a processor, which its children would inherit: a handshake's milliseconds of work
+  // belong on another one.
+  WorkerThreads workers(parts.config.engine.worker_threads);
+  if (parts.cpu) run_on(*parts.cpu, parts.shard, parts.log);
+  auto io = io::IoLoop::create(io_settings(parts));
   if (!io) return started.set_value(std::unexpected(io.error()));
   if (!(*io)->has_registered_memory()) {
     parts.log.warning("memory_not_registered",
                       {{"what", "send memory"}, {"needs", "a higher RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)"}});
   }
-  Loop loop(parts, **io);
+  Loop loop(parts, **io, workers);
   started.set_value({});
   loop.run();
 }

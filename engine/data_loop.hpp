@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -23,9 +24,11 @@ struct DataLoopParts {
   Log& log;
   Mailbox<ShardCommand>& commands;
   Mailbox<ShardReply>& replies;
-  std::vector<std::unique_ptr<tls::TlsClient>> tls_clients;  // one for each upstream
+  std::vector<std::unique_ptr<tls::TlsClient>> tls_clients;  // one for each upstream; null: another shard's
   StatusBoard board;
   std::uint64_t seed = 0;
+  std::uint32_t shard = 0;
+  std::optional<std::uint32_t> cpu{};  // where the thread runs; nothing: the kernel chooses
 };
 
 class DataLoop {

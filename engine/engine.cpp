@@ -4,23 +4,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <deque>
+#include <memory>
+#include <optional>
+
 #include "engine/broker/broker_client.hpp"
 #include "engine/control/control_server.hpp"
 #include "engine/data_loop.hpp"
+#include "engine/engine_vitals.hpp"
+#include "engine/group_memory.hpp"
 #include "engine/log.hpp"
 #include "engine/refresh.hpp"
-#include "shm/group_part.hpp"
+#include "engine/shard_of.hpp"
 #include "shm/pidfd.hpp"
 
 namespace tlsmux::engine {
 namespace {
-
-// The group's object, mapped for writing and open for handing out.
-struct GroupMemory {
-  shm::Mapping mapping;
-  shm::UniqueFd readable;
-  shm::GroupPart part;
-};
 
 std::int64_t seconds_of(clockid_t clock) {
   timespec now{};
@@ -35,23 +34,6 @@ std::expected<Value, shm::SystemError> random_value() {
     return std::unexpected(shm::last_error("asking the kernel for random bytes"));
   }
   return value;
-}
-
-std::expected<GroupMemory, shm::SystemError> make_group(broker::BrokerClient& broker, const config::Config& config,
-                                                        std::uint32_t group, const shm::BootId& boot_id) {
-  const auto tables = group_tables(config, group);
-  auto object = broker.create_group_object(group, tables.total_bytes());
-  if (!object) return std::unexpected(object.error());
-  auto mapping = shm::Mapping::map(object->writable.get(), tables.total_bytes(), shm::Access::read_write);
-  if (!mapping) return std::unexpected(mapping.error());
-  const shm::GroupIdentity identity{.group = config.groups[group].name,
-                                    .boot_id = boot_id,
-                                    .engine_pid = static_cast<std::uint32_t>(::getpid()),
-                                    .shard_count = 1,
-                                    .engine_started_s = seconds_of(CLOCK_REALTIME)};
-  GroupMemory memory{.mapping = std::move(*mapping), .readable = std::move(object->readable), .part = {}};
-  memory.part = shm::GroupPart::format(memory.mapping.bytes(), tables, identity);
-  return memory;
 }
 
 std::expected<control::ControlSettings, shm::SystemError> control_settings(broker::BrokerClient& broker,
@@ -71,8 +53,9 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(broke
   settings.drain_timeout_ms = config.engine.drain_timeout_ms;
   settings.broker_socket = broker_socket;
   settings.refresher = &refresh;
-  settings.reserve_trace_numbers = [&](std::uint32_t upstream, std::uint32_t blocks) {
-    return broker.reserve_trace_numbers(refresh.place_at_broker(upstream), blocks);
+  settings.shard_of = [&](std::string_view upstream) { return refresh.shard_of(upstream); };
+  settings.reserve_trace_numbers = [&](std::uint32_t upstream, const TraceNeed& need) {
+    return broker.reserve_trace_numbers(refresh.place_at_broker(upstream), need);
   };
   for (std::size_t i = 0; i < groups.size(); ++i) {
     auto membership = config::resolve_membership(config.groups[i], "/groups/" + std::to_string(i));
@@ -89,6 +72,48 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(broke
   return settings;
 }
 
+// The data loops and what connects them with the control thread, which outlives them.
+struct Shards {
+  struct Mailboxes {
+    Mailbox<ShardCommand> commands;
+    Mailbox<ShardReply> replies;
+  };
+  std::deque<Mailboxes> mailboxes;  // of each shard
+  std::vector<std::unique_ptr<DataLoop>> loops;
+
+  [[nodiscard]] std::vector<control::ShardMailboxes> for_control() {
+    std::vector<control::ShardMailboxes> all;
+    for (auto& each : mailboxes) all.push_back({.commands = &each.commands, .replies = &each.replies});
+    return all;
+  }
+};
+
+std::expected<void, shm::SystemError> start_shards(const config::Config& config, Log& log,
+                                                   std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
+                                                   const std::vector<shm::GroupPart>& parts, std::uint64_t seed,
+                                                   Shards& shards) {
+  const auto wall_offset_s = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_MONOTONIC);
+  const auto vitals = std::make_shared<EngineVitals>(config.engine.shards);
+  for (std::uint32_t shard = 0; shard < config.engine.shards; ++shard) {
+    std::vector<std::unique_ptr<tls::TlsClient>> own(tls_clients.size());
+    for (std::size_t i = shard; i < own.size(); i += config.engine.shards) own[i] = std::move(tls_clients[i]);
+    auto& mailboxes = shards.mailboxes.emplace_back();
+    auto loop =
+        DataLoop::start({.config = config,
+                         .log = log,
+                         .commands = mailboxes.commands,
+                         .replies = mailboxes.replies,
+                         .tls_clients = std::move(own),
+                         .board = StatusBoard(config, parts, wall_offset_s, {.shard = shard, .vitals = vitals}),
+                         .seed = seed + shard,
+                         .shard = shard,
+                         .cpu = config.engine.cpus.empty() ? std::nullopt : std::optional(config.engine.cpus[shard])});
+    if (!loop) return std::unexpected(loop.error());
+    shards.loops.push_back(std::move(*loop));
+  }
+  return {};
+}
+
 // Everything up to serving, then serving.
 std::expected<void, shm::SystemError> serve(const config::Config& config, EngineResources& resources, Log& log) {
   broker::BrokerClient broker(resources.broker_socket.get());
@@ -101,40 +126,36 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
 
   std::vector<GroupMemory> groups;
   std::vector<shm::GroupPart> parts;
+  const shm::GroupIdentity identity{.group = {},
+                                    .boot_id = *boot_id,
+                                    .engine_pid = static_cast<std::uint32_t>(::getpid()),
+                                    .shard_count = config.engine.shards,
+                                    .engine_started_s = seconds_of(CLOCK_REALTIME)};
   for (std::uint32_t i = 0; i < config.groups.size(); ++i) {
-    auto group = make_group(broker, config, i, *boot_id);
+    auto group = make_group(broker, config, i, {.index = i}, identity);
     if (!group) return std::unexpected(group.error());
     parts.push_back(group->part);
     groups.push_back(std::move(*group));
   }
-  Refresh refresh(broker, **library, config, log);
+  Refresh refresh(broker, **library, config, identity, log);
   auto tls_clients = refresh.make_tls_clients();
   if (!tls_clients) return std::unexpected(tls_clients.error());
   auto settings = control_settings(broker, config, groups, *boot_id, resources.broker_socket.get(), refresh);
   if (!settings) return std::unexpected(settings.error());
 
-  Mailbox<ShardCommand> commands;
-  Mailbox<ShardReply> replies;
-  const auto wall_offset_s = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_MONOTONIC);
-  auto loop = DataLoop::start({.config = config,
-                               .log = log,
-                               .commands = commands,
-                               .replies = replies,
-                               .tls_clients = std::move(*tls_clients),
-                               .board = StatusBoard(config, std::move(parts), wall_offset_s),
-                               .seed = *seed});
-  if (!loop) return std::unexpected(loop.error());
+  Shards shards;
+  if (auto started = start_shards(config, log, std::move(*tls_clients), parts, *seed, shards); !started) return started;
 
-  control::ControlServer control(std::move(*settings), {{.commands = &commands, .replies = &replies}}, log);
+  control::ControlServer control(std::move(*settings), shards.for_control(), log);
   if (auto opened = control.open(); !opened) return std::unexpected(opened.error());
   if (auto told = broker.report_serving(); !told) return std::unexpected(told.error());
-  log.info("serving", {{"groups", config.groups.size()}, {"upstreams", config.upstreams.size()}});
+  log.info("serving", {{"groups", config.groups.size()},
+                       {"upstreams", config.upstreams.size()},
+                       {"shards", config.engine.shards},
+                       {"records_by", tls::name((*library)->aead_library())}});
   const auto requests_left = control.run();
   log.info("drained", {{"requests_left", requests_left}});
-  if (!broker.remove_group_objects()) {
-    // The broker is dead. Ours to remove: the groups' locks, which we still hold, keep any other engine out.
-    for (const auto& group : config.groups) shm::remove_group_object(group.name);
-  }
+  if (!broker.remove_group_objects()) refresh.remove_group_objects();
   return {};
 }
 

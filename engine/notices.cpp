@@ -17,26 +17,21 @@ tls::SecretBytes copy_of(std::span<const std::byte> bytes) {
   return copy;
 }
 
-// Its client has ended the request by itself, and has told who asked.
-bool is_callers_end(const Channel& channel, const mux::Caller& caller) {
-  const auto truth = channel.controls[caller.request_slot].word.load();
-  return truth.generation == caller.generation &&
-         (truth.state == shm::SlotState::withdrawn || truth.state == shm::SlotState::expired);
-}
-
-// Its client has not waited for the completion, and has read the outcome from the slot word.
-bool is_seen(const Channel& channel, const Told& told) {
-  const shm::SlotTruth seen{.generation = told.generation, .state = shm::SlotState::free};
-  return channel.controls[told.request_slot].word.load() == seen;
+// The multiplexer still waits for a late answer to it.
+bool is_still_its(const mux::Multiplexer& multiplexer, const Told& told, std::uint32_t ref) {
+  if (told.index == mux::kNone) return false;
+  const auto& request = multiplexer.request(told.index);
+  return request.state == mux::RequestState::abandoned && request.caller.channel == ref &&
+         request.caller.request_slot == told.request_slot && request.caller.generation == told.generation;
 }
 
 }  // namespace
 
-std::uint32_t Notices::subscriber_group(std::uint32_t upstream) const {
+std::optional<std::uint32_t> Notices::subscriber_group(std::uint32_t upstream) const {
   const auto& settings = config_->upstreams[upstream];
   const auto& name = settings.subscriber_group.empty() ? settings.groups.front() : settings.subscriber_group;
   const auto group = std::ranges::find(config_->groups, name, &config::GroupSettings::name);
-  TMX_ASSERT(group != config_->groups.end());  // config_check
+  if (group == config_->groups.end()) return std::nullopt;  // both were removed, and the upstream's sessions still end
   return static_cast<std::uint32_t>(group - config_->groups.begin());
 }
 
@@ -65,7 +60,9 @@ void Notices::share_out_late(Lane lane, std::uint64_t tag, std::span<const std::
 }
 
 void Notices::unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) {
-  const Lane lane{.group = subscriber_group(upstream), .upstream = upstream};
+  const auto group = subscriber_group(upstream);
+  if (!group) return;
+  const Lane lane{.group = *group, .upstream = upstream};
   if (auto* const subscriber = subscriptions_.with_room(lane, shm::kSubscribeUnsolicited)) {
     return deliver_unsolicited(*subscriber, notice, message);
   }
@@ -206,15 +203,16 @@ void Notices::forsake(Lane lane) {
 
 void Notices::keep_orphans(Client& client, std::uint32_t number, mux::Multiplexer& multiplexer) {
   auto& channel = client.channels[number];
-  keep_unread(client, channel);
+  keep_unseen(client, number, multiplexer);
   keep_open(client, channel, multiplexer);
 }
 
-// Outcomes that the client had not taken from its ring. Their number is the client's word; the rest is ours.
-void Notices::keep_unread(const Client& client, const Channel& channel) {
+// Outcomes that lie on the completion ring or in the client's library. Which these are is the client's word; the rest
+// is ours, except the outcomes that the library had decided.
+void Notices::keep_unseen(const Client& client, std::uint32_t number, mux::Multiplexer& multiplexer) {
+  const auto& channel = client.channels[number];
   const Lane lane{.group = client.group, .upstream = channel.upstream};
-  for (const auto& told : channel.unread()) {
-    if (!told.is_request || is_seen(channel, told)) continue;
+  for (const auto& told : channel.unseen()) {
     const auto request = channel.slot(told.request_slot).first(told.request_length);
     const auto id = orphans_->open(lane, told.tag, request);
     switch (told.outcome) {
@@ -226,6 +224,9 @@ void Notices::keep_unread(const Client& client, const Channel& channel) {
       case shm::Outcome::maybe_sent: orphans_->lose(id, told.reason); break;
       case shm::Outcome::none: TMX_ASSERT(false);
     }
+    if (id != 0 && is_still_its(multiplexer, told, channel_ref(client.index, number))) {
+      multiplexer.orphan(told.index, {.channel = mux::kOrphanChannel, .generation = id, .tag = told.tag});
+    }
   }
 }
 
@@ -235,8 +236,10 @@ void Notices::keep_open(const Client& client, Channel& channel, mux::Multiplexer
     const auto index = std::exchange(place, mux::kNone);
     if (index == mux::kNone) continue;
     const auto& request = multiplexer.request(index);
-    if (request.kind == mux::RequestKind::reply || is_callers_end(channel, request.caller)) {
-      multiplexer.abandon(index);
+    // Of a request that the client ended by itself the engine may not know yet.
+    const bool is_seen = channel.is_marked_seen(request.caller.request_slot, request.caller.generation);
+    if (is_seen || request.kind == mux::RequestKind::reply) {
+      multiplexer.abandon(index, is_seen ? outlet_->own_reason(request.caller) : shm::Reason::client_died);
       continue;
     }
     auto bytes = multiplexer.copy_of(index);
@@ -275,6 +278,17 @@ void Notices::drop_unsolicited(Lane lane, std::uint64_t count) {
   if (count == 0) return;
   counts_[lane].unsolicited_dropped += count;
   changed_.insert(lane);
+}
+
+void Notices::remove_group(std::uint32_t group) {
+  tell_drops();
+  for (const auto& [upstream, count] : orphans_->remove_group(group)) {
+    events_->event({.kind = mux::EventKind::orphans_dropped,
+                    .upstream = config_->upstreams[upstream].name,
+                    .words = "the group was removed from the configuration",
+                    .group = config_->groups[group].name,
+                    .orphans = count});
+  }
 }
 
 void Notices::tell_drops() {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,11 @@ class Notices final : public mux::Notices {
   // ---- A client that is proven dead, before anything of it is given up: keeps what nobody has seen.
   void keep_orphans(Client& client, std::uint32_t channel, mux::Multiplexer& multiplexer);
 
+  // The configuration has changed where it is; groups may have been added.
+  void apply_settings() { orphans_->apply_settings(); }
+  // Before the configuration changes: drops the orphans of this group, and says so.
+  void remove_group(std::uint32_t group);
+
   void set_time(std::uint64_t now_ns) { orphans_->set_time(now_ns); }
   // Once in each turn: hands out what has come to wait, drops what is too old, says what was dropped.
   void work();
@@ -55,9 +61,12 @@ class Notices final : public mux::Notices {
   [[nodiscard]] NoticeCounts counts(Lane lane) const;
   [[nodiscard]] OrphanCounts orphans(Lane lane) const { return orphans_->counts(lane); }
   [[nodiscard]] std::uint32_t subscribers(Lane lane) const { return subscriptions_.count(lane); }
-  bool take_changed(Lane lane) { return (changed_.erase(lane) > 0) | orphans_->take_changed(lane); }
-  // The group whose subscribers get what this upstream's host sends unasked.
-  [[nodiscard]] std::uint32_t subscriber_group(std::uint32_t upstream) const;
+  bool take_changed(Lane lane) {
+    const bool changed = changed_.erase(lane) > 0;
+    return orphans_->take_changed(lane) || changed;
+  }
+  // The group whose subscribers get what this upstream's host sends unasked. None: it was removed.
+  [[nodiscard]] std::optional<std::uint32_t> subscriber_group(std::uint32_t upstream) const;
 
  private:
   struct Given {
@@ -73,7 +82,7 @@ class Notices final : public mux::Notices {
   LentPair take_pair(Subscriber& subscriber);
   void share_out_late(Lane lane, std::uint64_t tag, std::span<const std::byte> message);
   void forsake(Lane lane);
-  void keep_unread(const Client& client, const Channel& channel);
+  void keep_unseen(const Client& client, std::uint32_t number, mux::Multiplexer& multiplexer);
   void keep_open(const Client& client, Channel& channel, mux::Multiplexer& multiplexer);
   void drop_late(Lane lane, std::uint64_t count = 1);
   void drop_unsolicited(Lane lane, std::uint64_t count = 1);

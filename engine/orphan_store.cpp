@@ -9,11 +9,17 @@ namespace tlsmux::engine {
 namespace {
 
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
 
 tls::SecretBytes copy_of(std::span<const std::byte> bytes) {
   tls::SecretBytes copy(bytes.size());
   shm::copy_bytes(copy.bytes(), bytes);
   return copy;
+}
+
+// Given up while its session lives on: the multiplexer keeps its key. After a lost session nothing comes any more.
+bool may_be_answered_late(shm::Reason reason) {
+  return reason == shm::Reason::deadline || reason == shm::Reason::cancelled;
 }
 
 }  // namespace
@@ -58,13 +64,21 @@ void OrphanStore::lose(OrphanId id, shm::Reason reason) {
   if (entry == nullptr) return;
   entry->orphan.outcome = shm::Outcome::maybe_sent;
   entry->orphan.reason = reason;
+  if (may_be_answered_late(reason)) {
+    const auto& timeouts = config_->upstreams[entry->orphan.lane.upstream].timeouts;
+    entry->late_until_ns = now_ns_ + timeouts.late_answer_ms * kNanosecondsPerMillisecond;
+  }
   wait(id, *entry);
 }
 
 void OrphanStore::late(OrphanId id, Lane lane, std::uint64_t tag, std::span<const std::byte> answer) {
+  auto request = memory_.take(id);
   const auto original = entries_.find(id);
-  tls::SecretBytes request;  // a copy: the original may have to make room
-  if (original != entries_.end()) request = copy_of(std::as_const(original->second.orphan.request).bytes());
+  if (original != entries_.end()) {
+    // A copy: the original may have to make room.
+    request = copy_of(std::as_const(original->second.orphan.request).bytes());
+    original->second.late_until_ns = 0;
+  }
   const auto late_id = enter(lane, tag, std::move(request));
   if (late_id == 0) return;
   auto& entry = entries_.at(late_id);
@@ -94,10 +108,44 @@ void OrphanStore::take_back(OrphanId id) {
 
 void OrphanStore::release(OrphanId id) {
   const auto found = entries_.find(id);
-  if (found != entries_.end() && found->second.state == State::delivered) forget(id);
+  if (found == entries_.end() || found->second.state != State::delivered) return;
+  const auto group = found->second.orphan.lane.group;
+  const auto late_until_ns = found->second.late_until_ns;
+  auto request = std::move(found->second.orphan.request);
+  forget(id);
+  if (late_until_ns > now_ns_) memory_.keep(id, group, std::move(request), late_until_ns);
+}
+
+void OrphanStore::apply_settings() {
+  held_.resize(config_->groups.size());
+  for (std::uint32_t group = 0; group < held_.size(); ++group) {
+    const auto count_max = config_->groups[group].orphans.count_max;
+    while (held_[group] + memory_.count(group) > count_max && memory_.count(group) > 0) memory_.drop_first(group);
+    while (held_[group] > count_max) {
+      const auto* const line = oldest_line(group);
+      if (line == nullptr) break;  // the rest is in flight or in a subscriber's hands
+      drop(line->begin()->second, false);
+    }
+  }
+  if (!waiting_.empty()) due_ns_ = std::max<std::uint64_t>(now_ns_, 1);  // by another age, perhaps
+}
+
+std::map<std::uint32_t, std::uint32_t> OrphanStore::remove_group(std::uint32_t group) {
+  std::map<std::uint32_t, std::uint32_t> dropped;
+  for (const auto& [id, entry] : entries_) {
+    if (entry.orphan.lane.group == group) ++dropped[entry.orphan.lane.upstream];
+  }
+  const auto is_of_group = [&](const auto& each) { return each.first.group == group; };
+  std::erase_if(entries_, [&](const auto& each) { return each.second.orphan.lane.group == group; });
+  std::erase_if(waiting_, is_of_group);
+  std::erase_if(counts_, is_of_group);
+  held_[group] = 0;
+  memory_.drop_group(group);
+  return dropped;
 }
 
 void OrphanStore::tick() {
+  memory_.tick(now_ns_);
   if (due_ns_ == 0 || now_ns_ < due_ns_) return;
   std::uint64_t due_ns = 0;
   for (auto& [lane, line] : waiting_) {
@@ -109,17 +157,26 @@ void OrphanStore::tick() {
   due_ns_ = due_ns;
 }
 
+std::uint64_t OrphanStore::next_due_ns() const {
+  const auto forgotten_ns = memory_.next_due_ns();
+  return due_ns_ == 0 || forgotten_ns == 0 ? std::max(due_ns_, forgotten_ns) : std::min(due_ns_, forgotten_ns);
+}
+
 OrphanCounts OrphanStore::counts(Lane lane) const {
   const auto found = counts_.find(lane);
   return found == counts_.end() ? OrphanCounts{} : found->second;
 }
 
-// The oldest that waits makes room. What is in flight or in a subscriber's hands stays.
+bool OrphanStore::is_full(std::uint32_t group) const {
+  return held_[group] + memory_.count(group) >= config_->groups[group].orphans.count_max;
+}
+
+// What is only remembered makes room, then the oldest that waits. What is in flight or in a subscriber's hands stays.
 bool OrphanStore::make_room(Lane lane) {
-  const auto count_max = config_->groups[lane.group].orphans.count_max;
-  if (held_[lane.group] < count_max) return true;
+  while (is_full(lane.group) && memory_.count(lane.group) > 0) memory_.drop_first(lane.group);
+  if (!is_full(lane.group)) return true;
   const auto* const line = oldest_line(lane.group);
-  if (line == nullptr || count_max == 0) {
+  if (line == nullptr || config_->groups[lane.group].orphans.count_max == 0) {
     count_drop(lane, false);
     return false;
   }

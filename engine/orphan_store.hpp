@@ -9,7 +9,9 @@
 //
 //   open -> waiting -> delivered -> released, or back to waiting when the subscriber is gone
 //
-// A late answer to such a request is kept like an outcome of its own. No system call, no clock. One thread.
+// A late answer to such a request is kept like an outcome of its own, with the request's bytes: those of one that was
+// given up are remembered after its release for as long as the host may still answer it. What is remembered is not held,
+// is the first to make room, and goes without being counted. No system call, no clock. One thread.
 
 #include <cstdint>
 #include <map>
@@ -22,6 +24,7 @@
 
 #include "config/config.hpp"
 #include "engine/mux/seams.hpp"
+#include "engine/orphan_memory.hpp"
 #include "engine/tls/secret_bytes.hpp"
 #include "shm/layout.hpp"
 
@@ -67,7 +70,7 @@ class OrphanStore {
   void answer(OrphanId id, std::span<const std::byte> answer);
   void refuse(OrphanId id, const mux::Refusal& refusal);
   void lose(OrphanId id, shm::Reason reason);
-  // An answer to one that has ended; `id` may be gone.
+  // An answer to one that has ended; `id` may be gone. There is one at the most.
   void late(OrphanId id, Lane lane, std::uint64_t tag, std::span<const std::byte> answer);
 
   // The one that waits longest for a subscriber of this lane; 0: none waits.
@@ -78,10 +81,15 @@ class OrphanStore {
   void take_back(OrphanId id);
   void release(OrphanId id);
 
+  // The configuration has changed where it is: other bounds hold, and there may be more groups.
+  void apply_settings();
+  // Nothing of this group is kept any more. By upstream, how many were dropped; they are counted here alone.
+  std::map<std::uint32_t, std::uint32_t> remove_group(std::uint32_t group);
+
   // Drops what has waited too long.
   void tick();
   // When tick() is next needed; 0: not by itself.
-  [[nodiscard]] std::uint64_t next_due_ns() const { return due_ns_; }
+  [[nodiscard]] std::uint64_t next_due_ns() const;
 
   [[nodiscard]] OrphanCounts counts(Lane lane) const;
   // Lanes in which something began to wait since the last call.
@@ -102,11 +110,13 @@ class OrphanStore {
     Orphan orphan;
     State state = State::open;
     std::uint64_t ended_ns = 0;
+    std::uint64_t late_until_ns = 0;  // so long an answer may still come; 0: none
   };
   using Waiting = std::set<std::pair<std::uint64_t, OrphanId>>;  // by the time of their end
 
   OrphanId enter(Lane lane, std::uint64_t tag, tls::SecretBytes request);
   bool make_room(Lane lane);
+  [[nodiscard]] bool is_full(std::uint32_t group) const;
   void drop(OrphanId id, bool too_old);
   void count_drop(Lane lane, bool too_old);
   void forget(OrphanId id);
@@ -118,6 +128,7 @@ class OrphanStore {
   const config::Config* config_;
   std::uint64_t now_ns_ = 0;
   std::map<OrphanId, Entry> entries_;
+  OrphanMemory memory_;  // of released ones
   std::map<Lane, Waiting> waiting_;
   std::map<Lane, OrphanCounts> counts_;
   std::vector<std::uint32_t> held_;  // by group

@@ -17,8 +17,7 @@ bool Outlet::take(const mux::Caller& caller) {
   if (channel.controls[caller.request_slot].word.try_move(caller.generation, SlotState::queued, SlotState::sending)) {
     return true;
   }
-  decided_by_caller(caller);
-  return false;
+  return decided_by_caller(caller, false);
 }
 
 bool Outlet::still_wanted(const mux::Caller& caller) {
@@ -68,6 +67,13 @@ bool Outlet::lose(const mux::Caller& caller, shm::Reason reason) {
                 {.reason = reason, .outcome = Outcome::maybe_sent, .kind = CompletionKind::outcome});
 }
 
+// The client's word, and worth no more: it is counted, and told to its own group.
+shm::Reason Outlet::own_reason(const mux::Caller& caller) {
+  auto& control = clients_->channel_of(caller.channel).controls[caller.request_slot];
+  const auto reason = std::atomic_ref(control.clients_reason).load(std::memory_order_relaxed);
+  return reason == shm::Reason::deadline ? reason : shm::Reason::cancelled;
+}
+
 bool Outlet::settle(const mux::Caller& caller, SlotState from, SlotState to, const CompletionDescriptor& result) {
   auto& control = clients_->channel_of(caller.channel).controls[caller.request_slot];
   // Before the word, so that a client whose engine dies right after it still learns the outcome.
@@ -75,19 +81,25 @@ bool Outlet::settle(const mux::Caller& caller, SlotState from, SlotState to, con
   std::atomic_ref(control.result_reason).store(result.reason, std::memory_order_relaxed);
   std::atomic_ref(control.result_error_field).store(result.error_field, std::memory_order_relaxed);
   std::atomic_ref(control.result_error_offset).store(result.error_offset, std::memory_order_relaxed);
-  if (!control.word.try_move(caller.generation, from, to)) return decided_by_caller(caller);
+  if (!control.word.try_move(caller.generation, from, to)) {
+    return decided_by_caller(caller, to != SlotState::refused);
+  }
   give_back(caller, result);
   return true;
 }
 
-// The caller has ended the request itself: its slots go back without an outcome. Always false.
-bool Outlet::decided_by_caller(const mux::Caller& caller) {
+// The caller has ended the request itself: its slots go back. The outcome that goes with them is not for the caller but
+// for its group, should it die before its application has seen its own. Always false.
+bool Outlet::decided_by_caller(const mux::Caller& caller, bool was_sent) {
   const auto truth = clients_->channel_of(caller.channel).controls[caller.request_slot].word.load();
   const bool is_callers_end = truth.state == SlotState::withdrawn || truth.state == SlotState::expired;
   if (truth.generation != caller.generation || !is_callers_end) {
     report(caller.channel / config::kChannelsPerClientMax, "a slot word was overwritten while its request was open");
   }
-  give_back(caller, {.kind = CompletionKind::returned});
+  const bool is_not_sent = !was_sent && truth.state == SlotState::withdrawn;
+  give_back(caller, {.reason = own_reason(caller),
+                     .outcome = is_not_sent ? Outcome::not_sent : Outcome::maybe_sent,
+                     .kind = CompletionKind::returned});
   return false;
 }
 
@@ -128,7 +140,8 @@ void Outlet::push(std::uint32_t channel_ref, const CompletionDescriptor& complet
   // client that gives slots back before it has taken their completions overwrites only its own.
   channel.completions.push(completion);
   const auto request_length = channel.length_of_slot[completion.request_slot];
-  channel.told[channel.told_count++ % channel.told.size()] = {
+  channel.told[completion.request_slot] = {
+      .position = channel.told_count++,
       .tag = completion.tag,
       .generation = completion.generation,
       .request_slot = completion.request_slot,
@@ -139,10 +152,11 @@ void Outlet::push(std::uint32_t channel_ref, const CompletionDescriptor& complet
       .error_field = completion.error_field,
       .reason = completion.reason,
       .outcome = completion.outcome,
-      .kind = completion.kind,
-      .is_request = completion.kind == CompletionKind::outcome && request_length > 0};
+      .index = channel.request_of_slot[completion.request_slot],
+      .is_request = completion.kind != CompletionKind::notice && request_length > 0};
   channel.owners[completion.request_slot] = SlotOwner::client;
   channel.owners[completion.response_slot] = SlotOwner::client;
+  channel.has_outcomes = channel.has_outcomes || completion.kind != CompletionKind::notice;
   clients_->client_of(channel_ref).changed = true;
   if (!std::exchange(channel.has_completions, true)) touched_.push_back(channel_ref);
 }

@@ -27,6 +27,7 @@ class Outlet final : public mux::Callers {
   bool answer(const mux::Caller& caller, std::span<const std::byte> message) override;
   bool refuse(const mux::Caller& caller, const mux::Refusal& refusal) override;
   bool lose(const mux::Caller& caller, shm::Reason reason) override;
+  shm::Reason own_reason(const mux::Caller& caller) override;
 
   // Gives a lent pair back with a notice: the dead process's request, if any, in the request slot, the message in the
   // other. Of `notice` tag, reason, outcome, error, notice_kind and notice are used.
@@ -53,7 +54,7 @@ class Outlet final : public mux::Callers {
  private:
   bool settle(const mux::Caller& caller, shm::SlotState from, shm::SlotState to,
               const shm::CompletionDescriptor& result);
-  bool decided_by_caller(const mux::Caller& caller);
+  bool decided_by_caller(const mux::Caller& caller, bool was_sent);
   void give_back(const mux::Caller& caller, const shm::CompletionDescriptor& completion);
   void push(std::uint32_t channel_ref, const shm::CompletionDescriptor& completion);
 
@@ -67,7 +68,7 @@ template <typename Ring>
 void Outlet::publish(Ring&& ring) {
   for (const auto ref : touched_) {
     auto& channel = clients_->channel_of(ref);
-    channel.has_completions = false;
+    channel.has_completions = channel.has_outcomes = false;
     channel.completions.publish();
     if (shm::must_ring(channel.header->client_armed)) ring(ref);
   }

@@ -9,9 +9,12 @@
 
 #include "config/config_bundle.hpp"
 #include "config/json_pointer.hpp"
+#include "engine/broker/resource_limits.hpp"
+#include "engine/group_memory.hpp"
 #include "engine/status_board.hpp"
 #include "engine/tls/mbedtls_client.hpp"
 #include "engine/tls_files.hpp"
+#include "shm/segment.hpp"
 
 namespace tlsmux::engine {
 namespace {
@@ -19,6 +22,11 @@ namespace {
 template <typename Named>
 std::uint32_t place_of(const std::vector<Named>& all, const std::string& name) {
   return static_cast<std::uint32_t>(std::ranges::find(all, name, &Named::name) - all.begin());
+}
+
+template <typename Named>
+bool is_gone(const Named& one) {
+  return one.name.empty();
 }
 
 // What is there in the order in which `order` has it, then what is new. What is gone keeps its place, without a name.
@@ -42,12 +50,13 @@ std::vector<Named> in_order_of(const std::vector<Named>& order, const std::vecto
 // Without what is gone.
 config::Config present(const config::Config& config) {
   auto result = config;
-  std::erase_if(result.upstreams, [](const config::UpstreamSettings& one) { return one.name.empty(); });
+  std::erase_if(result.groups, is_gone<config::GroupSettings>);
+  std::erase_if(result.upstreams, is_gone<config::UpstreamSettings>);
   return result;
 }
 
 bool may_use(const config::UpstreamSettings& upstream, const std::string& group) {
-  return std::ranges::find(upstream.groups, group) != upstream.groups.end();
+  return !is_gone(upstream) && std::ranges::find(upstream.groups, group) != upstream.groups.end();
 }
 
 // Within the list of upstreams; what was removed is told by its place in the earlier configuration.
@@ -65,8 +74,14 @@ std::string lines(const config::ConfigErrors& errors) {
 
 }  // namespace
 
-Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config, Log& log)
-    : broker_(broker), library_(library), log_(log), config_(std::make_shared<const config::Config>(config)) {
+Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config,
+                 const shm::GroupIdentity& identity, Log& log)
+    : broker_(broker),
+      library_(library),
+      identity_(identity),
+      log_(log),
+      config_(std::make_shared<const config::Config>(config)),
+      spare_places_(config.engine.shards, mux::kSpareSessionPlaces) {
   [[maybe_unused]] const auto got = ::getrandom(&contents_key_, sizeof contents_key_, 0);
   for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
     upstreams_.push_back({.place = i,
@@ -75,15 +90,20 @@ Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const c
                           .contents = {}});
     prefix_bytes_ = std::max(prefix_bytes_, mux::prefix_bytes(config.upstreams[i]));
   }
-  rows_.resize(config.groups.size());
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    rows_[i].taken = rows_taken(config, i);
-    rows_[i].count = static_cast<std::size_t>(std::ranges::count(rows_[i].taken, true)) + kSpareUpstreamRows;
+  add_rows();
+}
+
+// For the groups that have none yet, as group_tables() gives them.
+void Refresh::add_rows() {
+  for (auto i = rows_.size(); i < config_->groups.size(); ++i) {
+    auto& rows = rows_.emplace_back();
+    rows.taken = rows_taken(*config_, i);
+    rows.count = static_cast<std::size_t>(std::ranges::count(rows.taken, true)) + kSpareUpstreamRows;
   }
 }
 
 std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> Refresh::make_tls_client(
-    const config::TlsSettings& settings, broker::UpstreamPlace place, Upstream& upstream) const {
+    const config::TlsSettings& settings, broker::ConfigPlace place, Upstream& upstream) const {
   const auto material = read_tls_files(broker_, settings, place);
   if (!material) return std::unexpected(material.error());
   auto client = tls::make_mbedtls_client(library_, settings, *material, upstream.tls_client);
@@ -110,7 +130,8 @@ std::expected<std::vector<std::unique_ptr<tls::TlsClient>>, shm::SystemError> Re
 control::RefreshPlan Refresh::prepare(bool dry_run) {
   const auto refused = [](std::string errors) {
     if (!errors.ends_with('\n')) errors += '\n';
-    return control::RefreshPlan{.changes = {}, .errors = std::move(errors), .order = {}, .groups = {}};
+    return control::RefreshPlan{
+        .changes = {}, .errors = std::move(errors), .order = {}, .groups = {}, .groups_added = {}};
   };
   const auto read = broker_.load_candidate();
   if (!read) return refused(read.error().message);
@@ -120,24 +141,34 @@ control::RefreshPlan Refresh::prepare(bool dry_run) {
   const auto candidate = config::load_bundle(*bundle);
   if (!candidate) return refused(lines(candidate.error()));
   auto prepared = plan(*candidate);
-  if (dry_run || prepared.is_refused() || prepared.changes.empty()) {
-    prepared.order.reset();
-    if (const auto dropped = broker_.drop_candidate(); !dropped) return refused(dropped.error().message);
-  }
+  if (dry_run || prepared.is_refused() || prepared.changes.empty()) drop(prepared);
   return prepared;
+}
+
+void Refresh::drop(control::RefreshPlan& plan) {
+  plan.order.reset();
+  if (const auto dropped = broker_.drop_candidate(); !dropped) {
+    // The broker is dead, and cannot remove what it has made for us.
+    for (const auto& group : plan.groups_added) shm::remove_group_object(group.name);
+    plan.errors += dropped.error().message + "\n";
+  }
+  plan.groups_added.clear();
 }
 
 control::RefreshPlan Refresh::plan(const config::Config& candidate) {
   const auto before = present(*config_);
-  control::RefreshPlan result{.changes = config::plan(before, candidate), .errors = {}, .order = {}, .groups = {}};
+  control::RefreshPlan result{
+      .changes = config::plan(before, candidate), .errors = {}, .order = {}, .groups = {}, .groups_added = {}};
   check_places(candidate, result.changes);
-  // Without the same groups on both sides there is nothing to prepare.
   if (!config::all_live(result.changes)) return result;
   next_upstreams_ = upstreams_;
   next_config_ = std::make_shared<config::Config>(
       config::Config{.engine = candidate.engine,
                      .groups = in_order_of(config_->groups, candidate.groups),
                      .upstreams = in_order_of(config_->upstreams, candidate.upstreams)});
+  for (auto& group : next_config_->groups) {
+    if (is_gone(group)) group.orphans.count_max = 0;
+  }
   if (auto room = check_rows(); !room) {
     result.errors = std::move(room.error());
     return result;
@@ -148,10 +179,10 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
                                .tls_client = nullptr,
                                .contents = {}});
   }
-  ApplyConfig order{.config = next_config_, .upstreams = {}};
+  ApplyConfig order{.config = next_config_, .upstreams = {}, .groups_added = {}, .groups_removed = {}};
   for (std::uint32_t i = 0; i < next_upstreams_.size(); ++i) {
-    const bool was_there = i < upstreams_.size() && !config_->upstreams[i].name.empty();
-    if (next_config_->upstreams[i].name.empty()) {
+    const bool was_there = i < upstreams_.size() && !is_gone(config_->upstreams[i]);
+    if (is_gone(next_config_->upstreams[i])) {
       if (was_there) {
         order.upstreams.push_back({.kind = ApplyConfig::Kind::removed, .index = i, .tls_client = nullptr});
       }
@@ -161,7 +192,7 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
       result.errors += "upstream " + next_config_->upstreams[i].name + ": " + done.error() + "\n";
     }
   }
-  if (const auto done = prepare_groups(result); !done) result.errors += done.error();
+  if (const auto done = prepare_groups(candidate, result, order); !done) result.errors += done.error();
   result.drain_timeout_ms = candidate.engine.drain_timeout_ms;
   result.order = std::move(order);
   return result;
@@ -191,8 +222,8 @@ std::expected<void, std::string> Refresh::check_rows() const {
 std::string Refresh::why_not_added(const config::UpstreamSettings& settings, std::uint32_t& spare_places) const {
   const auto places = mux::session_places(settings);
   if (places > spare_places) {
-    return "the engine has room for " + std::to_string(spare_places) + " more sessions, it needs " +
-           std::to_string(places) + " (one more than sessions_max)";
+    return std::string(shards() == 1 ? "the engine" : "its shard") + " has room for " + std::to_string(spare_places) +
+           " more sessions, it needs " + std::to_string(places) + " (one more than sessions_max)";
   }
   spare_places -= places;
   if (mux::send_memory_bytes(settings) > mux::kSpareSendMemoryBytes) {
@@ -221,13 +252,14 @@ void Refresh::check_prefix(const config::UpstreamSettings& settings, std::size_t
 // The table of sessions, and their memory, is made once.
 void Refresh::check_places(const config::Config& candidate, std::vector<config::Change>& changes) const {
   auto spare_places = spare_places_;
+  auto index = upstreams_.size();  // that the next to be added will have
   for (std::uint32_t place = 0; place < candidate.upstreams.size(); ++place) {
     const auto pointer = config::pointer_to("/upstreams", place);
     const auto added = std::ranges::find_if(changes, [&](const config::Change& change) {
       return change.kind == config::Change::Kind::added && change.pointer == pointer;
     });
     if (added == changes.end()) continue;
-    auto why_not = why_not_added(candidate.upstreams[place], spare_places);
+    auto why_not = why_not_added(candidate.upstreams[place], spare_places[engine::shard_of(index++, shards())]);
     if (why_not.empty()) continue;
     added->effect = config::Effect::engine_restart;
     added->live = false;
@@ -296,16 +328,35 @@ std::expected<void, std::string> Refresh::prepare_upstream(std::uint32_t index, 
   return {};
 }
 
-std::expected<void, std::string> Refresh::prepare_groups(control::RefreshPlan& plan) const {
+std::expected<void, std::string> Refresh::prepare_groups(const config::Config& candidate, control::RefreshPlan& plan,
+                                                         ApplyConfig& order) const {
   std::string errors;
-  for (std::size_t i = 0; i < next_config_->groups.size(); ++i) {
+  for (std::uint32_t i = 0; i < next_config_->groups.size(); ++i) {
     const auto& group = next_config_->groups[i];
-    auto membership = config::resolve_membership(group, "/groups/" + std::to_string(i));
-    if (!membership) {
-      errors += lines(membership.error());
+    const bool is_new = i >= config_->groups.size();
+    if (is_gone(group)) {
+      plan.groups.emplace_back();
+      if (!is_gone(config_->groups[i])) order.groups_removed.push_back(i);
       continue;
     }
-    plan.groups.push_back({.membership = std::move(*membership), .memory = group.memory});
+    const auto place = place_of(candidate.groups, group.name);
+    auto membership = config::resolve_membership(group, config::pointer_to("/groups", place));
+    if (!membership) {
+      errors += lines(membership.error());
+    } else if (!is_new) {
+      plan.groups.push_back(control::RefreshPlan::Group{.membership = std::move(*membership), .memory = group.memory});
+    } else if (auto made = make_group(broker_, *next_config_, i, {.index = place, .in_candidate = true}, identity_)) {
+      plan.groups_added.push_back({.name = group.name,
+                                   .membership = std::move(*membership),
+                                   .memory = group.memory,
+                                   .object = std::move(made->readable),
+                                   .object_bytes = made->mapping.bytes().size(),
+                                   .lock = std::move(made->lock)});
+      order.groups_added.push_back(
+          {.part = made->part, .memory = std::make_shared<const shm::Mapping>(std::move(made->mapping))});
+    } else {
+      errors += "group " + group.name + ": " + made.error().message + "\n";
+    }
   }
   if (!errors.empty()) return std::unexpected(errors);
   return {};
@@ -320,17 +371,27 @@ std::size_t Refresh::index_before(std::uint32_t index) const {
 
 void Refresh::adopt() {
   for (std::size_t i = upstreams_.size(); i < next_upstreams_.size(); ++i) {
-    spare_places_ -= next_upstreams_[i].session_places;
+    spare_places_[engine::shard_of(i, shards())] -= next_upstreams_[i].session_places;
   }
   for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].taken = rows_taken(*next_config_, i);
-  config_ = std::exchange(next_config_, nullptr);
+  const auto before = std::exchange(config_, std::exchange(next_config_, nullptr));
+  add_rows();
+  if (config_->groups.size() > before->groups.size()) broker::raise_limits(present(*config_), log_);
   upstreams_ = std::exchange(next_upstreams_, {});
   log_.set_level(config_->engine.log.level);
   // If the broker is dead the engine ends soon anyway.
   if (const auto adopted = broker_.adopt_candidate(); !adopted) {
     log_.error("config_not_adopted", {{"error", adopted.error().message},
                                       {"means", "if the engine is restarted, it has its earlier configuration"}});
+    for (std::size_t i = 0; i < before->groups.size(); ++i) {
+      const bool is_removed = is_gone(config_->groups[i]) && !is_gone(before->groups[i]);
+      if (is_removed) shm::remove_group_object(before->groups[i].name);
+    }
   }
+}
+
+void Refresh::remove_group_objects() const {
+  for (const auto& group : present(*config_).groups) shm::remove_group_object(group.name);
 }
 
 }  // namespace tlsmux::engine

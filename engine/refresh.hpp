@@ -2,10 +2,12 @@
 
 // Changes a running engine over to what the configuration file says now: all of it or nothing.
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "config/config.hpp"
@@ -13,9 +15,11 @@
 #include "engine/control/refresher.hpp"
 #include "engine/log.hpp"
 #include "engine/mux/multiplexer.hpp"
+#include "engine/shard_of.hpp"
 #include "engine/tls/tls_library.hpp"
 #include "engine/tls/tls_session.hpp"
 #include "engine/tls_contents.hpp"
+#include "shm/group_part.hpp"
 #include "shm/system_error.hpp"
 
 namespace tlsmux::engine {
@@ -23,9 +27,11 @@ namespace tlsmux::engine {
 // The control thread's. What it refers to outlives it.
 class Refresh final : public control::Refresher {
  public:
-  Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config, Log& log);
+  // `identity` is what the engine's group parts say of it.
+  Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config,
+          const shm::GroupIdentity& identity, Log& log);
 
-  // For the engine's start, once: a client for each upstream, for the shard.
+  // For the engine's start, once: a client for each upstream, for its shard.
   std::expected<std::vector<std::unique_ptr<tls::TlsClient>>, shm::SystemError> make_tls_clients();
 
   control::RefreshPlan prepare(bool dry_run) override;
@@ -33,6 +39,16 @@ class Refresh final : public control::Refresher {
 
   // Where the broker's configuration has what is upstream `index` here.
   [[nodiscard]] std::uint32_t place_at_broker(std::uint32_t index) const { return upstreams_[index].place; }
+
+  // The shard of the upstream that has this name now; any of a name that none has.
+  [[nodiscard]] std::uint32_t shard_of(std::string_view name) const {
+    const auto& all = config_->upstreams;
+    const auto index = std::ranges::find(all, name, &config::UpstreamSettings::name) - all.begin();
+    return engine::shard_of(static_cast<std::size_t>(index), shards());
+  }
+
+  // Removes the objects of all groups that there are now, for a broker that is dead. The engine still holds the locks.
+  void remove_group_objects() const;
 
  private:
   struct Upstream {
@@ -44,7 +60,7 @@ class Refresh final : public control::Refresher {
 
   control::RefreshPlan plan(const config::Config& candidate);
   std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> make_tls_client(const config::TlsSettings& settings,
-                                                                                   broker::UpstreamPlace place,
+                                                                                   broker::ConfigPlace place,
                                                                                    Upstream& upstream) const;
   void check_places(const config::Config& candidate, std::vector<config::Change>& changes) const;
   void check_prefix(const config::UpstreamSettings& settings, std::size_t place,
@@ -52,13 +68,18 @@ class Refresh final : public control::Refresher {
   [[nodiscard]] std::vector<bool> rows_taken(const config::Config& config, std::size_t group) const;
   [[nodiscard]] std::expected<void, std::string> check_rows() const;
   std::string why_not_added(const config::UpstreamSettings& settings, std::uint32_t& spare_places) const;
+  [[nodiscard]] std::uint32_t shards() const { return config_->engine.shards; }
   [[nodiscard]] std::size_t index_before(std::uint32_t index) const;
   std::expected<void, std::string> prepare_upstream(std::uint32_t index, const config::Config& candidate,
                                                     control::RefreshPlan& plan, ApplyConfig& order);
-  std::expected<void, std::string> prepare_groups(control::RefreshPlan& plan) const;
+  std::expected<void, std::string> prepare_groups(const config::Config& candidate, control::RefreshPlan& plan,
+                                                  ApplyConfig& order) const;
+  void drop(control::RefreshPlan& plan);
+  void add_rows();
 
   broker::BrokerClient& broker_;
   tls::TlsLibrary& library_;
+  shm::GroupIdentity identity_;
   Log& log_;
   std::shared_ptr<const config::Config> config_;  // with everything at the engine's own places
   std::vector<Upstream> upstreams_;
@@ -69,8 +90,8 @@ class Refresh final : public control::Refresher {
     std::size_t count = 0;
     std::vector<bool> taken;  // by upstream
   };
-  std::vector<Rows> rows_;  // for upstreams, of each group
-  std::uint32_t spare_places_ = mux::kSpareSessionPlaces;
+  std::vector<Rows> rows_;                   // for upstreams, of each group
+  std::vector<std::uint32_t> spare_places_;  // of each shard
   // Of the last prepare(), until they are adopted.
   std::shared_ptr<config::Config> next_config_;
   std::vector<Upstream> next_upstreams_;

@@ -18,19 +18,14 @@ constexpr std::uint32_t kTakesMax = config::kSlotsPerChannelMax / Intake::kReque
 constexpr std::uint32_t kChannelFlags =
     shm::kLateAnswers | shm::kSubscribeLate | shm::kSubscribeUnsolicited | shm::kSubscribeOrphans;
 
-// Notices do not count: a client that closes has no use for them.
-bool has_unpublished_outcome(const Channel& channel) {
-  return channel.has_completions && std::ranges::any_of(channel.unread(), [](const Told& told) {
-           return told.kind != shm::CompletionKind::notice;
-         });
-}
-
 }  // namespace
 
 Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
-             StatusBoard board, std::uint64_t seed)
-    : config_(config),
+             StatusBoard board, std::uint64_t seed, std::uint32_t shard)
+    : number_(shard),
+      config_(config),
       bells_(&seams.bells),
+      clients_(shard),
       orphans_(config_),
       outlet_(clients_, orphans_),
       notices_(config_, clients_, outlet_, orphans_, seams.events),
@@ -50,7 +45,6 @@ void Shard::set_time(std::uint64_t now_ns) {
 
 void Shard::start() {
   multiplexer_.start();
-  trace_numbers_.start();
   board_.set_state(shm::EngineState::running);
 }
 
@@ -85,34 +79,33 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   const auto upstream = std::ranges::find(upstreams, command.upstream, &config::UpstreamSettings::name);
   if (upstream == upstreams.end() || upstream->name.empty()) return refuse(ENOENT, "there is no upstream of that name");
   const auto upstream_index = static_cast<std::uint32_t>(upstream - upstreams.begin());
+  // Its name was given to another upstream a moment ago, and the control thread does not know yet.
+  if (!multiplexer_.serves(upstream_index)) return refuse(EAGAIN, "the configuration is being changed; try again");
   const auto row = board_.upstream_row(client.group, upstream_index);
   if (!row) return refuse(EACCES, "the group may not use this upstream");
   if ((command.flags & ~kChannelFlags) != 0) return refuse(EINVAL, "a channel flag that this engine does not know");
   const auto subscriber_group = notices_.subscriber_group(upstream_index);
   if ((command.flags & shm::kSubscribeUnsolicited) != 0 && client.group != subscriber_group) {
-    return refuse(EACCES, "what this upstream sends unasked goes to group " + config_.groups[subscriber_group].name +
+    return refuse(EACCES, "what this upstream sends unasked goes to group " + config_.groups[*subscriber_group].name +
                               " (its subscriber_group)");
   }
-  const auto channel = std::ranges::find_if(
-      client.channels, [](const Channel& candidate) { return !candidate.is_open && !candidate.waking; });
-  if (channel == client.channels.end()) {
-    return refuse(EAGAIN, "all " + std::to_string(client.channels.size()) + " channels of the client are open");
-  }
-  const auto number = static_cast<std::uint32_t>(channel - client.channels.begin());
-  clients_.reset_channel(client, number);
-  channel->is_open = true;
-  channel->upstream = upstream_index;
-  channel->wake = std::move(command.wake);
-  channel->serial = ++last_serial_;
-  channel->flags = command.flags;
-  notices_.opened(client, number);
+  TMX_ASSERT(command.channel < client.channels.size());
+  auto& channel = client.channels[command.channel];
+  TMX_ASSERT(!channel.is_open && !channel.waking);
+  clients_.reset_channel(client, command.channel);
+  channel.is_open = true;
+  channel.upstream = upstream_index;
+  channel.wake = std::move(command.wake);
+  channel.serial = ++last_serial_;
+  channel.flags = command.flags;
+  notices_.opened(client, command.channel);
   client.changed = true;
   return {.client = client.id,
           .error = 0,
           .error_text = {},
-          .channel = number,
+          .channel = command.channel,
           .upstream_row = *row,
-          .shard = 0,
+          .shard = number_,
           .message_bytes_max = upstream->framing.message_bytes_max,
           .timeout_ms = upstream->timeouts.request_ms};
 }
@@ -128,15 +121,18 @@ void Shard::run(CloseChannel&& command) {
   }
   if (client->stage == ClientStage::served) take_all_of(*client);  // notices that were dealt with, too
   auto& channel = client->channels[command.channel];
-  if (channel.in_flight > 0 || has_unpublished_outcome(channel)) {
+  // Notices do not count: a client that closes has no use for them.
+  if (channel.in_flight > 0 || channel.has_outcomes) {
     reply.error = EBUSY;
     reply.error_text = "the channel has requests in flight";
   } else {
     notices_.closed(*client, command.channel);
     trace_numbers_.leave(channel.upstream, channel.trace_lease);
     channel.is_open = false;
-    if (!channel.waking) channel.wake.reset();
     client->changed = true;
+    channel.is_closing = channel.waking;
+    if (channel.is_closing) return;  // the number is free when the last write to its descriptor is done
+    channel.wake.reset();
   }
   replies_.emplace_back(std::move(reply));
 }
@@ -171,7 +167,14 @@ void Shard::run(DrainUpstream&& command) { upstream_drains_.drain(command, now_n
 void Shard::run(ResumeUpstream&& command) { upstream_drains_.resume(command, replies_); }
 
 void Shard::run(ApplyConfig&& command) {
+  for (const auto group : command.groups_removed) {
+    notices_.remove_group(group);
+    board_.remove_group(group);
+  }
   config_ = *command.config;
+  multiplexer_.set_groups(config_.groups.size());
+  notices_.apply_settings();
+  for (auto& group : command.groups_added) board_.add_group(config_, std::move(group));
   for (auto& changed : command.upstreams) apply(command.config, changed);
   replies_.emplace_back(ConfigApplied{});
 }
@@ -187,6 +190,7 @@ void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConf
     }
     board_.set_groups(index, groups);
   }
+  if (changed.kind != ApplyConfig::Kind::added && !multiplexer_.serves(index)) return;
   switch (changed.kind) {
     case ApplyConfig::Kind::removed: return multiplexer_.remove_upstream(index);
     case ApplyConfig::Kind::added:
@@ -205,8 +209,8 @@ void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConf
 }
 
 void Shard::run(GrantTraceNumbers&& command) {
-  if (command.blocks.count > 0) {
-    trace_numbers_.add(command.upstream, command.blocks);
+  if (command.reservation.chunk.count > 0) {
+    trace_numbers_.add(command.upstream, command.reservation);
   } else {
     trace_numbers_.fail(command.upstream);
   }
@@ -240,6 +244,10 @@ void Shard::rung(std::uint32_t client_index) {
   if (client != nullptr) heat(*client);
 }
 
+bool Shard::has_news() const {
+  return std::ranges::any_of(hot_, [](const Client* client) { return Intake::has_more(*client); });
+}
+
 bool Shard::prepare_sleep() {
   for (std::size_t i = hot_.size(); i > 0; --i) cool(i - 1);
   return hot_.empty();
@@ -266,6 +274,7 @@ void Shard::woken(std::uint32_t channel_ref) {
     leaving_.push_back(client.index);
   } else if (!channel.is_open) {
     channel.wake.reset();
+    if (std::exchange(channel.is_closing, false)) replies_.emplace_back(ChannelClosed{.client = client.id});
   } else if (std::exchange(channel.wake_again, false)) {
     ring(channel_ref);
   }
@@ -312,6 +321,7 @@ bool Shard::work() {
   end_partings();
   notices_.work();
   serve_trace_numbers();
+  board_.publish_errors(multiplexer_, notices_);
   publish();
   handle_offences();
   for (const auto index : std::exchange(leaving_, {})) {
@@ -324,8 +334,8 @@ bool Shard::work() {
 void Shard::serve_trace_numbers() {
   trace_numbers_.work(multiplexer_.requests());
   for (const auto channel_ref : trace_numbers_.take_granted()) outlet_.touch(channel_ref);
-  for (const auto need : trace_numbers_.take_needs()) {
-    replies_.emplace_back(NeedTraceNumbers{.upstream = need.upstream, .blocks = need.blocks});
+  for (const auto& [upstream, need] : trace_numbers_.take_needs()) {
+    replies_.emplace_back(NeedTraceNumbers{.upstream = upstream, .need = need});
   }
 }
 

@@ -30,9 +30,10 @@ struct ShardSeams {
 
 class Shard {
  public:
-  // The seams outlive it.
+  // The seams outlive it. One TLS client for each upstream, in their order; null for those of other shards, of which this
+  // one, number `shard`, keeps no more than their places. See shard_of.hpp.
   Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
-        StatusBoard board, std::uint64_t seed);
+        StatusBoard board, std::uint64_t seed, std::uint32_t shard = 0);
 
   // Where news of connections, handshakes and names go.
   mux::Multiplexer& multiplexer() { return multiplexer_; }
@@ -53,6 +54,11 @@ class Shard {
   // Takes requests in, fires timers, seals and sends, publishes outcomes. True: there was something to do, so look
   // again before sleeping.
   bool work();
+
+  // True when a client that does not ring has published something. For a loop that looks again before it sleeps.
+  [[nodiscard]] bool has_news() const;
+
+  [[nodiscard]] config::IdleStrategy idle_strategy() const { return config_.engine.idle_strategy; }
 
   // Asks all clients to ring. False: one has published meanwhile, so work() first.
   bool prepare_sleep();
@@ -94,6 +100,7 @@ class Shard {
   void drain_further();
   ChannelOpened open_channel(Client& client, OpenChannel& command);
 
+  std::uint32_t number_;
   config::Config config_;  // changes where it is; the others refer to it
   Bells* bells_;
   ClientTable clients_;

@@ -13,6 +13,7 @@
 #include "engine/tls/tls_session.hpp"
 #include "engine/trace_blocks.hpp"
 #include "shm/geometry.hpp"
+#include "shm/group_part.hpp"
 #include "shm/segment.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -30,19 +31,20 @@ struct AdmitClient {
   std::uint32_t uid = 0;
   std::string program;
   shm::ClientGeometry geometry;
-  shm::Mapping memory;
-  shm::UniqueFd doorbell;  // the engine polls it and never reads it
+  std::shared_ptr<shm::Mapping> memory;  // of all shards that serve the client, and the control thread
+  shm::UniqueFd doorbell;                // this shard's own: it polls it and never reads it
 };
 
 // Answered by ChannelOpened.
 struct OpenChannel {
   ClientId client = 0;
+  std::uint32_t channel = 0;  // its number: the control thread gives them out, and this one is not open at any shard
   std::string upstream;
   std::uint32_t flags = 0;  // shm::ChannelFlags
   shm::UniqueFd wake{};     // the engine writes it, the client reads it
 };
 
-// Answered by ChannelClosed.
+// Answered by ChannelClosed: from then on another shard may have the number.
 struct CloseChannel {
   ClientId client = 0;
   std::uint32_t channel = 0;
@@ -73,25 +75,34 @@ struct ResumeUpstream {
   std::string upstream;
 };
 
-// Other settings for the same groups. Answered by ConfigApplied, once they hold.
+// Other settings. Every shard gets all of them. Answered by ConfigApplied, once they hold.
 struct ApplyConfig {
   enum class Kind : std::uint8_t { changed, restarted, added, removed };
   struct Upstream {
     Kind kind = Kind::changed;
     std::uint32_t index = 0;
-    std::unique_ptr<tls::TlsClient> tls_client;  // null: as before
+    std::unique_ptr<tls::TlsClient> tls_client;  // null: as before; of one that is added: another shard's upstream
     bool replace_sessions = false;
   };
 
   // Groups and upstreams where they are in the engine. What is removed keeps its place, without a name.
   std::shared_ptr<const config::Config> config;
   std::vector<Upstream> upstreams;  // all that change; those that are added by index
+
+  // The tables of a group that is added, formatted, at the next index.
+  struct Group {
+    shm::GroupPart part;
+    std::shared_ptr<const shm::Mapping> memory;  // of all shards
+  };
+  std::vector<Group> groups_added{};
+  // By index. What their clients have open goes on until they are dismissed.
+  std::vector<std::uint32_t> groups_removed{};
 };
 
 // The answer to NeedTraceNumbers. No blocks: none could be reserved.
 struct GrantTraceNumbers {
   std::uint32_t upstream = 0;  // index in the config
-  TraceChunk blocks;
+  TraceReservation reservation;
 };
 
 using ShardCommand = std::variant<AdmitClient, OpenChannel, CloseChannel, DismissClient, Drain, DrainUpstream,
@@ -122,7 +133,7 @@ struct ClientOffended {
   std::string rule;
 };
 
-// The memory is unmapped and the descriptors are closed.
+// The shard does not touch its memory any more, and the descriptors are closed.
 struct ClientReleased {
   ClientId client = 0;
 };
@@ -140,11 +151,10 @@ struct UpstreamDrained {
 
 struct ConfigApplied {};
 
-// The broker is to reserve so many blocks of trace numbers at the most. Answered by GrantTraceNumbers, one way or the
-// other.
+// The broker is to reserve trace numbers. Answered by GrantTraceNumbers, one way or the other.
 struct NeedTraceNumbers {
   std::uint32_t upstream = 0;  // index in the config
-  std::uint32_t blocks = 0;
+  TraceNeed need;
 };
 
 using ShardReply = std::variant<ChannelOpened, ChannelClosed, ClientOffended, ClientReleased, Drained, UpstreamDrained,

@@ -31,7 +31,7 @@ void Shard::part_with(Client& client) {
   if (client.stage != ClientStage::served) return;
   stop_serving(client);
   const bool has_open = std::ranges::any_of(client.channels, [](const Channel& channel) {
-    return channel.is_open && (channel.in_flight > 0 || !channel.unread().empty());
+    return channel.is_open && (channel.in_flight > 0 || !channel.unseen().empty());
   });
   if (!has_open) return leave(client);
   parting_.push_back({.client = client.id, .ends_ns = now_ns_ + kPartingTimeNs});

@@ -15,38 +15,78 @@ constexpr std::uint32_t kSpareEndpoints = 64;
 std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std::string& group) {
   std::vector<std::uint32_t> upstreams;
   for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
-    if (std::ranges::find(config.upstreams[i].groups, group) != config.upstreams[i].groups.end())
-      upstreams.push_back(i);
+    const auto& upstream = config.upstreams[i];
+    const bool is_removed = upstream.name.empty();
+    if (!is_removed && std::ranges::find(upstream.groups, group) != upstream.groups.end()) upstreams.push_back(i);
   }
   return upstreams;
 }
 
-}  // namespace
-
-shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
-  // Empty rows are left for what a refresh of the configuration may add.
-  shm::GroupTables tables{.clients = config.groups[group].memory.clients_max,
-                          .upstreams = kSpareUpstreamRows,
-                          .sessions = kSpareSessions,
-                          .endpoints = kSpareEndpoints};
-  for (const auto upstream : upstreams_of(config, config.groups[group].name)) {
-    ++tables.upstreams;
+// A shard's own rows. Empty ones are left for what a refresh of the configuration may add.
+shm::GroupTables tables_of_shard(const config::Config& config, const config::GroupSettings& group,
+                                 std::uint32_t shard) {
+  shm::GroupTables tables{
+      .clients = group.memory.clients_max, .sessions = kSpareSessions, .endpoints = kSpareEndpoints};
+  for (const auto upstream : upstreams_of(config, group.name)) {
+    if (shard_of(upstream, config.engine.shards) != shard) continue;
     tables.sessions += mux::session_places(config.upstreams[upstream]);
     tables.endpoints += static_cast<std::uint32_t>(config.upstreams[upstream].endpoints.size());
   }
   return tables;
 }
 
-StatusBoard::StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s)
-    : wall_offset_s_(wall_offset_s) {
-  TMX_ASSERT(parts.size() == config.groups.size());
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    groups_.push_back({.part = parts[i],
-                       .upstreams = upstreams_of(config, config.groups[i].name),
-                       .hidden = {},
-                       .client_rows = std::vector<bool>(config.groups[i].memory.clients_max)});
-    groups_.back().hidden.resize(groups_.back().upstreams.size());
+// A shard's rows are behind those of the shards before it.
+shm::GroupTables tables_of_shards(const config::Config& config, const config::GroupSettings& group,
+                                  std::uint32_t shards) {
+  shm::GroupTables tables;
+  for (std::uint32_t shard = 0; shard < shards; ++shard) {
+    const auto own = tables_of_shard(config, group, shard);
+    tables.clients += own.clients;
+    tables.sessions += own.sessions;
+    tables.endpoints += own.endpoints;
   }
+  return tables;
+}
+
+}  // namespace
+
+shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
+  const auto& settings = config.groups[group];
+  auto tables = tables_of_shards(config, settings, config.engine.shards);
+  tables.upstreams = static_cast<std::uint32_t>(upstreams_of(config, settings.name).size()) + kSpareUpstreamRows;
+  return tables;
+}
+
+StatusBoard::StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s,
+                         Share share)
+    : share_(std::move(share)), shards_(config.engine.shards), wall_offset_s_(wall_offset_s) {
+  TMX_ASSERT(parts.size() == config.groups.size());
+  for (const auto& part : parts) add(config, {.part = part});
+}
+
+void StatusBoard::add(const config::Config& config, Group group) {
+  const auto& settings = config.groups[groups_.size()];
+  group.upstreams = upstreams_of(config, settings.name);
+  TMX_ASSERT(group.upstreams.size() <= group.part.upstreams().size());
+  group.hidden.resize(group.upstreams.size());
+  group.client_rows.resize(settings.memory.clients_max);
+  const auto before = tables_of_shards(config, settings, share_.shard);
+  const auto own = tables_of_shard(config, settings, share_.shard);
+  group.clients = group.part.clients().subspan(before.clients, own.clients);
+  group.sessions = group.part.sessions().subspan(before.sessions, own.sessions);
+  group.endpoints = group.part.endpoints().subspan(before.endpoints, own.endpoints);
+  group.first_endpoint = before.endpoints;
+  groups_.push_back(std::move(group));
+}
+
+void StatusBoard::add_group(const config::Config& config, ApplyConfig::Group group) {
+  add(config, {.part = group.part, .memory = std::move(group.memory)});
+  show_state(groups_.back(), share_.vitals->state());
+}
+
+void StatusBoard::remove_group(std::uint32_t group) {
+  groups_[group].part.header().state.store(shm::EngineState::stopped, std::memory_order_relaxed);
+  groups_[group] = {.part = {}, .is_removed = true};
 }
 
 std::optional<std::uint32_t> StatusBoard::upstream_row(std::uint32_t group, std::uint32_t upstream) const {
@@ -59,23 +99,35 @@ std::optional<std::uint32_t> StatusBoard::upstream_row(std::uint32_t group, std:
 
 void StatusBoard::set_groups(std::uint32_t upstream, const std::vector<bool>& groups) {
   for (std::size_t i = 0; i < groups_.size(); ++i) {
-    auto& [part, upstreams, hidden, client_rows] = groups_[i];
-    const auto row = static_cast<std::size_t>(std::ranges::find(upstreams, upstream) - upstreams.begin());
-    if (row < upstreams.size()) {
-      hidden[row] = !groups[i];
+    if (groups_[i].is_removed) continue;
+    auto& group = groups_[i];
+    const auto row = static_cast<std::size_t>(std::ranges::find(group.upstreams, upstream) - group.upstreams.begin());
+    if (row < group.upstreams.size()) {
+      group.hidden[row] = !groups[i];
     } else if (groups[i]) {
-      TMX_ASSERT(row < part.upstreams().size());
-      upstreams.push_back(upstream);
-      hidden.push_back(false);
+      TMX_ASSERT(row < group.part.upstreams().size());
+      group.upstreams.push_back(upstream);
+      group.hidden.push_back(false);
     }
   }
 }
 
 void StatusBoard::set_state(shm::EngineState state) {
-  for (auto& group : groups_) group.part.header().state.store(state, std::memory_order_relaxed);
+  const auto shown = share_.vitals->advance(share_.shard, state);
+  for (const auto& group : groups_) {
+    if (!group.is_removed) show_state(group, shown);
+  }
+}
+
+// It only ever advances: another shard may have shown a later one meanwhile.
+void StatusBoard::show_state(const Group& group, shm::EngineState state) const {
+  auto& shown = group.part.header().state;
+  for (auto before = shown.load(); before < state && !shown.compare_exchange_weak(before, state);) {
+  }
 }
 
 void StatusBoard::add_client(Client& client, std::uint64_t now_ns) {
+  if (groups_[client.group].is_removed) return;  // it was on its way in, and is about to be dismissed
   auto& rows = groups_[client.group].client_rows;
   const auto free = std::ranges::find(rows, false);
   TMX_ASSERT(free != rows.end());
@@ -87,8 +139,9 @@ void StatusBoard::add_client(Client& client, std::uint64_t now_ns) {
 
 void StatusBoard::remove_client(const Client& client) {
   auto& group = groups_[client.group];
+  if (group.is_removed) return;
   group.client_rows[client.row] = false;
-  shm::write_row(group.part.clients()[client.row], shm::ClientRow{});
+  shm::write_row(group.clients[client.row], shm::ClientRow{});
 }
 
 std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices,
@@ -99,11 +152,22 @@ std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& c
   for (const auto& client : clients.all()) {
     if (client != nullptr && std::exchange(client->changed, false)) write_client(*client);
   }
-  for (auto& group : groups_) group.part.header().heartbeat_ns.store(now_ns, std::memory_order_relaxed);
+  const auto heartbeat_ns = share_.vitals->beat(share_.shard, now_ns);
+  for (const auto& group : groups_) {
+    if (share_.shard != 0 || group.is_removed) continue;
+    group.part.header().heartbeat_ns.store(heartbeat_ns, std::memory_order_relaxed);
+  }
   return 0;
 }
 
+void StatusBoard::publish_errors(mux::Multiplexer& multiplexer, Notices& notices) {
+  auto latest_ns = errors_shown_ns_;
+  for (const auto& upstream : multiplexer.upstreams()) latest_ns = std::max(latest_ns, upstream->last_error_ns);
+  if (std::exchange(errors_shown_ns_, latest_ns) != latest_ns) write_upstreams(multiplexer, notices);
+}
+
 void StatusBoard::write_client(Client& client) {
+  if (groups_[client.group].is_removed) return;
   shm::ClientRow row{};
   row.pid = client.pid;
   row.client_id = client.id;
@@ -116,19 +180,20 @@ void StatusBoard::write_client(Client& client) {
     row.in_flight += channel.in_flight;
     row.slots_held += 2 * (channel.in_flight + channel.lent);
   }
-  shm::write_row(groups_[client.group].part.clients()[client.row], row);
+  shm::write_row(groups_[client.group].clients[client.row], row);
 }
 
 void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notices) {
-  std::vector<bool> changed(multiplexer.upstreams().size());
-  for (std::size_t i = 0; i < changed.size(); ++i) changed[i] = multiplexer.take_changed(i);
+  changed_.resize(multiplexer.upstreams().size());
+  for (std::size_t i = 0; i < changed_.size(); ++i) changed_[i] = multiplexer.take_changed(i);
   for (std::uint32_t number = 0; number < groups_.size(); ++number) {
     auto& group = groups_[number];
     bool any = false;
     for (std::size_t row_number = 0; row_number < group.upstreams.size(); ++row_number) {
       const Lane lane{.group = number, .upstream = group.upstreams[row_number]};
+      if (!is_own(lane.upstream)) continue;
       const bool has_news = notices.take_changed(lane);
-      if (!changed[lane.upstream] && !has_news) continue;
+      if (!changed_[lane.upstream] && !has_news) continue;
       any = true;
       const auto& upstream = *multiplexer.upstreams()[group.upstreams[row_number]];
       if (!is_shown(group, row_number, upstream)) {
@@ -183,11 +248,12 @@ void StatusBoard::write_notices(shm::UpstreamRow& row, Lane lane, const Notices&
   row.unsolicited_dropped = notices.counts(lane).unsolicited_dropped;
 }
 
-void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplexer) {
-  const auto rows = group.part.sessions();
+void StatusBoard::write_sessions(const Group& group, const mux::Multiplexer& multiplexer) const {
+  const auto rows = group.sessions;
   std::size_t row_number = 0;
-  std::uint32_t first_endpoint = 0;
+  std::uint32_t first_endpoint = group.first_endpoint;
   for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
+    if (!is_own(group.upstreams[upstream_row])) continue;
     const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
     const bool shown = is_shown(group, upstream_row, upstream);
     for (const auto* each : upstream.sessions) {
@@ -214,10 +280,11 @@ void StatusBoard::write_sessions(Group& group, const mux::Multiplexer& multiplex
   }
 }
 
-void StatusBoard::write_endpoints(Group& group, const mux::Multiplexer& multiplexer) {
-  const auto rows = group.part.endpoints();
+void StatusBoard::write_endpoints(const Group& group, const mux::Multiplexer& multiplexer) const {
+  const auto rows = group.endpoints;
   std::size_t row_number = 0;
   for (std::uint32_t upstream_row = 0; upstream_row < group.upstreams.size(); ++upstream_row) {
+    if (!is_own(group.upstreams[upstream_row])) continue;
     const auto& upstream = *multiplexer.upstreams()[group.upstreams[upstream_row]];
     const bool shown = is_shown(group, upstream_row, upstream);
     for (std::uint32_t number = 0; number < upstream.endpoints.size(); ++number) {

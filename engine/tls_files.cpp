@@ -49,7 +49,7 @@ std::expected<std::string, shm::SystemError> read_text(int fd, const std::string
 }
 
 std::expected<tls::PemFile, shm::SystemError> read_pem(broker::BrokerClient& broker, FileKind kind,
-                                                       broker::UpstreamPlace upstream, const std::string& path) {
+                                                       broker::ConfigPlace upstream, const std::string& path) {
   const auto fd = broker.open_file(kind, upstream);
   if (!fd) return std::unexpected(fd.error());
   auto text = read_text(fd->get(), path);
@@ -57,7 +57,7 @@ std::expected<tls::PemFile, shm::SystemError> read_pem(broker::BrokerClient& bro
   return tls::PemFile{.name = path, .pem = std::move(*text)};
 }
 
-std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broker, broker::UpstreamPlace upstream,
+std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broker, broker::ConfigPlace upstream,
                                                      const std::string& path, std::vector<tls::PemFile>& into) {
   for (std::uint32_t entry = 0;; ++entry) {
     const auto fd = broker.open_file(FileKind::ca_directory_entry, upstream, entry);
@@ -71,7 +71,7 @@ std::expected<void, shm::SystemError> read_directory(broker::BrokerClient& broke
 }
 
 std::expected<tls::SecretBytes, shm::SystemError> read_secret(broker::BrokerClient& broker, FileKind kind,
-                                                              broker::UpstreamPlace upstream, const std::string& path) {
+                                                              broker::ConfigPlace upstream, const std::string& path) {
   const auto fd = broker.open_file(kind, upstream);
   if (!fd) return std::unexpected(fd.error());
   const auto size = size_of(fd->get(), path);
@@ -84,7 +84,7 @@ std::expected<tls::SecretBytes, shm::SystemError> read_secret(broker::BrokerClie
 }
 
 std::expected<void, shm::SystemError> read_secrets(broker::BrokerClient& broker, const config::TlsSettings& settings,
-                                                   broker::UpstreamPlace upstream, tls::TlsMaterial& material) {
+                                                   broker::ConfigPlace upstream, tls::TlsMaterial& material) {
   if (!settings.key_file.empty()) {
     auto key = read_secret(broker, FileKind::key_file, upstream, settings.key_file);
     if (!key) return std::unexpected(key.error());
@@ -102,7 +102,7 @@ std::expected<void, shm::SystemError> read_secrets(broker::BrokerClient& broker,
 
 std::expected<tls::TlsMaterial, shm::SystemError> read_tls_files(broker::BrokerClient& broker,
                                                                  const config::TlsSettings& settings,
-                                                                 broker::UpstreamPlace upstream) {
+                                                                 broker::ConfigPlace upstream) {
   tls::TlsMaterial material;
   if (!settings.ca_file.empty()) {
     auto file = read_pem(broker, FileKind::ca_file, upstream, settings.ca_file);

@@ -14,6 +14,6 @@ namespace tlsmux::engine {
 // user need not be able to. Errors name the file.
 std::expected<tls::TlsMaterial, shm::SystemError> read_tls_files(broker::BrokerClient& broker,
                                                                  const config::TlsSettings& settings,
-                                                                 broker::UpstreamPlace upstream);
+                                                                 broker::ConfigPlace upstream);
 
 }  // namespace tlsmux::engine

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "config/config.hpp"
+#include "engine/trace_ranges.hpp"
 #include "shm/trace_lease.hpp"
 
 namespace tlsmux::engine {
@@ -25,6 +26,26 @@ constexpr shm::TraceBlock trace_block(const config::TraceNumberSettings& setting
   const auto first = settings.first + block * settings.block;
   return {.first = first, .count = std::min(settings.block, settings.last - first + 1)};
 }
+
+// Requires blocks.
+constexpr TraceRange numbers_of(const config::TraceNumberSettings& settings, TraceChunk chunk) {
+  const auto last = trace_block(settings, chunk.first + chunk.count - 1);
+  return {.first = trace_block(settings, chunk.first).first, .last = last.first + last.count - 1};
+}
+
+// Of the broker: more blocks of an upstream. `begins`: it is the first time that this engine asks for this upstream.
+// `held` is what its clients may still have, or may get before it asks again; not known when it begins.
+struct TraceNeed {
+  std::uint32_t blocks = 0;
+  bool begins = false;
+  TraceHolds held{};
+};
+
+// What the broker has reserved. When the engine begins, `held` is what clients of earlier engines may still have.
+struct TraceReservation {
+  TraceChunk chunk;
+  TraceHolds held{};
+};
 
 // What the engine reserves at one time: so much is skipped when it dies.
 constexpr std::uint32_t trace_chunk_blocks(const config::TraceNumberSettings& settings) {

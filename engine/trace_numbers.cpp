@@ -8,11 +8,15 @@
 namespace tlsmux::engine {
 namespace {
 
-constexpr std::uint32_t kBlocksAhead = 2;  // granted to a channel before it needs them
+// Granted to a channel before it needs them; fewer where blocks are few.
+constexpr std::uint32_t blocks_ahead(const config::TraceNumberSettings& settings) {
+  constexpr std::uint32_t kManyBlocks = 1024;
+  return trace_block_count(settings) >= kManyBlocks ? shm::kTraceBlocks : 2;
+}
+
 constexpr std::uint64_t kRetryNs = 1'000'000'000;
 constexpr std::uint64_t kAskAgainNs = 5'000'000'000;     // after the broker failed
 constexpr std::uint64_t kLookAtRestsNs = 5'000'000'000;  // since all requests are looked through
-static_assert(kBlocksAhead <= shm::kTraceBlocks);
 
 // When the oldest request of each upstream that has not ended came in.
 std::vector<std::uint64_t> oldest_intakes(const mux::RequestTable& requests, std::size_t upstreams) {
@@ -23,6 +27,20 @@ std::vector<std::uint64_t> oldest_intakes(const mux::RequestTable& requests, std
     oldest[request.upstream] = std::min(oldest[request.upstream], request.intake_ns);
   }
   return oldest;
+}
+
+// Another block length than before may let two ranges lie in one block.
+std::vector<TraceChunk> chunks_of(const config::TraceNumberSettings& settings, const PackedTraceRanges& ranges) {
+  std::vector<TraceChunk> chunks;
+  const auto ordered = pack({ranges.all().begin(), ranges.all().end()});
+  for (const auto& range : ordered.all()) {
+    if (range.last < settings.first || range.first > settings.last) continue;
+    auto from = (std::max(range.first, settings.first) - settings.first) / settings.block;
+    if (!chunks.empty()) from = std::max(from, chunks.back().first + chunks.back().count);
+    const auto end = (std::min(range.last, settings.last) - settings.first) / settings.block + 1;
+    if (from < end) chunks.push_back({.first = from, .count = end - from});
+  }
+  return chunks;
 }
 
 }  // namespace
@@ -39,7 +57,8 @@ std::string_view TraceNumbers::look(std::uint32_t upstream, std::uint32_t channe
     leave_block(upstream, lease.blocks.front());
     lease.blocks.erase(lease.blocks.begin());
   }
-  if (lease.producer.ahead() < kBlocksAhead && !lease.waits) fill(upstream, channel_ref, lease);
+  const auto wanted = blocks_ahead(upstreams_[upstream].settings);
+  if (lease.producer.ahead() < wanted && !lease.waits) fill(upstream, channel_ref, lease);
   return {};
 }
 
@@ -53,7 +72,7 @@ void TraceNumbers::leave(std::uint32_t upstream, ChannelTraceLease& lease) {
 void TraceNumbers::fill(std::uint32_t upstream, std::uint32_t channel_ref, ChannelTraceLease& lease) {
   const auto before = lease.producer.ahead();
   lease.waits = false;
-  while (lease.producer.ahead() < kBlocksAhead) {
+  while (lease.producer.ahead() < blocks_ahead(upstreams_[upstream].settings)) {
     const auto block = take_block(upstream);
     if (!block) {
       lease.waits = true;
@@ -88,26 +107,80 @@ std::optional<std::uint32_t> TraceNumbers::take_block(std::uint32_t upstream) {
   auto& its = upstreams_[upstream];
   std::optional<std::uint32_t> taken;
   while (!taken) {
-    if (its.present.count == 0) its.present = std::exchange(its.next, {});
-    if (its.present.count == 0) break;
-    const auto block = its.present.first;
     // With every block in use there is none to go on to.
-    if (is_held_back(its, block) || its.used.size() >= trace_block_count(its.settings)) break;
-    ++its.present.first;
+    if (is_exhausted(its) || (its.present.count == 0 && !begin_chunk(its))) break;
+    const auto block = its.present.first++;
     --its.present.count;
-    if (its.used.insert(block).second) taken = block;
+    if (its.had_round.contains(block) || is_held(its, block)) continue;
+    if (its.used.emplace(block, its.round).second) taken = block;
   }
   ask_ahead(upstream);
   return taken;
 }
 
-// The engine before this one may have leased it a moment before it died.
-bool TraceNumbers::is_held_back(const Upstream& upstream, std::uint32_t block) const {
-  return block < upstream.began_at && now_ns_ < began_ns_ + kTraceRestNs;
+bool TraceNumbers::begin_chunk(Upstream& upstream) const {
+  if (upstream.next.count == 0) return false;
+  upstream.present = std::exchange(upstream.next, {});
+  if (upstream.present.first < upstream.position) {
+    ++upstream.round;
+    upstream.had_round.clear();
+    auto& held = upstream.held;
+    // Clients of earlier engines may have used numbers of this round as long as they did not know better.
+    if (held.count == 0 || now_ns_ >= held.since_ns + shm::kTraceTrustNs) {
+      held.kept.clear();
+    } else {
+      held.kept = held.chunks;
+    }
+  }
+  upstream.position = upstream.present.first + upstream.present.count;
+  return true;
+}
+
+bool TraceNumbers::is_exhausted(const Upstream& upstream) {
+  return upstream.used.size() + upstream.held.count >= trace_block_count(upstream.settings);
+}
+
+bool TraceNumbers::is_held(const Upstream& upstream, std::uint32_t block) {
+  const auto has = [&](const TraceChunk& chunk) { return block - chunk.first < chunk.count; };
+  return std::ranges::any_of(upstream.held.chunks, has) || std::ranges::any_of(upstream.held.kept, has);
+}
+
+void TraceNumbers::hold(Upstream& upstream, const TraceHolds& holds) {
+  upstream.held = {.chunks = chunks_of(upstream.settings, holds.all),
+                   .kept = chunks_of(upstream.settings, holds.kept),
+                   .since_ns = now_ns_};
+  for (const auto& chunk : upstream.held.chunks) upstream.held.count += chunk.count;
+  if (upstream.held.count > 0 && due_ns_ == 0) due_ns_ = now_ns_ + kTraceRestNs;
+}
+
+// What rests, too, and what may be leased until the next reservation, which the broker adds.
+TraceHolds TraceNumbers::held_by_clients(const Upstream& upstream) {
+  const auto& settings = upstream.settings;
+  std::vector<TraceRange> all;
+  std::vector<TraceRange> kept;
+  // A client that has its block when the next round begins may use it in that one, too.
+  const bool round_ends = upstream.position == trace_block_count(settings);
+  std::unordered_set<std::uint32_t> left;
+  std::unordered_set<std::uint32_t> left_before;  // before this round began
+  for (const auto& each : upstream.left) {
+    left.insert(each.block);
+    if (each.round != upstream.round) left_before.insert(each.block);
+  }
+  for (const auto& [block, round] : upstream.used) {
+    all.push_back(numbers_of(settings, {.first = block, .count = 1}));
+    const bool used_in_this_round = round != upstream.round && !left_before.contains(block);
+    if (used_in_this_round || (round_ends && !left.contains(block))) kept.push_back(all.back());
+  }
+  for (const auto block : upstream.had_round) kept.push_back(numbers_of(settings, {.first = block, .count = 1}));
+  for (const auto& chunk : upstream.held.chunks) (round_ends ? kept : all).push_back(numbers_of(settings, chunk));
+  for (const auto& chunk : upstream.held.kept) kept.push_back(numbers_of(settings, chunk));
+  if (upstream.present.count > 0) (round_ends ? kept : all).push_back(numbers_of(settings, upstream.present));
+  all.insert(all.end(), kept.begin(), kept.end());
+  return {.all = pack(std::move(all)), .kept = pack(std::move(kept))};
 }
 
 void TraceNumbers::leave_block(std::uint32_t upstream, std::uint32_t block) {
-  upstreams_[upstream].left.push_back({block, now_ns_});
+  upstreams_[upstream].left.push_back({block, upstreams_[upstream].round, now_ns_});
   if (due_ns_ == 0) due_ns_ = now_ns_ + kTraceRestNs;
 }
 
@@ -116,15 +189,18 @@ void TraceNumbers::ask_ahead(std::uint32_t upstream) {
   const bool enough = its.next.count > 0 || its.present.count > trace_chunk_blocks(its.settings) / 2;
   if (enough || its.asked || now_ns_ < its.ask_again_ns) return;
   its.asked = true;
-  needs_.push_back({upstream, trace_chunk_blocks(its.settings)});
+  needs_.push_back({.upstream = upstream,
+                    .need = {.blocks = trace_chunk_blocks(its.settings),
+                             .begins = !its.has_begun,
+                             .held = its.has_begun ? held_by_clients(its) : TraceHolds{}}});
 }
 
-void TraceNumbers::add(std::uint32_t upstream, TraceChunk chunk) {
+void TraceNumbers::add(std::uint32_t upstream, const TraceReservation& reservation) {
   auto& its = upstreams_[upstream];
   TMX_ASSERT(its.asked && its.next.count == 0);
   its.asked = false;
-  its.next = chunk;
-  if (!its.began_at) its.began_at = chunk.first;
+  its.next = reservation.chunk;
+  if (!std::exchange(its.has_begun, true)) hold(its, reservation.held);
   if (!its.waiting.empty()) due_ns_ = now_ns_;
 }
 
@@ -145,12 +221,18 @@ void TraceNumbers::end_rests(const mux::RequestTable& requests) {
   rests_ended_ns_ = now_ns_;
   const auto oldest = oldest_intakes(requests, upstreams_.size());
   for (std::size_t i = 0; i < upstreams_.size(); ++i) {
-    auto& used = upstreams_[i].used;
-    auto& left = upstreams_[i].left;
+    auto& its = upstreams_[i];
     const auto horizon = std::min(now_ns_, oldest[i]);
-    while (!left.empty() && left.front().since_ns + kTraceRestNs <= horizon) {
-      used.erase(left.front().block);
-      left.pop_front();
+    while (!its.left.empty() && its.left.front().since_ns + kTraceRestNs <= horizon) {
+      const auto& left = its.left.front();
+      const auto used = its.used.find(left.block);
+      if (left.round == its.round && used->second != its.round) its.had_round.insert(left.block);
+      its.used.erase(used);
+      its.left.pop_front();
+    }
+    if (its.held.count > 0 && its.held.since_ns + kTraceRestNs <= horizon) {
+      its.held.chunks.clear();
+      its.held.count = 0;
     }
   }
 }
@@ -166,9 +248,11 @@ void TraceNumbers::set_due() {
   const auto earlier = [&](std::uint64_t at_ns) { due_ns_ = due_ns_ == 0 ? at_ns : std::min(due_ns_, at_ns); };
   for (const auto& its : upstreams_) {
     if (!its.waiting.empty()) earlier(now_ns_ + kRetryNs);
-    if (!its.left.empty()) {
-      earlier(std::max(its.left.front().since_ns + kTraceRestNs, rests_ended_ns_ + kLookAtRestsNs));
-    }
+    const auto rests_from = [&](std::uint64_t since_ns) {
+      earlier(std::max(since_ns + kTraceRestNs, rests_ended_ns_ + kLookAtRestsNs));
+    };
+    if (!its.left.empty()) rests_from(its.left.front().since_ns);
+    if (its.held.count > 0) rests_from(its.held.since_ns);
   }
 }
 

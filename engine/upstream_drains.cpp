@@ -13,8 +13,9 @@ constexpr std::uint64_t kCloseTimeNs = 1'000'000'000;  // for saying goodbye to 
 // kNone, and a reply, when there is no such upstream.
 std::uint32_t UpstreamDrains::find(const std::string& name, ClientId asker, std::vector<ShardReply>& replies) const {
   const auto& upstreams = multiplexer_->upstreams();
-  const auto found = std::ranges::find_if(
-      upstreams, [&](const auto& upstream) { return !upstream->removed && upstream->settings->name == name; });
+  const auto found = std::ranges::find_if(upstreams, [&](const auto& upstream) {
+    return upstream->tls_client != nullptr && !upstream->removed && upstream->settings->name == name;
+  });
   if (found != upstreams.end()) return static_cast<std::uint32_t>(found - upstreams.begin());
   replies.emplace_back(
       UpstreamDrained{.asker = asker, .error = ENOENT, .error_text = "there is no upstream of that name"});

@@ -5,12 +5,14 @@
 //
 //   client                              engine
 //   attach            ->
-//                     <-   attached     + 4 descriptors: group object, client memory, doorbell, engine's pidfd
+//                     <-   attached     + 4 descriptors: group object, client memory, doorbell of the first shard,
+//                                         engine's pidfd
 //   (maps both parts)
 //   mapped            ->                (seals the client's memory against new mappings, verifies, serves)
 //                     <-   serving
 //   open_channel      ->
-//                     <-   channel_opened + 1 descriptor: the channel's wake eventfd
+//                     <-   channel_opened + 1 descriptor: the channel's wake eventfd; and with a client's first channel
+//                                         at another shard than the first, a second: the doorbell of that shard
 //   close_channel     ->
 //                     <-   channel_closed
 //   observe           ->                (root, the engine's user and members: read-only look at a group)

@@ -206,8 +206,11 @@ static_assert(offsetof(ClientHeader, shards) == 128 && sizeof(ClientHeader) == 2
 struct RingIndexes {
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> tail;  // producer's
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> head;  // consumer's
+  // Of the completion ring, the client's: the outcomes before this position have been handed to the application. The
+  // ring does not need it; the engine reads it when the process is dead.
+  std::atomic<std::uint64_t> seen;
 };
-static_assert(sizeof(RingIndexes) == 128);
+static_assert(sizeof(RingIndexes) == 128 && offsetof(RingIndexes, seen) == 72);
 
 inline constexpr std::uint32_t kTraceBlocks = 4;
 
@@ -295,9 +298,14 @@ struct alignas(kCacheLineBytes) SlotControl {
   Reason result_reason;
   std::uint16_t result_error_field;
   std::uint32_t result_error_offset;
-  std::uint32_t reserved0;
-  std::array<std::uint64_t, 5> reserved1;
+  Reason
+      clients_reason;  // the client's, written before it moves the word to WITHDRAWN or EXPIRED: deadline or cancelled
+  std::uint16_t reserved0;
+  // The client's: the outcome of this generation was handed to the application out of the ring's turn; see `seen`.
+  std::uint64_t seen_generation;
+  std::array<std::uint64_t, 4> reserved1;
 };
 static_assert(sizeof(SlotControl) == 64);
+static_assert(offsetof(SlotControl, clients_reason) == 20 && offsetof(SlotControl, seen_generation) == 24);
 
 }  // namespace tlsmux::shm

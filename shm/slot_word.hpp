@@ -10,7 +10,6 @@
 //   SENDING --engine-->  LOST                                (MAYBE_SENT)
 //   SENDING --engine, when no byte of the record was accepted by the kernel-->  REFUSED
 //   SENDING --client, deadline or engine's death-->  EXPIRED (MAYBE_SENT; an answer that loses is a late one)
-//   ANSWERED/REFUSED/LOST --client, having read the outcome here--> FREE  (if it dies now, the outcome is no orphan)
 //
 // Invariants:
 //  - A word with an older generation never matches: a descriptor left over from an earlier use of the slot cannot

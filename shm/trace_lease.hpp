@@ -16,6 +16,9 @@
 // took the channel's ready bit (release by the client, acquire by the engine), so plain loads of them would do there;
 // acquire costs nothing.
 //
+// A client may be the last to learn that its engine is dead or has let go of it. So it hands out numbers for no longer
+// than kTraceTrustNs after it has last looked and found the engine alive and itself attached; then it looks again.
+//
 // Each side keeps its own position privately, and believes the other's only within the invariant. What a client lies
 // about harms nobody else: it can repeat only numbers that were leased to itself.
 
@@ -27,6 +30,8 @@
 #include "shm/layout.hpp"
 
 namespace tlsmux::shm {
+
+inline constexpr std::uint64_t kTraceTrustNs = 20'000'000'000;
 
 // The other side wrote what it may not: it is broken or hostile.
 struct TraceLeaseCorrupt {};
@@ -106,6 +111,9 @@ class TraceLeaseConsumer {
     lease_->taken.store(++taken_, std::memory_order_release);
     return true;
   }
+
+  // Blocks that are there and not begun, at least.
+  [[nodiscard]] std::uint32_t ahead() const { return lease_->granted.load(std::memory_order_relaxed) - taken_; }
 
   // Once; the channel is to be announced afterwards.
   [[nodiscard]] bool has_asked() const { return has_asked_; }

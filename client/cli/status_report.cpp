@@ -1,5 +1,7 @@
 #include "client/cli/status_report.hpp"
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -131,10 +133,22 @@ void add_upstreams(const shm::GroupView& view, GroupStatus& status) {
   }
 }
 
+// A client has a row with each shard that serves it.
 void add_clients(const shm::GroupView& view, GroupStatus& status) {
+  std::map<std::uint64_t, std::size_t> place_of_client;
   for (std::uint32_t i = 0; i < view.clients().size(); ++i) {
     shm::ClientRow row;
     if (!shm::read_row(view.clients()[i], row) || row.pid == 0) continue;
+    const auto [place, is_new] = place_of_client.try_emplace(row.client_id, status.clients.size());
+    if (!is_new) {
+      auto& client = status.clients[place->second];
+      client.channels += row.channels;
+      client.in_flight += row.in_flight;
+      client.slots_held += row.slots_held;
+      client.requests += row.requests;
+      client.since_s = std::min(client.since_s, row.since_s);
+      continue;
+    }
     status.clients.push_back({.pid = row.pid,
                               .uid = row.uid,
                               .program = std::string(shm::text_of(row.program)),

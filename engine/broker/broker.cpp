@@ -14,7 +14,7 @@
 
 #include "config/identity.hpp"
 #include "engine/broker/engine_identity.hpp"
-#include "engine/broker/group_lock.hpp"
+#include "engine/broker/group_locks.hpp"
 #include "engine/broker/resource_limits.hpp"
 #include "engine/broker/supervisor.hpp"
 #include "engine/log.hpp"
@@ -64,12 +64,13 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
   if (const auto good = check_unix_groups(config); !good) return cannot_start(good.error());
   report_privileges(*identity, log);
   raise_limits(config, log);
-  const auto locks = lock_groups(config.groups);
-  if (!locks) {
-    for (const auto& error : locks.error()) cannot_start(error);
+  auto taken = lock_groups(config.groups);
+  if (!taken) {
+    for (const auto& error : taken.error()) cannot_start(error);
     return kExitCannotStart;
   }
-  CandidateConfig candidate(config, path);
+  GroupLocks locks(std::move(*taken));
+  CandidateConfig candidate(config, locks, path);
   const RequestScope scope{.config = config,
                            .log = log,
                            .engine_uid = identity->uid,
@@ -80,10 +81,11 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
                                     .main = engine_main,
                                     .identity = *identity,
                                     .scope = scope,
-                                    .locks = *locks,
+                                    .locks = locks,
                                     .log_output = log_output,
                                     .log = log})
                             .run();
+  candidate.drop();
   for (const auto& group : config.groups) shm::remove_group_object(group.name);
   log.info("stopped", {{"exit_code", exit_code}});
   return exit_code;

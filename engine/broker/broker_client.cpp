@@ -33,19 +33,22 @@ std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::open_listener() {
   return call_for_one({.operation = Operation::open_listener});
 }
 
-std::expected<GroupObject, shm::SystemError> BrokerClient::create_group_object(std::uint32_t group,
-                                                                               std::uint64_t bytes) {
-  std::array<shm::UniqueFd, 2> fds;
-  auto done = call({.operation = Operation::create_group_object, .index = group, .bytes = bytes}, fds);
+std::expected<GroupObject, shm::SystemError> BrokerClient::create_group_object(ConfigPlace group, std::uint64_t bytes) {
+  std::array<shm::UniqueFd, 3> fds;
+  const Request request{.operation = Operation::create_group_object,
+                        .index = group.index,
+                        .bytes = bytes,
+                        .candidate = group.in_candidate ? 1U : 0U};
+  auto done = call(request, std::span(fds).first(group.in_candidate ? 3 : 2));
   if (!done) return std::unexpected(done.error());
-  return GroupObject{.writable = std::move(fds[0]), .readable = std::move(fds[1])};
+  return GroupObject{.writable = std::move(fds[0]), .readable = std::move(fds[1]), .lock = std::move(fds[2])};
 }
 
 std::expected<void, shm::SystemError> BrokerClient::remove_group_objects() {
   return without_reply(call({.operation = Operation::remove_group_objects}, {}));
 }
 
-std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::open_file(FileKind file, UpstreamPlace upstream,
+std::expected<shm::UniqueFd, shm::SystemError> BrokerClient::open_file(FileKind file, ConfigPlace upstream,
                                                                        std::uint32_t entry) {
   return call_for_one({.operation = Operation::open_file,
                        .index = upstream.index,
@@ -58,12 +61,19 @@ std::expected<void, shm::SystemError> BrokerClient::report_serving() {
   return without_reply(call({.operation = Operation::report_serving}, {}));
 }
 
-std::expected<TraceChunk, shm::SystemError> BrokerClient::reserve_trace_numbers(std::uint32_t upstream,
-                                                                                std::uint32_t blocks) {
-  const auto reply = call({.operation = Operation::reserve_trace_numbers, .index = upstream, .blocks = blocks}, {});
+std::expected<TraceReservation, shm::SystemError> BrokerClient::reserve_trace_numbers(std::uint32_t upstream,
+                                                                                      const TraceNeed& need) {
+  const auto reply = call({.operation = Operation::reserve_trace_numbers,
+                           .index = upstream,
+                           .blocks = need.blocks,
+                           .begins = need.begins ? 1U : 0U,
+                           .held = need.held},
+                          {});
   if (!reply) return std::unexpected(reply.error());
-  if (reply->block_count == 0 || reply->block_count > blocks) return failed(EPIPE, "the broker's answer is malformed");
-  return TraceChunk{.first = reply->first_block, .count = reply->block_count};
+  if (reply->block_count == 0 || reply->block_count > need.blocks || !is_sound(reply->held)) {
+    return failed(EPIPE, "the broker's answer is malformed");
+  }
+  return TraceReservation{.chunk = {.first = reply->first_block, .count = reply->block_count}, .held = reply->held};
 }
 
 std::expected<CandidateText, shm::SystemError> BrokerClient::load_candidate() {

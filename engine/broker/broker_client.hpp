@@ -18,10 +18,11 @@ namespace tlsmux::engine::broker {
 struct GroupObject {
   shm::UniqueFd writable;
   shm::UniqueFd readable;  // for members
+  shm::UniqueFd lock;      // of one of the candidate's groups; it holds as long as somebody has it
 };
 
-// An upstream's place in the configuration, or in the candidate.
-struct UpstreamPlace {
+// A group's or upstream's place in the configuration, or in the candidate.
+struct ConfigPlace {
   std::uint32_t index = 0;
   bool in_candidate = false;
 };
@@ -40,17 +41,18 @@ class BrokerClient {
   explicit BrokerClient(int socket) : socket_(socket) {}
 
   std::expected<shm::UniqueFd, shm::SystemError> open_listener();
-  std::expected<GroupObject, shm::SystemError> create_group_object(std::uint32_t group, std::uint64_t bytes);
+  std::expected<GroupObject, shm::SystemError> create_group_object(ConfigPlace group, std::uint64_t bytes);
   std::expected<void, shm::SystemError> remove_group_objects();
   // ENOENT when the configuration names no such file. For `ca_directory_entry`, count `entry` from 0 until ENOENT.
-  std::expected<shm::UniqueFd, shm::SystemError> open_file(FileKind file, UpstreamPlace upstream,
+  std::expected<shm::UniqueFd, shm::SystemError> open_file(FileKind file, ConfigPlace upstream,
                                                            std::uint32_t entry = 0);
   std::expected<void, shm::SystemError> report_serving();
   // The next blocks of the round, so many at the most; at least one.
-  std::expected<TraceChunk, shm::SystemError> reserve_trace_numbers(std::uint32_t upstream, std::uint32_t blocks);
+  std::expected<TraceReservation, shm::SystemError> reserve_trace_numbers(std::uint32_t upstream,
+                                                                          const TraceNeed& need);
 
-  // Reads the configuration file anew; indexes with `in_candidate` then mean what was read, until it is adopted or
-  // dropped. ENOENT: this broker has no file to read.
+  // Reads the configuration file anew, and takes the locks of the groups that it adds. Indexes with `in_candidate` then
+  // mean what was read, until it is adopted or dropped. ENOENT: this broker has no file to read.
   std::expected<CandidateText, shm::SystemError> load_candidate();
   std::expected<void, shm::SystemError> adopt_candidate();
   std::expected<void, shm::SystemError> drop_candidate();

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "engine/trace_ranges.hpp"
 #include "shm/layout.hpp"
 
 namespace tlsmux::engine::broker {
@@ -15,17 +16,19 @@ inline constexpr std::uint32_t kBrokerMagic = 0x42584d54;  // "TMXB"
 inline constexpr std::uint64_t kGroupBytesMax = 256ULL << 20;
 
 enum class Operation : std::uint32_t {
-  open_listener = 1,          // reply: the control socket, listening, non-blocking
-  create_group_object = 2,    // of group `index`, `bytes` long; reply: for writing, for reading
-  remove_group_objects = 3,   // of all groups
-  open_file = 4,              // `file` of upstream `index`; reply: for reading, a key log for appending
-  report_serving = 5,         // clients are served from now on
-  reserve_trace_numbers = 6,  // `blocks` of upstream `index`; reply: `first_block`, `block_count`
-  // Reads the configuration file anew. Reply: a sealed memfd with the config::ConfigBundle; with `is_refused`, one with
-  // what is wrong, a line for each error.
+  open_listener = 1,         // reply: the control socket, listening, non-blocking
+  create_group_object = 2,   // of group `index`, `bytes` long; reply: for writing, for reading, if `candidate` the lock
+  remove_group_objects = 3,  // of all groups
+  open_file = 4,             // `file` of upstream `index`; reply: for reading, a key log for appending
+  report_serving = 5,        // clients are served from now on
+  // `blocks` of upstream `index`; reply: `first_block`, `block_count`. The engine's first of an upstream `begins`, and
+  // the reply tells what is `held`; else the request does. See engine/trace_blocks.hpp.
+  reserve_trace_numbers = 6,
+  // Reads the configuration file anew, and takes the locks of the groups that it adds. Reply: a sealed memfd with the
+  // config::ConfigBundle; with `is_refused`, one with what is wrong, a line for each error.
   load_candidate = 7,
-  adopt_candidate = 8,  // it is the configuration from now on
-  drop_candidate = 9,   // it is forgotten
+  adopt_candidate = 8,  // it is the configuration from now on; objects and locks of groups that are gone go
+  drop_candidate = 9,   // it is forgotten, and what was made for its groups goes
 };
 
 enum class FileKind : std::uint32_t {
@@ -50,9 +53,11 @@ struct Request {
   std::uint32_t blocks = 0;
   std::uint64_t bytes = 0;
   std::uint32_t candidate = 0;  // 1: `index` is a place in the candidate
+  std::uint32_t begins = 0;     // 0 or 1
   std::uint32_t reserved = 0;
+  TraceHolds held{};
 };
-static_assert(sizeof(Request) == 48);
+static_assert(sizeof(Request) == 576);
 
 struct Reply {
   std::uint32_t magic = kBrokerMagic;
@@ -63,7 +68,8 @@ struct Reply {
   std::uint32_t first_block = 0;
   std::uint32_t block_count = 0;
   shm::Text text{};
+  TraceHolds held{};
 };
-static_assert(sizeof(Reply) == 272);
+static_assert(sizeof(Reply) == 792);
 
 }  // namespace tlsmux::engine::broker

@@ -77,7 +77,7 @@ struct BrokerRequests::Row {
 
 const BrokerRequests::Row BrokerRequests::kRows[] = {
     {&BrokerRequests::open_listener, Operation::open_listener, false, false, false, false, false},
-    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true, false, false},
+    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true, false, true},
     {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, false, false, false, false, false},
     {&BrokerRequests::open_file, Operation::open_file, true, true, false, false, true},
     {&BrokerRequests::report_serving, Operation::report_serving, false, false, false, false, false},
@@ -87,13 +87,21 @@ const BrokerRequests::Row BrokerRequests::kRows[] = {
     {&BrokerRequests::drop_candidate, Operation::drop_candidate, false, false, false, false, false},
 };
 
+namespace {
+
+bool uses_no_trace_numbers(const Request& request) {
+  return request.blocks == 0 && request.begins == 0 && request.held.all.count == 0 && request.held.kept.count == 0;
+}
+
+}  // namespace
+
 Answer BrokerRequests::answer(const shm::Packet& packet) {
   const auto request = read_request(packet);
   if (!request) return malformed_answer({});
   const auto* row = std::ranges::find(kRows, request->operation, &Row::operation);
   const bool good = row != std::end(kRows) && (row->uses_index || request->index == 0) &&
                     (row->uses_file || (request->file == FileKind::none && request->entry == 0)) &&
-                    (row->uses_bytes || request->bytes == 0) && (row->uses_blocks || request->blocks == 0) &&
+                    (row->uses_bytes || request->bytes == 0) && (row->uses_blocks || uses_no_trace_numbers(*request)) &&
                     request->candidate <= (row->uses_candidate ? 1U : 0U) && request->reserved == 0;
   return good ? (this->*row->handler)(*request) : malformed_answer(*request);
 }
@@ -118,17 +126,21 @@ Answer BrokerRequests::open_listener(const Request& request) {
 }
 
 Answer BrokerRequests::create_group_object(const Request& request) {
-  if (request.index >= scope_.config.groups.size()) return malformed_answer(request);
+  const auto* lock =
+      request.candidate != 0 && scope_.candidate != nullptr ? scope_.candidate->added(request.index) : nullptr;
+  const auto* config = request.candidate == 0 ? &scope_.config : lock != nullptr ? scope_.candidate->get() : nullptr;
+  if (config == nullptr || request.index >= config->groups.size()) return malformed_answer(request);
   if (request.bytes == 0 || request.bytes > kGroupBytesMax || request.bytes % shm::kPageBytes != 0) {
     return malformed_answer(request);
   }
-  const auto& name = scope_.config.groups[request.index].name;
+  const auto& group = config->groups[request.index];
+  const auto& name = group.name;
   auto writable = shm::create_group_object(name, request.bytes);
   if (!writable) return failure(request, writable.error());
   // By the descriptor and not by the name, which the engine's user could lead elsewhere once it is the owner.
   shm::UniqueFd readable(::open(("/proc/self/fd/" + std::to_string(writable->get())).c_str(), O_RDONLY | O_CLOEXEC));
   if (!readable) return failure(request, shm::last_error("opening /dev/shm/" + shm::group_object_name(name)));
-  const auto reader_gid = reader_gid_of(scope_.config.groups[request.index], scope_.engine_gid);
+  const auto reader_gid = reader_gid_of(group, scope_.engine_gid);
   if (::fchown(writable->get(), scope_.engine_uid, reader_gid) != 0) {
     if (errno != EPERM)
       return failure(request, shm::last_error("giving away /dev/shm/" + shm::group_object_name(name)));
@@ -141,6 +153,10 @@ Answer BrokerRequests::create_group_object(const Request& request) {
   std::vector<shm::UniqueFd> descriptors;
   descriptors.push_back(std::move(*writable));
   descriptors.push_back(std::move(readable));
+  if (lock != nullptr) {
+    descriptors.emplace_back(::fcntl(lock->descriptor(), F_DUPFD_CLOEXEC, 3));
+    if (!descriptors.back()) return failure(request, shm::last_error("handing over the lock of group " + name));
+  }
   return success(request, std::move(descriptors));
 }
 
@@ -210,24 +226,39 @@ Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
   if (request.index >= scope_.config.upstreams.size()) return malformed_answer(request);
   const auto& upstream = scope_.config.upstreams[request.index];
   // A multiple of what is right would use up the round.
-  if (request.blocks == 0 || request.blocks > trace_chunk_blocks(upstream.trace_numbers)) {
+  if (request.blocks == 0 || request.blocks > trace_chunk_blocks(upstream.trace_numbers) || request.begins > 1 ||
+      !is_sound(request.held)) {
     return malformed_answer(request);
   }
-  const auto folder = state_folder(scope_.config.engine);
-  const bool first = !trace_numbers_of_.contains(upstream.name);
-  const auto reserved =
-      TraceStore(folder).reserve(upstream.name, upstream.trace_numbers, request.blocks, first, ::time(nullptr));
+  const TraceNeed need{.blocks = request.blocks, .begins = request.begins != 0, .held = request.held};
+  trace_store_.set_folder(state_folder(scope_.config.engine));
+  const auto reserved = trace_store_.reserve(upstream.name, upstream.trace_numbers, need, ::time(nullptr));
   if (!reserved) return failure(request, reserved.error());
-  trace_numbers_of_.insert(upstream.name);
-  if (reserved->began_anew) {
-    scope_.log.info("trace_numbers_begin", {{"upstream", upstream.name},
-                                            {"file", folder + "/" + upstream.name + ".trace"},
-                                            {"means", "nothing is known of earlier ones: by the time of day"}});
-  }
+  if (reserved->memory != TraceMemory::file) log_lost_trace_numbers(upstream, reserved->memory);
   auto answer = success(request);
-  answer.reply.first_block = reserved->chunk.first;
-  answer.reply.block_count = reserved->chunk.count;
+  answer.reply.first_block = reserved->reservation.chunk.first;
+  answer.reply.block_count = reserved->reservation.chunk.count;
+  answer.reply.held = reserved->reservation.held;
   return answer;
+}
+
+void BrokerRequests::log_lost_trace_numbers(const config::UpstreamSettings& upstream, TraceMemory memory) {
+  const auto file = state_folder(scope_.config.engine) + "/" + upstream.name + ".trace";
+  if (memory == TraceMemory::broker) {
+    scope_.log.warning("trace_number_file_lost", {{"upstream", upstream.name},
+                                                  {"file", file},
+                                                  {"means", "it was written anew in time; no number comes twice"},
+                                                  {"needs", "nobody but tlsmuxd to touch /engine/state_directory"}});
+    return;
+  }
+  scope_.log.warning(
+      "trace_numbers_begin",
+      {{"upstream", upstream.name},
+       {"file", file},
+       {"means",
+        "NO FILE TELLS HOW FAR THE TRACE NUMBERS HAD COME: they begin at a point that the time of day gives, "
+        "and may repeat some that were used lately"},
+       {"needs", "nothing when this upstream is new; else /engine/state_directory to be a folder that lasts"}});
 }
 
 Answer BrokerRequests::load_candidate(const Request& request) {

@@ -6,13 +6,13 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
 #include "engine/broker/broker_protocol.hpp"
 #include "engine/broker/candidate_config.hpp"
+#include "engine/broker/trace_store.hpp"
 #include "engine/log.hpp"
 #include "shm/seqpacket.hpp"
 #include "shm/unique_fd.hpp"
@@ -68,6 +68,7 @@ class BrokerRequests {
   Answer open_directory_entry(const config::TlsSettings& tls, const Request& request);
   Answer report_serving(const Request& request);
   Answer reserve_trace_numbers(const Request& request);
+  void log_lost_trace_numbers(const config::UpstreamSettings& upstream, TraceMemory memory);
   Answer load_candidate(const Request& request);
   Answer adopt_candidate(const Request& request);
   Answer drop_candidate(const Request& request);
@@ -80,7 +81,7 @@ class BrokerRequests {
   std::uint32_t malformed_ = 0;
   std::vector<std::string> directory_files_;  // of the directory that was last read from entry 0
   std::string directory_;                     // its path
-  std::set<std::string> trace_numbers_of_;    // upstreams for which this engine has reserved some
+  TraceStore trace_store_;
 };
 
 }  // namespace tlsmux::engine::broker

@@ -18,7 +18,7 @@ std::expected<CandidateConfig::Loaded, shm::SystemError> loaded(bool is_refused,
 }  // namespace
 
 std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load() {
-  candidate_.reset();
+  drop();
   if (path_.empty()) {
     return std::unexpected(shm::SystemError{.code = ENOENT, .message = "there is no configuration file to read again"});
   }
@@ -29,15 +29,29 @@ std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load()
   auto config = config::load_bundle(*bundle);
   if (!config) return loaded(true, config::format_errors(path_, config.error()));
   auto result = loaded(false, config::serialise(*bundle));
-  if (result) candidate_ = std::move(*config);
+  if (!result) return result;
+  const auto served = locks_->take_for(*config);
+  if (!served.empty()) return loaded(true, config::format_errors(path_, served));
+  candidate_ = std::move(*config);
   return result;
+}
+
+const GroupLock* CandidateConfig::added(std::uint32_t index) const {
+  const bool exists = candidate_ && index < candidate_->groups.size();
+  return exists ? locks_->added(candidate_->groups[index].name) : nullptr;
 }
 
 bool CandidateConfig::adopt() {
   if (!candidate_) return false;
+  locks_->adopt(*candidate_);
   *present_ = std::move(*candidate_);
   candidate_.reset();
   return true;
+}
+
+void CandidateConfig::drop() {
+  locks_->drop();
+  candidate_.reset();
 }
 
 }  // namespace tlsmux::engine::broker

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "config/config.hpp"
+#include "engine/broker/group_locks.hpp"
 #include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -15,24 +16,29 @@ namespace tlsmux::engine::broker {
 
 class CandidateConfig {
  public:
-  // `present` outlives it; adopt() replaces it where it is. An empty path: there is no file.
-  CandidateConfig(config::Config& present, std::string path) : present_(&present), path_(std::move(path)) {}
+  // `present` and its groups' locks outlive it; adopt() replaces what they are. An empty path: there is no file.
+  CandidateConfig(config::Config& present, GroupLocks& locks, std::string path)
+      : present_(&present), locks_(&locks), path_(std::move(path)) {}
 
   struct Loaded {
     bool is_refused = false;
     shm::UniqueFd text;  // sealed: the bundle, or all errors
   };
-  // In place of an earlier candidate. Blocks on the file system and the account database.
+  // In place of an earlier candidate. Groups that it adds are locked; one that another engine serves is an error. Blocks
+  // on the file system and the account database.
   std::expected<Loaded, shm::SystemError> load();
 
   // Null: there is none.
   [[nodiscard]] const config::Config* get() const { return candidate_ ? &*candidate_ : nullptr; }
-  // False: there is none.
+  // The lock of group `index` of it, if it adds that; else null.
+  [[nodiscard]] const GroupLock* added(std::uint32_t index) const;
+  // Objects of groups that come or go by these are removed as well. False: there is none.
   bool adopt();
-  void drop() { candidate_.reset(); }
+  void drop();
 
  private:
   config::Config* present_;
+  GroupLocks* locks_;
   std::string path_;
   std::optional<config::Config> candidate_;
 };

@@ -29,9 +29,9 @@ shm::UniqueFd open_or_make(const std::string& name) {
   return {};
 }
 
-bool lock(int fd) {
+bool lock(int fd, short type = F_WRLCK) {
   struct flock wanted{};
-  wanted.l_type = F_WRLCK;
+  wanted.l_type = type;
   wanted.l_whence = SEEK_SET;
   return ::fcntl(fd, F_OFD_SETLK, &wanted) == 0;
 }
@@ -81,7 +81,7 @@ std::expected<GroupLock, std::string> GroupLock::take(const std::string& group) 
       if (::shm_unlink(name.c_str()) != 0) return std::unexpected(somebody_elses(path, status.st_uid));
       continue;
     }
-    GroupLock taken(name, std::move(fd));
+    GroupLock taken(group, name, std::move(fd));
     taken.name_holder(::getpid());
     return taken;
   }
@@ -90,6 +90,13 @@ std::expected<GroupLock, std::string> GroupLock::take(const std::string& group) 
 
 GroupLock::~GroupLock() {
   if (fd_) ::shm_unlink(name_.c_str());
+}
+
+void GroupLock::unlock() {
+  if (!fd_) return;
+  ::shm_unlink(name_.c_str());  // before another can lock it
+  lock(fd_.get(), F_UNLCK);
+  fd_.reset();
 }
 
 void GroupLock::name_holder(pid_t pid) const {

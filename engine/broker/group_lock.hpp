@@ -24,13 +24,19 @@ class GroupLock {
   GroupLock& operator=(GroupLock&&) = delete;
   ~GroupLock();
 
+  // Removes the file and unlocks, whoever else holds the descriptor.
+  void unlock();
+
   // Who serves the group, for the message of those that find it locked.
   void name_holder(pid_t pid) const;
   [[nodiscard]] int descriptor() const { return fd_.get(); }
+  [[nodiscard]] const std::string& group() const { return group_; }
 
  private:
-  GroupLock(std::string name, shm::UniqueFd fd) : name_(std::move(name)), fd_(std::move(fd)) {}
+  GroupLock(std::string group, std::string name, shm::UniqueFd fd)
+      : group_(std::move(group)), name_(std::move(name)), fd_(std::move(fd)) {}
 
+  std::string group_;
   std::string name_;  // of the shared-memory object
   shm::UniqueFd fd_;
 };

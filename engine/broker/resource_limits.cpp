@@ -11,7 +11,7 @@ namespace tlsmux::engine::broker {
 namespace {
 
 constexpr std::uint64_t kDescriptorsOfEngine = 1024;  // log, rings, mailboxes, files being read, connections coming in
-constexpr std::uint64_t kDescriptorsPerClient = 4;    // control socket, pidfd, doorbell, memory while attaching
+constexpr std::uint64_t kDescriptorsPerClient = 3;    // control socket, pidfd, memory while attaching
 constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;
 
 // The hard limit goes up to `wanted` if the process may do that, and the soft limit to the hard one. The soft limit.
@@ -29,8 +29,10 @@ std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
 
 std::uint64_t descriptors_needed(const config::Config& config) {
   std::uint64_t needed = kDescriptorsOfEngine + mux::kSpareSessionPlaces;
+  // And a doorbell of each shard, and a wake descriptor of each channel.
+  const auto per_client = kDescriptorsPerClient + config.engine.shards;
   for (const auto& group : config.groups) {
-    needed += std::uint64_t{group.memory.clients_max} * (kDescriptorsPerClient + group.memory.channels_per_client);
+    needed += std::uint64_t{group.memory.clients_max} * (per_client + group.memory.channels_per_client);
   }
   for (const auto& upstream : config.upstreams) needed += mux::session_places(upstream);
   return needed;

@@ -68,9 +68,9 @@ bool Supervisor::start_first() {
 }
 
 bool Supervisor::start_engine() {
+  if (parts_.scope.candidate != nullptr) parts_.scope.candidate->drop();  // of an engine that died over it
   std::vector<int> inherited;
-  inherited.reserve(parts_.locks.size());
-  for (const auto& lock : parts_.locks) inherited.push_back(lock.descriptor());
+  for (const auto& lock : parts_.locks.present()) inherited.push_back(lock.descriptor());
   start_at_.reset();
   started_at_ = Clock::now();
   if (!unserved_since_) unserved_since_ = started_at_;
@@ -88,7 +88,7 @@ bool Supervisor::start_engine() {
   engine_ = std::make_unique<EngineProcess>(std::move(*process));
   requests_ = std::make_unique<BrokerRequests>(parts_.scope);
   if (listener_) requests_->set_listener(listener_->descriptor());
-  for (const auto& lock : parts_.locks) lock.name_holder(engine_->pid);
+  for (const auto& lock : parts_.locks.present()) lock.name_holder(engine_->pid);
   parts_.log.info("engine_started", {{"pid", engine_->pid}, {"uid", parts_.identity.uid}, {"restarts", restarts_}});
   return true;
 }

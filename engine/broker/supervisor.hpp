@@ -6,13 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 
 #include "config/config.hpp"
 #include "engine/broker/broker_requests.hpp"
 #include "engine/broker/control_listener.hpp"
 #include "engine/broker/engine_process.hpp"
-#include "engine/broker/group_lock.hpp"
+#include "engine/broker/group_locks.hpp"
 #include "engine/broker/restart_policy.hpp"
 #include "engine/log.hpp"
 #include "shm/unique_fd.hpp"
@@ -25,7 +24,7 @@ struct SupervisorParts {
   const EngineMain& main;
   const EngineIdentity& identity;
   const RequestScope& scope;
-  std::span<const GroupLock> locks;
+  const GroupLocks& locks;
   int log_output;
   Log& log;
 };

@@ -11,7 +11,8 @@ namespace {
 bool is_member(const ControlGroup& group, const Peer& peer) { return group.membership.is_member(peer.uid, peer.gids); }
 
 std::expected<std::uint32_t, Denial> find_group(const ControlSettings& settings, std::string_view name) {
-  const auto found = std::ranges::find(settings.groups, name, &ControlGroup::name);
+  const auto found = std::ranges::find_if(
+      settings.groups, [&](const ControlGroup& group) { return group.name == name && !group.is_removed; });
   if (found != settings.groups.end()) return static_cast<std::uint32_t>(found - settings.groups.begin());
   return std::unexpected(Denial{.error = ENOENT, .text = "this engine has no such group; `tlsmux status` lists them"});
 }

@@ -13,7 +13,8 @@ std::expected<ClientMemory, shm::SystemError> create_client_part(const shm::Clie
   auto mapping = shm::Mapping::map(memfd->get(), geometry.total_bytes(), shm::Access::read_write);
   if (!mapping) return std::unexpected(mapping.error());
   shm::format_client(mapping->bytes(), geometry, boot_id, client_id);
-  return ClientMemory{.geometry = geometry, .memfd = std::move(*memfd), .mapping = std::move(*mapping)};
+  return ClientMemory{
+      .geometry = geometry, .memfd = std::move(*memfd), .mapping = std::make_shared<shm::Mapping>(std::move(*mapping))};
 }
 
 std::expected<void, shm::SystemError> close_to_client(ClientMemory& memory) {

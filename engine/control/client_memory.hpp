@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 
 #include "shm/client_part.hpp"
 #include "shm/segment.hpp"
@@ -19,7 +20,7 @@ namespace tlsmux::engine::control {
 struct ClientMemory {
   shm::ClientGeometry geometry;
   shm::UniqueFd memfd;
-  shm::Mapping mapping;  // the engine's
+  std::shared_ptr<shm::Mapping> mapping;  // the engine's, for all shards
 };
 
 std::expected<ClientMemory, shm::SystemError> create_client_part(const shm::ClientGeometry& geometry,

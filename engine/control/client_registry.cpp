@@ -1,5 +1,7 @@
 #include "engine/control/client_registry.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -72,11 +74,11 @@ void ClientRegistry::on_memory_fault() {
   }
 }
 
-void ClientRegistry::on_reply(ShardReply reply) {
+void ClientRegistry::on_reply(std::uint32_t shard, const ShardReply& reply) {
   if (const auto* opened = std::get_if<ChannelOpened>(&reply)) on_channel_opened(*opened);
   if (const auto* closed = std::get_if<ChannelClosed>(&reply)) on_channel_closed(*closed);
   if (const auto* offended = std::get_if<ClientOffended>(&reply)) on_offence(*offended);
-  if (const auto* released = std::get_if<ClientReleased>(&reply)) on_released(*released);
+  if (const auto* released = std::get_if<ClientReleased>(&reply)) on_released(shard, *released);
   if (const auto* drained = std::get_if<UpstreamDrained>(&reply)) on_upstream_drained(*drained);
 }
 
@@ -92,19 +94,43 @@ bool ClientRegistry::shed_newest() {
   return id.has_value();
 }
 
+void ClientRegistry::groups_changed() {
+  while (clients_.size() < settings_.groups.size()) {
+    guard_.grow(settings_.groups[clients_.size()].memory.clients_max);
+    clients_.push_back(0);
+  }
+  std::vector<ClientId> astray;
+  for (const auto& [id, connection] : connections_) {
+    const bool has_group = connection.stage == Stage::mapping || connection.stage == Stage::serving;
+    if (has_group && settings_.groups[connection.group].is_removed) astray.push_back(id);
+  }
+  for (const auto id : astray) {
+    if (auto* const connection = find(id)) {
+      detach(*connection, ENOENT, "group " + group_name(*connection) + " was removed from the engine's configuration");
+    }
+  }
+}
+
 void ClientRegistry::on_channel_opened(const ChannelOpened& reply) {
   auto* const connection = find_waiting(reply.client, PendingRequest::open_channel);
   if (connection == nullptr) return;
   connection->pending = PendingRequest::none;
-  const auto wake = std::move(connection->wake);
+  const auto opened = std::exchange(connection->channel, {});
   if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  connection->shard_of_channel[opened.number] = opened.shard;
   const shm::OpenChannelReply message{.header = {},
-                                      .channel = reply.channel,
+                                      .channel = opened.number,
                                       .upstream = reply.upstream_row,
-                                      .shard = reply.shard,
+                                      .shard = opened.shard,
                                       .message_bytes_max = reply.message_bytes_max,
                                       .timeout_ms = reply.timeout_ms};
-  send(*connection, message, std::array{wake.get()});
+  const auto serving = std::ranges::find(connection->shards, opened.shard, &ServingShard::shard);
+  if (serving == connection->shards.end() || !serving->doorbell) {
+    send(*connection, message, std::array{opened.wake.get()});
+    return;
+  }
+  const auto doorbell = std::move(serving->doorbell);
+  send(*connection, message, std::array{opened.wake.get(), doorbell.get()});
 }
 
 void ClientRegistry::on_channel_closed(const ChannelClosed& reply) {
@@ -112,6 +138,8 @@ void ClientRegistry::on_channel_closed(const ChannelClosed& reply) {
   if (connection == nullptr) return;
   connection->pending = PendingRequest::none;
   if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  const auto number = connection->channel.number;
+  if (number < connection->shard_of_channel.size()) connection->shard_of_channel[number].reset();
   send(*connection, shm::CloseChannelReply{});
 }
 
@@ -128,9 +156,12 @@ void ClientRegistry::on_offence(const ClientOffended& reply) {
   if (connection != nullptr && connection->stage == Stage::serving) detach(*connection, EPROTO, reply.rule);
 }
 
-void ClientRegistry::on_released(const ClientReleased& reply) {
+void ClientRegistry::on_released(std::uint32_t shard, const ClientReleased& reply) {
   auto* const connection = find(reply.client);
   if (connection == nullptr) return;
+  std::erase_if(connection->shards, [&](const ServingShard& serving) { return serving.shard == shard; });
+  if (!connection->shards.empty()) return;
+  connection->memory.mapping.reset();
   log_.info("client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
   forget(*connection);
 }
@@ -193,12 +224,15 @@ void ClientRegistry::shed(ClientId id) {
 
 void ClientRegistry::end(Connection& connection, bool died) {
   connection.socket.reset();
-  connection.wake.reset();
+  connection.channel.wake.reset();
   lobby_.leave(connection.id);
   if (connection.stage != Stage::serving && connection.stage != Stage::leaving) return forget(connection);
   // Twice for one that first closed its socket and then died, as the kernel does for every process that ends.
-  if (connection.stage == Stage::serving || died)
-    post(connection, DismissClient{.client = connection.id, .died = died});
+  if (connection.stage == Stage::serving || died) {
+    for (const auto& serving : connection.shards) {
+      shards_[serving.shard].commands->post(DismissClient{.client = connection.id, .died = died});
+    }
+  }
   connection.stage = Stage::leaving;
 }
 
@@ -227,10 +261,6 @@ void ClientRegistry::log_refusal(const Connection& connection, const Denial& den
                                   {"errno", denial.error},
                                   {"reason", denial.text},
                                   {"unlogged", *held_back}});
-}
-
-void ClientRegistry::post(const Connection& connection, ShardCommand command) {
-  shards_[connection.id % shards_.size()].commands->post(std::move(command));
 }
 
 const std::string& ClientRegistry::group_name(const Connection& connection) const {

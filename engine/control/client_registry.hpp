@@ -3,6 +3,10 @@
 // All connections to the control socket: answers what they ask, hands those that become clients to the shards, and sees
 // to it that nothing of a client is left once it is dead, has gone, or has broken a rule. Trusts no byte of a message.
 //
+// The first shard gets a client when it attaches, another one when the client first asks for a channel to an upstream of
+// that shard. Numbers of channels are given out here, since one number is open at one shard at a time. A client has been
+// released when each shard that has it has said so.
+//
 // A client's death is what its pidfd says. The end of its socket means no more than that it has gone, since a forked
 // child may hold the socket of a dead client open and a living client may close it.
 
@@ -43,13 +47,15 @@ class ClientRegistry {
   void on_socket(ClientId id);
   void on_process_end(ClientId id);
   void on_memory_fault();
-  // All but Drained.
-  void on_reply(ShardReply reply);
+  // All that is about clients.
+  void on_reply(std::uint32_t shard, const ShardReply& reply);
 
   [[nodiscard]] std::optional<Clock::time_point> next_deadline() const { return lobby_.next_deadline(); }
   void expire(Clock::time_point now);
   // Gives descriptors back by closing the newest connection that is no client. False if there is none.
   bool shed_newest();
+  // Groups were added or removed: clients of those that are gone are detached.
+  void groups_changed();
   // An order to refresh the configuration.
   struct RefreshOrder {
     ClientId asker = 0;  // 0: nobody waits for the answer
@@ -86,6 +92,9 @@ class ClientRegistry {
                                                           const shm::AttachRequest& request, std::uint32_t& group);
   std::expected<void, Denial> prepare(Connection& connection, const shm::ClientGeometry& geometry);
   void admit(Connection& connection);
+  void admit_to(const Connection& connection, std::uint32_t shard, shm::UniqueFd doorbell);
+  std::expected<void, Denial> prepare_channel(Connection& connection, std::uint32_t shard);
+  [[nodiscard]] std::uint32_t shard_of(std::string_view upstream) const;
   bool identify(Connection& connection);
   bool may_ask_shard(Connection& connection);
   bool may_give_orders(Connection& connection);
@@ -94,7 +103,7 @@ class ClientRegistry {
   void on_channel_opened(const ChannelOpened& reply);
   void on_channel_closed(const ChannelClosed& reply);
   void on_offence(const ClientOffended& reply);
-  void on_released(const ClientReleased& reply);
+  void on_released(std::uint32_t shard, const ClientReleased& reply);
   void on_upstream_drained(const UpstreamDrained& reply);
   Connection* find(ClientId id);
   // Null unless it still waits for the answer to this.
@@ -110,7 +119,6 @@ class ClientRegistry {
   void end(Connection& connection, bool died);
   void forget(Connection& connection);
   void log_refusal(const Connection& connection, const Denial& denial);
-  void post(const Connection& connection, ShardCommand command);
   [[nodiscard]] const std::string& group_name(const Connection& connection) const;
 
   const ControlSettings& settings_;

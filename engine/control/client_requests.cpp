@@ -21,6 +21,15 @@ std::expected<shm::UniqueFd, shm::SystemError> make_eventfd() {
   return fd;
 }
 
+// The same eventfd twice: one for the client, one for a shard.
+std::expected<std::pair<shm::UniqueFd, shm::UniqueFd>, shm::SystemError> make_eventfd_pair() {
+  auto first = make_eventfd();
+  if (!first) return std::unexpected(first.error());
+  shm::UniqueFd second(::fcntl(first->get(), F_DUPFD_CLOEXEC, 3));
+  if (!second) return std::unexpected(shm::last_error("duplicating an eventfd"));
+  return std::pair(std::move(*first), std::move(second));
+}
+
 // The engine lacks something; the client may try again.
 Denial lacking(const shm::SystemError& error) { return {.error = EAGAIN, .text = error.message}; }
 
@@ -121,7 +130,7 @@ std::expected<void, Denial> ClientRegistry::prepare(Connection& connection, cons
   if (!doorbell) return std::unexpected(lacking(doorbell.error()));
   auto watched = poll_.add(connection.peer->pidfd.get(), {.source = Source::process, .id = connection.id});
   if (!watched) return std::unexpected(lacking(watched.error()));
-  guard_.add(connection.id, memory->mapping.bytes());
+  guard_.add(connection.id, memory->mapping->bytes());
   connection.memory = std::move(*memory);
   connection.doorbell = std::move(*doorbell);
   return {};
@@ -148,34 +157,71 @@ void ClientRegistry::admit(Connection& connection) {
                                 {"memory_bytes", geometry.total_bytes()}});
   lobby_.leave(connection.id);
   connection.stage = Stage::serving;
-  post(connection, AdmitClient{.id = connection.id,
-                               .group = connection.group,
-                               .pid = static_cast<std::uint32_t>(peer.pid),
-                               .uid = peer.uid,
-                               .program = peer.program,
-                               .geometry = geometry,
-                               .memory = std::move(connection.memory.mapping),
-                               .doorbell = std::move(connection.doorbell)});
+  connection.shard_of_channel.resize(geometry.channels);
+  connection.shards.push_back({.shard = 0, .doorbell = {}});  // it has had that
+  admit_to(connection, 0, std::move(connection.doorbell));
+}
+
+void ClientRegistry::admit_to(const Connection& connection, std::uint32_t shard, shm::UniqueFd doorbell) {
+  const auto& peer = *connection.peer;
+  shards_[shard].commands->post(AdmitClient{.id = connection.id,
+                                            .group = connection.group,
+                                            .pid = static_cast<std::uint32_t>(peer.pid),
+                                            .uid = peer.uid,
+                                            .program = peer.program,
+                                            .geometry = connection.memory.geometry,
+                                            .memory = connection.memory.mapping,
+                                            .doorbell = std::move(doorbell)});
+}
+
+std::uint32_t ClientRegistry::shard_of(std::string_view upstream) const {
+  return settings_.shard_of ? settings_.shard_of(upstream) : 0;
 }
 
 void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChannelRequest& request) {
   if (!may_ask_shard(connection)) return;
-  auto wake = make_eventfd();
+  const auto upstream = shm::text_of(request.upstream);
+  const auto shard = shard_of(upstream);
+  if (auto prepared = prepare_channel(connection, shard); !prepared) return refuse(connection, prepared.error());
+  auto wake = make_eventfd_pair();
   if (!wake) return refuse(connection, lacking(wake.error()));
-  shm::UniqueFd for_shard(::fcntl(wake->get(), F_DUPFD_CLOEXEC, 3));
-  if (!for_shard) return refuse(connection, lacking(shm::last_error("duplicating an eventfd")));
-  connection.wake = std::move(*wake);
+  connection.channel.wake = std::move(wake->first);
   connection.pending = PendingRequest::open_channel;
-  post(connection, OpenChannel{.client = connection.id,
-                               .upstream = std::string(shm::text_of(request.upstream)),
-                               .flags = request.flags,
-                               .wake = std::move(for_shard)});
+  shards_[shard].commands->post(OpenChannel{.client = connection.id,
+                                            .channel = connection.channel.number,
+                                            .upstream = std::string(upstream),
+                                            .flags = request.flags,
+                                            .wake = std::move(wake->second)});
+}
+
+// A number for the channel, and the client at its shard.
+std::expected<void, Denial> ClientRegistry::prepare_channel(Connection& connection, std::uint32_t shard) {
+  const auto& channels = connection.shard_of_channel;
+  const auto free = std::ranges::find_if(channels, [](const auto& shard_of_it) { return !shard_of_it; });
+  if (free == channels.end()) {
+    return std::unexpected(
+        Denial{.error = EAGAIN, .text = "all " + std::to_string(channels.size()) + " channels of the client are open"});
+  }
+  connection.channel.number = static_cast<std::uint32_t>(free - channels.begin());
+  connection.channel.shard = shard;
+  const bool is_served = std::ranges::find(connection.shards, shard, &ServingShard::shard) != connection.shards.end();
+  if (is_served) return {};
+  auto doorbell = make_eventfd_pair();
+  if (!doorbell) return std::unexpected(lacking(doorbell.error()));
+  connection.shards.push_back({.shard = shard, .doorbell = std::move(doorbell->first)});
+  admit_to(connection, shard, std::move(doorbell->second));
+  return {};
 }
 
 void ClientRegistry::on_close_channel(Connection& connection, const shm::CloseChannelRequest& request) {
   if (!may_ask_shard(connection)) return;
   connection.pending = PendingRequest::close_channel;
-  post(connection, CloseChannel{.client = connection.id, .channel = request.channel});
+  connection.channel.number = request.channel;
+  const auto& channels = connection.shard_of_channel;
+  const bool is_open = request.channel < channels.size() && channels[request.channel];
+  // The first shard refuses what is not open anywhere.
+  connection.channel.shard = is_open ? *channels[request.channel] : 0;
+  shards_[connection.channel.shard].commands->post(CloseChannel{.client = connection.id, .channel = request.channel});
 }
 
 void ClientRegistry::on_observe(Connection& connection, const shm::ObserveRequest& request) {
@@ -191,7 +237,8 @@ void ClientRegistry::on_list_groups(Connection& connection, const shm::ListGroup
   if (!identify(connection)) return;
   shm::ListGroupsReply reply;
   for (const auto& group : settings_.groups) {
-    if (may_observe(settings_, group, *connection.peer)) shm::set_text(reply.names[reply.count++], group.name);
+    if (!group.is_removed && may_observe(settings_, group, *connection.peer))
+      shm::set_text(reply.names[reply.count++], group.name);
   }
   send(connection, reply);
 }
@@ -202,11 +249,12 @@ void ClientRegistry::on_drain_upstream(Connection& connection, const shm::DrainU
   log_.info(request.resume != 0 ? "upstream_resume_ordered" : "upstream_drain_ordered",
             {{"upstream", upstream}, {"pid", connection.peer->pid}, {"uid", connection.peer->uid}});
   connection.pending = PendingRequest::drain_upstream;
+  auto& commands = *shards_[shard_of(upstream)].commands;
   if (request.resume != 0) {
-    post(connection, ResumeUpstream{.asker = connection.id, .upstream = upstream});
+    commands.post(ResumeUpstream{.asker = connection.id, .upstream = upstream});
   } else {
     const auto timeout_ms = std::min(request.timeout_ms, config::kTimeoutMsMax);
-    post(connection, DrainUpstream{.asker = connection.id, .upstream = upstream, .timeout_ms = timeout_ms});
+    commands.post(DrainUpstream{.asker = connection.id, .upstream = upstream, .timeout_ms = timeout_ms});
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "engine/control/client_memory.hpp"
 #include "engine/control/peer.hpp"
@@ -15,12 +17,25 @@ namespace tlsmux::engine::control {
 enum class Stage : std::uint8_t {
   arrived,  // has not asked to attach; may look on
   mapping,  // has been given its memory
-  serving,  // a shard serves it
-  leaving,  // its socket is closed; a shard has been told
+  serving,  // the first shard serves it, and each other to which it has opened a channel
+  leaving,  // its socket is closed; the shards have been told
 };
 
 // A client has one request in the works at a time.
 enum class PendingRequest : std::uint8_t { none, open_channel, close_channel, drain_upstream, refresh };
+
+// A shard that has been given a client and has not released it.
+struct ServingShard {
+  std::uint32_t shard = 0;
+  shm::UniqueFd doorbell;  // until the client has it
+};
+
+// The channel that is being opened or closed.
+struct ChannelInTheWorks {
+  std::uint32_t number = 0;
+  std::uint32_t shard = 0;
+  shm::UniqueFd wake;  // of one that is being opened
+};
 
 struct Connection {
   ClientId id = 0;
@@ -28,10 +43,12 @@ struct Connection {
   shm::UniqueFd socket;
   std::unique_ptr<Peer> peer;  // none until it was needed
   std::uint32_t group = 0;     // from here on: once it is mapping
-  ClientMemory memory;         // until a shard has it
-  shm::UniqueFd doorbell;      // the same
+  ClientMemory memory;
+  shm::UniqueFd doorbell;  // of the first shard, until that has it
+  std::vector<ServingShard> shards;
+  std::vector<std::optional<std::uint32_t>> shard_of_channel;  // by number; nothing: it is not open
   PendingRequest pending = PendingRequest::none;
-  shm::UniqueFd wake;  // of the channel that is being opened
+  ChannelInTheWorks channel;
 };
 
 }  // namespace tlsmux::engine::control

@@ -9,9 +9,11 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 #include "config/plan_json.hpp"
+#include "engine/shard_of.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::control {
@@ -43,6 +45,19 @@ void log_plan(Log& log, const RefreshPlan& plan) {
     errors.remove_prefix(std::min(line.size() + 1, errors.size()));
     if (!line.empty()) log.error("config_error", {{"error", line}});
   }
+}
+
+// All changes, but the TLS clients of its own upstreams only.
+ApplyConfig part_for_shard(ApplyConfig& order, std::uint32_t shard, std::uint32_t shards) {
+  ApplyConfig part{.config = order.config,
+                   .upstreams = {},
+                   .groups_added = order.groups_added,
+                   .groups_removed = order.groups_removed};
+  for (auto& change : order.upstreams) {
+    auto& copy = part.upstreams.emplace_back(change.kind, change.index, nullptr, change.replace_sessions);
+    if (shard_of(change.index, shards) == shard) copy.tls_client = std::move(change.tls_client);
+  }
+  return part;
 }
 
 shm::UniqueFd make_spare() { return shm::UniqueFd(::eventfd(0, EFD_CLOEXEC)); }
@@ -149,18 +164,19 @@ void ControlServer::on_shard(std::uint64_t shard) {
     } else if (const auto* need = std::get_if<NeedTraceNumbers>(&reply)) {
       on_need(shard, *need);
     } else if (std::holds_alternative<ConfigApplied>(reply)) {
-      finish_refresh();
+      TMX_ASSERT(refresh_ && refresh_->shards_left > 0);
+      if (--refresh_->shards_left == 0) finish_refresh();
     } else {
-      clients_.on_reply(std::move(reply));
+      clients_.on_reply(static_cast<std::uint32_t>(shard), reply);
     }
   }
 }
 
 void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
-  GrantTraceNumbers grant{.upstream = need.upstream, .blocks = {}};
+  GrantTraceNumbers grant{.upstream = need.upstream, .reservation = {}};
   if (settings_.reserve_trace_numbers) {
-    if (const auto reserved = settings_.reserve_trace_numbers(need.upstream, need.blocks)) {
-      grant.blocks = *reserved;
+    if (const auto reserved = settings_.reserve_trace_numbers(need.upstream, need.need)) {
+      grant.reservation = *reserved;
     } else {
       log_.error("trace_numbers_not_reserved",
                  {{"upstream_index", need.upstream},
@@ -190,22 +206,34 @@ void ControlServer::start_refresh(const ClientRegistry::RefreshOrder& order) {
   if (settings_.refresher == nullptr) return refuse(ENOTSUP, "this engine has no configuration file to read again");
   if (refresh_) return refuse(EAGAIN, "another refresh is under way; try again");
   if (draining_) return refuse(EAGAIN, "the engine is stopping");
-  refresh_.emplace(order, settings_.refresher->prepare(order.dry_run));
+  refresh_.emplace(order, settings_.refresher->prepare(order.dry_run), std::size_t{0});
   auto& plan = refresh_->plan;
   if (!order.dry_run) log_plan(log_, plan);
   if (plan.is_refused()) return answer_refresh(shm::RefreshResult::refused);
   if (order.dry_run) return answer_refresh(shm::RefreshResult::planned);
   if (!plan.order) return answer_refresh(shm::RefreshResult::applied);  // it is so already
-  shards_.front().commands->post(std::move(*plan.order));
+  refresh_->shards_left = shards_.size();
+  for (std::uint32_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].commands->post(part_for_shard(*plan.order, i, static_cast<std::uint32_t>(shards_.size())));
+  }
 }
 
 void ControlServer::finish_refresh() {
   TMX_ASSERT(refresh_ && refresh_->plan.groups.size() == settings_.groups.size());
+  auto& plan = refresh_->plan;
   for (std::size_t i = 0; i < settings_.groups.size(); ++i) {
-    settings_.groups[i].membership = std::move(refresh_->plan.groups[i].membership);
-    settings_.groups[i].memory = refresh_->plan.groups[i].memory;
+    auto& group = settings_.groups[i];
+    if (plan.groups[i]) {
+      group.membership = std::move(plan.groups[i]->membership);
+      group.memory = plan.groups[i]->memory;
+    } else if (!std::exchange(group.is_removed, true)) {
+      group.object.reset();
+      group.lock.reset();
+    }
   }
-  settings_.drain_timeout_ms = refresh_->plan.drain_timeout_ms;
+  std::ranges::move(plan.groups_added, std::back_inserter(settings_.groups));
+  settings_.drain_timeout_ms = plan.drain_timeout_ms;
+  clients_.groups_changed();
   settings_.refresher->adopt();
   answer_refresh(shm::RefreshResult::applied);
 }

@@ -55,6 +55,7 @@ class ControlServer {
   struct PendingRefresh {
     ClientRegistry::RefreshOrder order;
     RefreshPlan plan;
+    std::size_t shards_left = 0;  // that have not applied it yet
   };
   std::optional<PendingRefresh> refresh_;
   bool draining_ = false;

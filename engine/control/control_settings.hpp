@@ -7,11 +7,10 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
-#include <string>
+#include <string_view>
 #include <vector>
 
-#include "config/config.hpp"
-#include "config/identity.hpp"
+#include "engine/control/control_group.hpp"
 #include "engine/control/refresher.hpp"
 #include "engine/mailbox.hpp"
 #include "engine/shard_command.hpp"
@@ -21,25 +20,19 @@
 
 namespace tlsmux::engine::control {
 
-struct ControlGroup {
-  std::string name;
-  config::Membership membership;
-  config::MemorySettings memory;
-  shm::UniqueFd object;  // opened for reading only: members get it
-  std::uint64_t object_bytes = 0;
-};
-
 struct ControlSettings {
   shm::UniqueFd listener;            // non-blocking
-  std::vector<ControlGroup> groups;  // in the order of the configuration
+  std::vector<ControlGroup> groups;  // in the order of the configuration; what is added comes last
   shm::BootId boot_id{};
   shm::UniqueFd engine_pidfd;
   std::uint32_t engine_pid = 0;
   std::vector<uid_t> observers;  // may look at every group, and give orders: root and the engine's user
   std::uint32_t drain_timeout_ms = 0;
   // Asks the broker, and waits for it. Empty: there are no trace numbers.
-  std::function<std::expected<TraceChunk, shm::SystemError>(std::uint32_t upstream, std::uint32_t blocks)>
+  std::function<std::expected<TraceReservation, shm::SystemError>(std::uint32_t upstream, const TraceNeed& need)>
       reserve_trace_numbers;
+  // The shard that an upstream belongs to; of a name that no upstream has, any: it refuses. Empty: there is one shard.
+  std::function<std::uint32_t(std::string_view upstream)> shard_of;
   Refresher* refresher = nullptr;  // outlives the server; null: the configuration cannot be changed
   int broker_socket = -1;          // its end of file ends the engine; -1: there is no broker. Stays the caller's
 };

@@ -10,6 +10,7 @@
 #include "config/config.hpp"
 #include "config/identity.hpp"
 #include "config/plan.hpp"
+#include "engine/control/control_group.hpp"
 #include "engine/shard_command.hpp"
 
 namespace tlsmux::engine::control {
@@ -20,12 +21,13 @@ struct RefreshPlan {
   // What the shards must do; nothing: there is nothing to change, or it must not be.
   std::optional<ApplyConfig> order;
 
-  // For the control server itself, once the shards are done. In the order of its groups.
+  // For the control server itself, once the shards are done. In the order of its groups; nothing for one that is gone.
   struct Group {
     config::Membership membership;
     config::MemorySettings memory;
   };
-  std::vector<Group> groups;
+  std::vector<std::optional<Group>> groups;
+  std::vector<ControlGroup> groups_added;
   std::uint32_t drain_timeout_ms = 0;
 
   [[nodiscard]] bool is_refused() const { return !errors.empty() || !config::all_live(changes); }
@@ -37,7 +39,7 @@ class Refresher {
   // Reads the configuration anew and gets ready all that it needs, so that nothing can fail afterwards. `order` only
   // without `dry_run`. Blocks on the broker and on files.
   virtual RefreshPlan prepare(bool dry_run) = 0;
-  // The shards have carried out the order of the last prepare().
+  // The shards have carried out the order of the last prepare(), and no client is in a group that is gone.
   virtual void adopt() = 0;
 };
 

@@ -19,11 +19,10 @@ static_assert(std::atomic<std::uintptr_t>::is_always_lock_free, "used in a signa
 
 std::atomic<SigbusGuard*> SigbusGuard::active_ = nullptr;
 
-SigbusGuard::SigbusGuard(std::size_t ranges_max)
-    : ranges_max_(ranges_max),
-      ranges_(std::make_unique<Range[]>(ranges_max)),
-      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+SigbusGuard::SigbusGuard(std::size_t ranges_max) : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   TMX_ASSERT(bell_);
+  tables_.push_back(std::make_unique<Table>(ranges_max));
+  first_ = tables_.front().get();
   SigbusGuard* none = nullptr;
   TMX_ASSERT(active_.compare_exchange_strong(none, this));
   struct sigaction action{};
@@ -37,35 +36,52 @@ SigbusGuard::~SigbusGuard() {
   active_ = nullptr;
 }
 
+void SigbusGuard::grow(std::size_t ranges) {
+  auto& last = *tables_.back();
+  tables_.push_back(std::make_unique<Table>(ranges));
+  last.next.store(tables_.back().get(), std::memory_order_release);
+}
+
+template <typename Visit>
+bool SigbusGuard::any_range(Visit visit) {
+  for (auto* table = first_; table != nullptr; table = table->next.load(std::memory_order_acquire)) {
+    for (std::size_t i = 0; i < table->size; ++i) {
+      if (visit(table->ranges[i])) return true;
+    }
+  }
+  return false;
+}
+
 bool SigbusGuard::add(std::uint64_t owner, std::span<const std::byte> range) {
-  for (std::size_t i = 0; i < ranges_max_; ++i) {
-    auto& entry = ranges_[i];
-    if (entry.begin.load(std::memory_order_relaxed) != 0) continue;
+  return any_range([&](Range& entry) {
+    if (entry.begin.load(std::memory_order_relaxed) != 0) return false;
     const auto begin = reinterpret_cast<std::uintptr_t>(range.data());
     entry.end.store(begin + range.size(), std::memory_order_relaxed);
     entry.owner.store(owner, std::memory_order_relaxed);
     entry.faulted.store(false, std::memory_order_relaxed);
     entry.begin.store(begin, std::memory_order_release);
     return true;
-  }
-  return false;
+  });
 }
 
 void SigbusGuard::remove(std::uint64_t owner) {
-  for (std::size_t i = 0; i < ranges_max_; ++i) {
-    if (ranges_[i].begin.load(std::memory_order_relaxed) == 0) continue;
-    if (ranges_[i].owner.load(std::memory_order_relaxed) == owner) ranges_[i].begin.store(0, std::memory_order_release);
-  }
+  any_range([&](Range& entry) {
+    const bool is_theirs =
+        entry.begin.load(std::memory_order_relaxed) != 0 && entry.owner.load(std::memory_order_relaxed) == owner;
+    if (is_theirs) entry.begin.store(0, std::memory_order_release);
+    return is_theirs;
+  });
 }
 
 std::vector<std::uint64_t> SigbusGuard::take_faulted() {
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(bell_.get(), &count, sizeof count);
   std::vector<std::uint64_t> owners;
-  for (std::size_t i = 0; i < ranges_max_; ++i) {
-    if (ranges_[i].begin.load(std::memory_order_relaxed) == 0) continue;
-    if (ranges_[i].faulted.exchange(false)) owners.push_back(ranges_[i].owner.load(std::memory_order_relaxed));
-  }
+  any_range([&](Range& entry) {
+    const bool is_used = entry.begin.load(std::memory_order_relaxed) != 0;
+    if (is_used && entry.faulted.exchange(false)) owners.push_back(entry.owner.load(std::memory_order_relaxed));
+    return false;
+  });
   return owners;
 }
 
@@ -85,13 +101,13 @@ void SigbusGuard::handle(int signal, void* information, void* /*context*/) {
 
 bool SigbusGuard::repair(std::uintptr_t address) {
   bool found = false;
-  for (std::size_t i = 0; i < ranges_max_; ++i) {
-    auto& entry = ranges_[i];
+  any_range([&](Range& entry) {
     const auto begin = entry.begin.load(std::memory_order_acquire);
-    if (begin == 0 || address < begin || address >= entry.end.load(std::memory_order_relaxed)) continue;
+    if (begin == 0 || address < begin || address >= entry.end.load(std::memory_order_relaxed)) return false;
     entry.faulted.store(true);
     found = true;
-  }
+    return false;
+  });
   if (!found) return false;
   const auto page = address & ~std::uintptr_t{shm::kPageBytes - 1};
   constexpr int kFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;

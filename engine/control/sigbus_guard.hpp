@@ -21,11 +21,14 @@ namespace tlsmux::engine::control {
 // One at a time in a process. All but the handler runs on one thread; faults may come from any.
 class SigbusGuard {
  public:
-  // Room for `ranges_max` ranges. Installs the handler.
+  // Room for `ranges_max` ranges, 1 at the least. Installs the handler.
   explicit SigbusGuard(std::size_t ranges_max);
   ~SigbusGuard();
   SigbusGuard(const SigbusGuard&) = delete;
   SigbusGuard& operator=(const SigbusGuard&) = delete;
+
+  // Room for so many more.
+  void grow(std::size_t ranges);
 
   // `owner` is not 0 and has no other range. False when the table is full: the range is then unguarded.
   bool add(std::uint64_t owner, std::span<const std::byte> range);
@@ -47,13 +50,24 @@ class SigbusGuard {
     std::atomic<bool> faulted = false;
   };
 
+  // Tables are only ever added, at the end: a handler follows `next`, which is stored last, with release.
+  struct Table {
+    explicit Table(std::size_t count) : size(count), ranges(std::make_unique<Range[]>(count)) {}
+    std::size_t size;
+    std::unique_ptr<Range[]> ranges;
+    std::atomic<Table*> next = nullptr;
+  };
+
+  // Until `visit` returns true for a range.
+  template <typename Visit>
+  bool any_range(Visit visit);
   static void handle(int signal, void* information, void* context);
   bool repair(std::uintptr_t address);
 
   static std::atomic<SigbusGuard*> active_;
 
-  std::size_t ranges_max_;
-  std::unique_ptr<Range[]> ranges_;
+  std::vector<std::unique_ptr<Table>> tables_;  // for their life alone
+  Table* first_ = nullptr;
   shm::UniqueFd bell_;
 };
 

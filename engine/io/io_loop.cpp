@@ -272,6 +272,11 @@ void IoLoop::wait(std::chrono::nanoseconds wait) {
   TMX_ASSERT(expected);
 }
 
+bool IoLoop::has_news() const {
+  const auto& io = *implementation_;
+  return !io.deferred.empty() || io.ring.has_news();
+}
+
 bool IoLoop::tell(IoEvents& events) {
   auto& io = *implementation_;
   std::swap(io.telling, io.deferred);

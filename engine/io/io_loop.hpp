@@ -25,7 +25,8 @@ class IoEvents {
  public:
   virtual ~IoEvents() = default;
   virtual void connected(mux::SessionId session, int error) = 0;
-  virtual void received(mux::SessionId session, std::span<const std::byte> bytes) = 0;
+  // `bytes` may be overwritten; they are valid during the call only.
+  virtual void received(mux::SessionId session, std::span<std::byte> bytes) = 0;
   virtual void sent(mux::SessionId session, std::int64_t result) = 0;
   virtual void ended(mux::SessionId session, int error) = 0;
   virtual void closed(mux::SessionId session) = 0;
@@ -66,6 +67,8 @@ class IoLoop final : public mux::Network {
 
   // Submits what has been prepared, and waits for something to happen, `wait` at the most.
   void wait(std::chrono::nanoseconds wait);
+  // True when wait() would submit something, or tell() might have something to tell. Not a system call.
+  [[nodiscard]] bool has_news() const;
   // Tells what has happened. Something has: true.
   bool tell(IoEvents& events);
 

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
+#include <cstring>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -54,7 +56,8 @@ Ring::~Ring() {
 
 std::expected<void, shm::SystemError> Ring::start(std::uint32_t entries, std::uint32_t sockets) {
   io_uring_params parameters{};
-  parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE;
+  parameters.flags =
+      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE;
   parameters.cq_entries = 8 * entries;
   int result = io_uring_queue_init_params(entries, &ring_, &parameters);
   if (result < 0) return std::unexpected(ring_error(-result, "setting up io_uring", advice_for(-result)));
@@ -72,6 +75,14 @@ io_uring_sqe* Ring::entry() {
     entry = io_uring_get_sqe(&ring_);
   }
   return entry;
+}
+
+bool Ring::has_news() const {
+  // The kernel sets the flag when it has work that waits for this thread to enter it. It orders nothing: what the work
+  // has to say comes out of the completion queue.
+  const bool kernel_waits =
+      (std::atomic_ref(*ring_.sq.kflags).load(std::memory_order_relaxed) & IORING_SQ_TASKRUN) != 0;
+  return kernel_waits || io_uring_sq_ready(&ring_) > 0 || io_uring_cq_ready(&ring_) > 0;
 }
 
 std::expected<void, shm::SystemError> ReceiveBuffers::start(Ring& ring, std::uint32_t count, std::uint32_t bytes_each) {
@@ -95,7 +106,7 @@ std::expected<void, shm::SystemError> ReceiveBuffers::start(Ring& ring, std::uin
   return {};
 }
 
-std::span<const std::byte> ReceiveBuffers::filled(std::uint16_t buffer, std::size_t bytes) const {
+std::span<std::byte> ReceiveBuffers::filled(std::uint16_t buffer, std::size_t bytes) const {
   return memory_.bytes().subspan(std::size_t{buffer} * bytes_each_, bytes);
 }
 

@@ -43,6 +43,8 @@ class Ring {
   io_uring* get() { return &ring_; }
   // Makes room by submitting when the queue is full.
   io_uring_sqe* entry();
+  // Entries to submit, completions, or work of the kernel's that would lead to some. Not a system call.
+  [[nodiscard]] bool has_news() const;
 
  private:
   io_uring ring_{};
@@ -56,7 +58,7 @@ class ReceiveBuffers {
 
   std::expected<void, shm::SystemError> start(Ring& ring, std::uint32_t count, std::uint32_t bytes_each);
 
-  [[nodiscard]] std::span<const std::byte> filled(std::uint16_t buffer, std::size_t bytes) const;
+  [[nodiscard]] std::span<std::byte> filled(std::uint16_t buffer, std::size_t bytes) const;
   // The kernel may fill it again.
   void give_back(std::uint16_t buffer);
 

@@ -9,6 +9,9 @@ namespace tlsmux::engine::mux {
 namespace {
 
 constexpr std::size_t kBatchRequestsMax = 1024;
+// So many that wait at one time go to one session before the next is looked for: a record and a send for each request
+// would cost more than the request itself, and more sessions would make it worse.
+constexpr std::size_t kTogetherMax = 8;
 constexpr std::size_t kPartsPerRequest = 4;  // header, private copy, the rest in the slot, trailer
 constexpr std::uint64_t kNotSealed = ~0ULL;
 
@@ -33,9 +36,10 @@ Dispatch::Dispatch(MuxState& state, Settlement& settlement, SessionLife& life)
 }
 
 void Dispatch::flush(Upstream& upstream) {
+  Session* session = nullptr;
   while (!upstream.queue.empty()) {
     const auto index = upstream.queue.front();
-    auto* session = choose(upstream, state_->requests[index]);
+    if (!takes_another(session, state_->requests[index])) session = choose(upstream, state_->requests[index]);
     if (session == nullptr) break;
     if (!take(upstream, index)) continue;
     auto& request = state_->requests[index];
@@ -52,8 +56,8 @@ void Dispatch::flush(Upstream& upstream) {
     batch.requests.push_back(index);
     batch.plaintext_bytes += upstream.framing.overhead_bytes() + request.length;
   }
-  for (auto* session : upstream.sessions) {
-    if (!batches_[session->id.index].requests.empty()) seal(*session);
+  for (auto* each : upstream.sessions) {
+    if (!batches_[each->id.index].requests.empty()) seal(*each);
   }
 }
 
@@ -62,6 +66,16 @@ void Dispatch::watch_for_silence(Session& session) {
   const auto silence_ms = state_->upstream_of(session).settings->timeouts.silence_ms;
   session.quiet_since_ns = state_->now_ns;
   if (silence_ms != 0 && session.silence_ns == 0) state_->set_timer_in_ms(session.silence_ns, silence_ms);
+}
+
+// Whether the session that took the last request is to take this one, too.
+bool Dispatch::takes_another(const Session* session, const Request& request) const {
+  if (session == nullptr) return false;
+  const auto& settings = *state_->upstreams[session->upstream]->settings;
+  if (settings.session_choice == config::SessionChoice::round_robin) return false;
+  const auto together = batches_[session->id.index].requests.size();
+  return together % kTogetherMax != 0 && session->in_flight.size() < settings.in_flight_max &&
+         has_room(*session, request);
 }
 
 Session* Dispatch::choose(Upstream& upstream, const Request& request) {
@@ -156,7 +170,11 @@ bool Dispatch::seal_record(Session& session) {
   const auto sealed = session.tls->seal(parts_, session.wire);
   parts_.clear();
   record_bytes_ = 0;
-  if (!sealed) life_->fail(session, sealed.error().reason, sealed.error().words);
+  if (!sealed) {
+    life_->fail(session, sealed.error().reason, sealed.error().words);
+  } else if (session.tls->is_worn_out()) {
+    state_->upstream_of(session).pool_changed = true;
+  }
   return sealed.has_value();
 }
 

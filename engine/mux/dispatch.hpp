@@ -28,6 +28,7 @@ class Dispatch {
   };
 
   void watch_for_silence(Session& session);
+  [[nodiscard]] bool takes_another(const Session* session, const Request& request) const;
   Session* choose(Upstream& upstream, const Request& request);
   [[nodiscard]] bool has_room(const Session& session, const Request& request) const;
   bool take(Upstream& upstream, RequestIndex index);

@@ -17,6 +17,9 @@ class FairQueue {
  public:
   explicit FairQueue(std::size_t groups) : groups_(groups) {}
 
+  // So many groups from now on; never fewer than before.
+  void set_groups(std::size_t groups) { groups_.resize(groups); }
+
   [[nodiscard]] bool empty() const { return size_ == 0; }
   [[nodiscard]] std::size_t size() const { return size_; }
 

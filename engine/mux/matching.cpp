@@ -10,7 +10,7 @@ constexpr std::size_t kEchoesMax = 64;  // at a time: what a host asks for beyon
 
 }  // namespace
 
-void Matching::receive(Session& session, std::span<const std::byte> bytes) {
+void Matching::receive(Session& session, std::span<std::byte> bytes) {
   const auto keep_alives = session.cutter->keep_alives();
   const auto on_plaintext = [&](std::span<const std::byte> plaintext) {
     if (session.closing) return;
@@ -23,6 +23,7 @@ void Matching::receive(Session& session, std::span<const std::byte> bytes) {
   upstream.keep_alives += heard;
   upstream.changed = upstream.changed || heard > 0;
   if (!opened) {
+    if (!session.closing) life_->send_sealed(session);  // the alert
     life_->fail(session, opened.error().reason, opened.error().words);
   } else if (*opened == tls::OpenState::closed_by_peer) {
     life_->fail(session, shm::Reason::host_closed, "the host closed the TLS session");

@@ -22,7 +22,7 @@ class Matching {
         conversation_(&conversation) {}
 
   // Bytes from the host, as they came off the connection of a session that is up.
-  void receive(Session& session, std::span<const std::byte> bytes);
+  void receive(Session& session, std::span<std::byte> bytes);
 
  private:
   void message(Session& session, const message::Frame& frame);

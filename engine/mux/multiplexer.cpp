@@ -17,9 +17,12 @@ std::size_t prefix_bytes_max(const config::Config& config) {
   return bytes;
 }
 
-std::vector<Session> make_sessions(const config::Config& config) {
+std::vector<Session> make_sessions(const config::Config& config,
+                                   const std::vector<std::unique_ptr<tls::TlsClient>>& tls_clients) {
+  TMX_ASSERT(tls_clients.size() == config.upstreams.size());
   std::vector<Session> sessions;
   for (std::uint32_t upstream = 0; upstream < config.upstreams.size(); ++upstream) {
+    if (tls_clients[upstream] == nullptr) continue;
     for (std::uint32_t number = 0; number < session_places(config.upstreams[upstream]); ++number) {
       auto& session = sessions.emplace_back();
       session.id.index = static_cast<std::uint32_t>(sessions.size() - 1);
@@ -64,7 +67,7 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
              .requests = RequestTable(config.engine.in_flight_max, prefix_bytes_max(config)),
              .deadlines = DeadlineHeap(state_.requests),
              .upstreams = {},
-             .sessions = make_sessions(config),
+             .sessions = make_sessions(config, tls_clients),
              .random = std::mt19937_64(seed)},
       settlement_(state_),
       conversation_(state_),
@@ -73,7 +76,6 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
       dispatch_(state_, settlement_, life_),
       host_requests_(state_, settlement_, life_),
       matching_(state_, settlement_, life_, host_requests_, conversation_) {
-  TMX_ASSERT(tls_clients.size() == config.upstreams.size());
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     auto settings = std::make_shared<const config::UpstreamSettings>(config.upstreams[i]);
     state_.upstreams.push_back(std::make_unique<Upstream>(std::move(settings), std::move(tls_clients[i]),
@@ -169,7 +171,7 @@ void Multiplexer::sent(SessionId id, std::int64_t result) {
   if (auto* session = state_.find(id)) settlement_.confirm_replies(*session);
 }
 
-void Multiplexer::received(SessionId id, std::span<const std::byte> bytes) {
+void Multiplexer::received(SessionId id, std::span<std::byte> bytes) {
   auto* session = state_.find(id);
   if (session == nullptr || session->closing) return;
   session->quiet_since_ns = state_.now_ns;
@@ -187,7 +189,8 @@ void Multiplexer::handshake_stepped(SessionId id, std::unique_ptr<tls::TlsSessio
   auto* session = state_.find(id);
   if (session != nullptr && session->is_open()) {
     // What came behind the handshake, with the worker's step or during it.
-    matching_.receive(*session, std::exchange(session->handshake_received, {}));
+    auto behind = std::exchange(session->handshake_received, {});
+    matching_.receive(*session, behind);
     if (session->is_open() && session->host_ended) life_.ended(id, 0);
   }
   pool_.tend();
@@ -249,9 +252,18 @@ void Multiplexer::flush() {
   pool_.tend();
 }
 
+void Multiplexer::set_groups(std::size_t groups) {
+  TMX_ASSERT(groups >= groups_);
+  groups_ = groups;
+  for (auto& upstream : state_.upstreams) {
+    upstream->queue.set_groups(groups);
+    upstream->groups_counters.resize(groups);
+  }
+}
+
 void Multiplexer::add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
                                std::unique_ptr<tls::TlsClient> tls_client) {
-  const auto places = session_places(*settings);
+  const auto places = tls_client != nullptr ? session_places(*settings) : 0;
   TMX_ASSERT(state_.sessions_given + places <= state_.sessions.size());
   const auto index = static_cast<std::uint32_t>(state_.upstreams.size());
   auto& upstream = *state_.upstreams.emplace_back(std::make_unique<Upstream>(

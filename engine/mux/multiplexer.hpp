@@ -31,7 +31,8 @@ struct NewRequest {
 
 class Multiplexer {
  public:
-  // `config` and what `seams` names outlive it. One TLS client for each upstream, in their order.
+  // `config` and what `seams` names outlive it. One TLS client for each upstream, in their order. Null: another shard
+  // serves the upstream; here it has its index and no session, and nothing may be asked of it.
   Multiplexer(const config::Config& config, Seams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
               std::uint64_t seed);
   Multiplexer(const Multiplexer&) = delete;  // its parts point at each other
@@ -54,7 +55,9 @@ class Multiplexer {
   // To a message that came as an unsolicited notice. Like submit().
   RequestIndex reply(const NewReply& reply) { return host_requests_.reply(reply); }
   // The asking process is gone. Its memory is not looked at any more.
-  void abandon(RequestIndex index) { settlement_.abandon(index); }
+  void abandon(RequestIndex index, shm::Reason reason = shm::Reason::client_died) {
+    settlement_.abandon(index, reason);
+  }
   // The asking process is dead, and its request has a keeper: it ends now if it waits, else in its time.
   void orphan(RequestIndex index, const Caller& keeper) { settlement_.orphan(index, keeper); }
   // Of a request that has not ended.
@@ -67,7 +70,7 @@ class Multiplexer {
     life_.connected(session, error);
     pool_.tend();
   }
-  void received(SessionId session, std::span<const std::byte> bytes);
+  void received(SessionId session, std::span<std::byte> bytes);  // overwrites them
   void sent(SessionId session, std::int64_t result);
   void ended(SessionId session, int error) {
     life_.ended(session, error);
@@ -121,8 +124,10 @@ class Multiplexer {
   // Patience is over: what is left ends, and the sessions with it.
   void end_upstream(std::size_t upstream);
 
+  // So many groups from now on; never fewer than before.
+  void set_groups(std::size_t groups);
   // One more upstream, at the next index. Requires enough spare places for its sessions (kSpareSessionPlaces),
-  // and that its send memory and prefix are no larger than what there is.
+  // and that its send memory and prefix are no larger than what there is. Without a TLS client: another shard's.
   void add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
                     std::unique_ptr<tls::TlsClient> tls_client);
   // New requests are refused with upstream_removed, and those that wait; those in flight end, then its sessions. Its index
@@ -146,6 +151,7 @@ class Multiplexer {
 
   // For status.
   [[nodiscard]] const std::vector<std::unique_ptr<Upstream>>& upstreams() const { return state_.upstreams; }
+  [[nodiscard]] bool serves(std::size_t upstream) const { return state_.upstreams[upstream]->tls_client != nullptr; }
   [[nodiscard]] const std::vector<Session>& sessions() const { return state_.sessions; }
   [[nodiscard]] std::size_t requests_held() const { return state_.requests.in_use(); }  // abandoned ones included
   [[nodiscard]] const RequestTable& requests() const { return state_.requests; }

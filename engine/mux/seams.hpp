@@ -76,7 +76,7 @@ struct Refusal {
 };
 
 // The askers and their slots. `take` returning false, and each of `answer`, `refuse` and `lose`, is the last the
-// multiplexer has to do with that caller.
+// multiplexer has to do with that caller, except that it may ask for `own_reason` right afterwards.
 class Callers {
  public:
   virtual ~Callers() = default;
@@ -90,6 +90,8 @@ class Callers {
   virtual bool answer(const Caller& caller, std::span<const std::byte> message) = 0;
   virtual bool refuse(const Caller& caller, const Refusal& refusal) = 0;  // NOT_SENT
   virtual bool lose(const Caller& caller, shm::Reason reason) = 0;        // MAYBE_SENT
+  // When one of these, or `take`, has just been false: why, as the caller says. `deadline` or `cancelled`.
+  virtual shm::Reason own_reason(const Caller& caller) = 0;
 };
 
 // What comes from hosts and no request waits for.

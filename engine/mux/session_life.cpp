@@ -223,7 +223,7 @@ void SessionLife::ended(SessionId id, int error) {
   } else if (shaking_hands) {
     fail(*session, Reason::handshake_failed, "the host closed the connection during the TLS handshake");
   } else {
-    fail(*session, Reason::host_closed, "the host closed the connection");
+    fail(*session, Reason::host_closed, "the host closed the connection without closing the TLS session");
   }
 }
 
@@ -310,6 +310,7 @@ void SessionLife::look_for_silence(Session& session) {
   session.silence_ns = 0;
   if (session.in_flight.empty()) return;  // armed again with the next request
   const auto silence_ms = state_->upstream_of(session).settings->timeouts.silence_ms;
+  if (silence_ms == 0) return;  // the settings have changed meanwhile
   const auto end_ns = session.quiet_since_ns + silence_ms * kNanosecondsPerMillisecond;
   if (end_ns > state_->now_ns) return state_->set_timer(session.silence_ns, end_ns);
   fail(session, Reason::host_silent, "the host sent nothing for silence_ms while requests were in flight");

@@ -260,6 +260,7 @@ void SessionPool::rotate(Upstream& upstream) {
 std::string SessionPool::why_retire(Upstream& upstream, Session& session) {
   const auto& rotation = upstream.settings->rotation;
   if (session.is_outdated) return "the configuration has changed";
+  if (session.tls->is_worn_out()) return "its key has protected as many records as it may";
   if (rotation.messages_max != 0 && session.requests >= rotation.messages_max) return "it has carried messages_max";
   if (rotation.age_max_s != 0) {
     if (session.retire_ns == 0) {
@@ -323,6 +324,10 @@ void SessionPool::change(Upstream& upstream, bool replace) {
   for (auto* session : upstream.sessions) {
     session->endpoint = has_place(*session) ? places[session->endpoint] : 0;
     if (has_place(*session) && replace) session->is_outdated = true;
+    // By another age or time-out, perhaps: looked at anew.
+    session->retire_ns = 0;
+    if (session->in_flight.empty()) continue;
+    state_->set_timer(session->silence_ns, std::max<std::uint64_t>(state_->now_ns, 1));
   }
   const auto& settings = *upstream.settings;
   upstream.wanted = std::clamp(upstream.wanted, settings.sessions, sessions_max(settings));

@@ -44,9 +44,11 @@ void Settlement::release(RequestIndex index) {
   state_->requests.release(index);
 }
 
-// The caller has decided by itself, with the same outcome as we would have given.
-shm::Reason Settlement::callers_own_reason(const Request& request) const {
-  return state_->now_ns >= request.deadline_ns ? shm::Reason::deadline : shm::Reason::cancelled;
+// The caller has decided by itself.
+void Settlement::count_callers_own(const Request& request, bool is_maybe_sent) {
+  auto& count = counters(request);
+  auto& by_reason = is_maybe_sent ? count.maybe_sent : count.not_sent;
+  ++by_reason[counter_of(state_->seams.callers.own_reason(request.caller))];
 }
 
 void Settlement::answer(RequestIndex index, std::span<const std::byte> message) {
@@ -56,7 +58,7 @@ void Settlement::answer(RequestIndex index, std::span<const std::byte> message) 
     ++count.answered;
     ++count.latency[shm::bucket_of(state_->now_ns - request.intake_ns)];
   } else {
-    if (request.state == RequestState::in_flight) ++count.maybe_sent[counter_of(callers_own_reason(request))];
+    if (request.state == RequestState::in_flight) count_callers_own(request, true);
     ++count.late;
     state_->seams.notices.late(request.caller, request.upstream, request.group, message);
   }
@@ -65,14 +67,12 @@ void Settlement::answer(RequestIndex index, std::span<const std::byte> message) 
 
 void Settlement::refuse(RequestIndex index, shm::Reason reason) {
   auto& request = state_->requests[index];
-  auto& count = counters(request);
   if (is_orphan(request.caller)) reason = shm::Reason::client_died;  // whatever the occasion
   if (state_->seams.callers.refuse(request.caller, {.reason = reason})) {
-    ++count.not_sent[counter_of(reason)];
+    ++counters(request).not_sent[counter_of(reason)];
   } else {
     // A caller that finds its request taken must say MAYBE_SENT when it ends it by itself.
-    auto& callers_own = request.state == RequestState::queued ? count.not_sent : count.maybe_sent;
-    ++callers_own[counter_of(callers_own_reason(request))];
+    count_callers_own(request, request.state != RequestState::queued);
   }
   release(index);
 }
@@ -81,7 +81,8 @@ void Settlement::reject(std::uint32_t upstream, std::uint32_t group, const Calle
   auto& target = *state_->upstreams[upstream];
   target.changed = true;
   const bool ours = state_->seams.callers.refuse(caller, refusal);
-  ++target.groups_counters[group].not_sent[counter_of(ours ? refusal.reason : shm::Reason::cancelled)];
+  const auto reason = ours ? refusal.reason : state_->seams.callers.own_reason(caller);
+  ++target.groups_counters[group].not_sent[counter_of(reason)];
 }
 
 void Settlement::lose(RequestIndex index, shm::Reason reason) {
@@ -97,24 +98,22 @@ void Settlement::give_up(RequestIndex index, shm::Reason reason) {
 
 void Settlement::tell_lost(RequestIndex index, shm::Reason reason) {
   auto& request = state_->requests[index];
-  const bool ours = state_->seams.callers.lose(request.caller, reason);
-  ++counters(request).maybe_sent[counter_of(ours ? reason : callers_own_reason(request))];
+  if (!state_->seams.callers.lose(request.caller, reason)) return count_callers_own(request, true);
+  ++counters(request).maybe_sent[counter_of(reason)];
 }
 
 void Settlement::forget(RequestIndex index) {
-  const auto& request = state_->requests[index];
-  ++counters(request).not_sent[counter_of(callers_own_reason(request))];
+  count_callers_own(state_->requests[index], false);
   release(index);
 }
 
-void Settlement::abandon(RequestIndex index) {
+void Settlement::abandon(RequestIndex index, shm::Reason reason) {
   auto& request = state_->requests[index];
-  constexpr auto kReason = shm::Reason::client_died;
   if (is_waiting(request)) {
-    ++counters(request).not_sent[counter_of(kReason)];
+    ++counters(request).not_sent[counter_of(reason)];
     release(index);
   } else if (request.state == RequestState::in_flight) {
-    ++counters(request).maybe_sent[counter_of(kReason)];
+    ++counters(request).maybe_sent[counter_of(reason)];
     if (request.kind == RequestKind::reply) return release(index);
     keep_for_late_answer(index);
   }

@@ -32,9 +32,11 @@ class Settlement {
   void forget(RequestIndex index);
 
   // The asking process is gone, and its slots with it: the caller is not told, and its memory not looked at again.
-  void abandon(RequestIndex index);
+  // Counted with `reason`.
+  void abandon(RequestIndex index, shm::Reason reason);
 
-  // The asking process is dead; from now on `keeper` stands for it. What waits ends NOT_SENT; what is in flight goes on.
+  // The asking process is dead; from now on `keeper` stands for it. What waits ends NOT_SENT; what is in flight goes on,
+  // and what has been given up may still be answered late.
   void orphan(RequestIndex index, const Caller& keeper);
 
   // Ends the replies of which the kernel has accepted every byte.
@@ -44,7 +46,7 @@ class Settlement {
 
  private:
   GroupCounters& counters(const Request& request);
-  [[nodiscard]] shm::Reason callers_own_reason(const Request& request) const;
+  void count_callers_own(const Request& request, bool is_maybe_sent);
   void tell_lost(RequestIndex index, shm::Reason reason);
   void leave_lists(RequestIndex index);
   void release(RequestIndex index);

@@ -128,7 +128,7 @@ struct Upstream {
         connect_options(connect_options_of(settings->tcp)),
         endpoints(*settings),
         queue(groups),
-        keys(table, correlation.in_order() ? 1 : table.capacity(), seed),
+        keys(table, correlation.in_order() || tls_client == nullptr ? 1 : table.capacity(), seed),
         groups_counters(groups) {}
 
   // With which it starts anew once it is drained; null: it does not.
@@ -139,7 +139,7 @@ struct Upstream {
   message::Framing framing;
   message::Correlation correlation;
   EngineMessages messages;
-  std::unique_ptr<tls::TlsClient> tls_client;
+  std::unique_ptr<tls::TlsClient> tls_client;  // null: another shard serves it
   ConnectOptions connect_options;
   EndpointTable endpoints;
   FairQueue queue;

@@ -12,12 +12,7 @@ namespace tlsmux::engine::tls {
 int Bio::send(void* bio, const unsigned char* bytes, std::size_t count) {
   auto& self = *static_cast<Bio*>(bio);
   const auto sent = std::as_bytes(std::span(bytes, count));
-  if (self.wire != nullptr) {
-    if (self.wire->room() < count) return kNoRoomCode;
-    self.wire->append(sent);
-    return static_cast<int>(count);
-  }
-  if (self.handshake_output == nullptr) return kNoRoomCode;
+  if (self.handshake_output == nullptr) return MBEDTLS_ERR_SSL_INTERNAL_ERROR;
   try {
     self.handshake_output->insert(self.handshake_output->end(), sent.begin(), sent.end());
   } catch (const std::bad_alloc&) {  // must not pass through C

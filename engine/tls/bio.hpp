@@ -1,30 +1,23 @@
 #pragma once
 
-// mbedTLS's input and output as memory: what it reads is a span, what it writes goes to a vector or a WireBuffer.
+// mbedTLS's input and output as memory: what it reads is a span, what it writes goes to a vector.
 // Internal to this folder.
 
 #include <cstddef>
 #include <span>
 #include <vector>
 
-#include "engine/tls/wire_buffer.hpp"
-
 namespace tlsmux::engine::tls {
 
 struct Bio {
   std::span<const std::byte> input;
-  bool starved = false;  // mbedTLS asked for more than there was
-  // At most one is set. With none, or without room, writing fails.
-  std::vector<std::byte>* handshake_output = nullptr;
-  WireBuffer* wire = nullptr;
+  bool starved = false;                                // mbedTLS asked for more than there was
+  std::vector<std::byte>* handshake_output = nullptr;  // null: writing fails
 
   // For mbedtls_ssl_set_bio(), with a Bio as context. The end of the input is "try again", never the end of the stream:
   // that is not for TLS to see.
   static int send(void* bio, const unsigned char* bytes, std::size_t count);
   static int receive(void* bio, unsigned char* bytes, std::size_t count);
 };
-
-// What send() returns without room: mbedTLS hands it on.
-inline constexpr int kNoRoomCode = -0x4E54;  // no code of mbedTLS's
 
 }  // namespace tlsmux::engine::tls

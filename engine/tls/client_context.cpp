@@ -57,6 +57,7 @@ bool ClientContext::offers(int suite) const { return suite != 0 && std::ranges::
 
 std::expected<void, TlsError> ClientContext::configure(TlsLibrary& library) {
   if (auto read = read_names(); !read) return read;
+  aead_library_ = library.aead_library();
   auto configured = configure(library, config_.get(), settings_.version_max);
   if (!configured || settings_.version_min != config::TlsVersion::tls_1_2) return configured;
   return configure(library, tls_1_2_config_.get(), config::TlsVersion::tls_1_2);

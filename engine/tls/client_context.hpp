@@ -13,6 +13,7 @@
 
 #include "config/config.hpp"
 #include "config/key_pin.hpp"
+#include "engine/tls/aead.hpp"
 #include "engine/tls/certificate_check.hpp"
 #include "engine/tls/credentials.hpp"
 #include "engine/tls/handles.hpp"
@@ -40,6 +41,7 @@ class ClientContext {
   [[nodiscard]] const config::TlsSettings& settings() const { return settings_; }
   [[nodiscard]] const Credentials& credentials() const { return *credentials_; }
   [[nodiscard]] CertificateRules certificate_rules() const;
+  [[nodiscard]] AeadLibrary aead_library() const { return aead_library_; }
   // Null: none.
   [[nodiscard]] KeyLog* key_log() const { return key_log_.get(); }
   // Whether the suite is among those that are offered.
@@ -66,6 +68,7 @@ class ClientContext {
 
   std::vector<config::KeyHash> pins_;
   std::shared_ptr<KeyLog> key_log_;
+  AeadLibrary aead_library_ = AeadLibrary::mbedtls;
   ClientConfig config_;
   ClientConfig tls_1_2_config_;
   std::mutex mutex_;  // of the following

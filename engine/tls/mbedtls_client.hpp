@@ -10,7 +10,7 @@
 
 namespace tlsmux::engine::tls {
 
-// A client whose handshakes and records are mbedTLS's. `library` must outlive it and its sessions; `settings` and
+// A client whose handshakes are mbedTLS's. `library` must outlive it and its sessions; `settings` and
 // `material` are not needed afterwards. Sessions may outlive the client.
 //
 // `earlier`, if any, is a client of this function's that the new one takes the place of. Its sessions stay as they are,

@@ -1,7 +1,7 @@
 #pragma once
 
-// One session on mbedTLS, which does the handshake and, for now, the records. Internal to this folder: it includes
-// mbedTLS.
+// One session: mbedTLS does the handshake and reads the tickets, RecordLayer does the records. Internal to this folder: it
+// includes mbedTLS.
 
 #include <cstdint>
 #include <expected>
@@ -14,6 +14,8 @@
 #include "engine/tls/certificate_check.hpp"
 #include "engine/tls/client_context.hpp"
 #include "engine/tls/handles.hpp"
+#include "engine/tls/locked_memory.hpp"
+#include "engine/tls/record/record_layer.hpp"
 #include "engine/tls/secret_bytes.hpp"
 #include "engine/tls/session_state.hpp"
 #include "engine/tls/tls_failure.hpp"
@@ -21,9 +23,9 @@
 
 namespace tlsmux::engine::tls {
 
-// seal() and open() allocate nothing and take no lock, but when a ticket comes: keeping it copies a session, uses PSA's
-// key store, whose mutex handshakes take for moments, and tries the lock of the tickets without waiting. After an error
-// the session is of no more use: every further call returns that error.
+// seal() and open() allocate nothing and take no lock, but as RecordLayer says, and when a ticket comes: keeping it copies a
+// session, uses PSA's key store, whose mutex handshakes take for moments, and tries the lock of the tickets without waiting.
+// After an error the session is of no more use: every further call returns that error.
 class MbedtlsSession final : public TlsSession {
  public:
   MbedtlsSession(std::shared_ptr<ClientContext> context, const std::string& server_name);
@@ -33,20 +35,21 @@ class MbedtlsSession final : public TlsSession {
 
   std::expected<HandshakeState, TlsError> handshake(std::span<const std::byte> received,
                                                     std::vector<std::byte>& output) override;
-  [[nodiscard]] PeerFacts peer_facts() const override;
+  [[nodiscard]] PeerFacts peer_facts() const override { return facts_; }
   [[nodiscard]] std::size_t record_bytes_max() const override { return record_bytes_max_; }
-  [[nodiscard]] std::size_t record_overhead_bytes() const override { return record_overhead_bytes_; }
+  [[nodiscard]] std::size_t record_overhead_bytes() const override { return records_->overhead_bytes(); }
   std::expected<void, TlsError> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire) override;
-  std::expected<OpenState, TlsError> open(std::span<const std::byte> received,
+  std::expected<OpenState, TlsError> open(std::span<std::byte> received,
                                           shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
                                           WireBuffer& wire) override;
   void close_notify(WireBuffer& wire) override;
+  [[nodiscard]] bool is_worn_out() const override;
 
   // What another record layer needs to go on from here. After `done`.
   void copy_state(Wiped<SessionState>& state) const;
 
  private:
-  enum class Phase : std::uint8_t { handshake, data, closed_by_peer, failed };
+  enum class Phase : std::uint8_t { handshake, data, failed };
 
   static void export_keys(void* session, mbedtls_ssl_key_export_type type, const unsigned char* secret,
                           std::size_t secret_size, const unsigned char* client_random,
@@ -57,22 +60,24 @@ class MbedtlsSession final : public TlsSession {
   void offer_ticket();
   void observe_step(int state_before);
   int step_handshake();
-  void finish_handshake();
-  std::optional<int> open_some(std::span<const std::byte> received,
-                               shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext);
+  std::expected<void, TlsError> finish_handshake();
+  std::expected<void, TlsError> take_over_records();
+  void note_facts();
+  std::expected<void, Alert> take_ticket(std::span<const std::byte> message);
   void keep_ticket();
   [[nodiscard]] std::optional<int> unoffered_suite() const;
   TlsError fail(TlsError error);
   TlsError fail_handshake(int code);
-  TlsError fail_data(int code);
+  TlsError fail_data(const RecordFault& fault);
 
   std::shared_ptr<ClientContext> context_;
   std::string key_name_;  // of the tickets: the server name as given
   CertificateCheck check_;
   std::optional<Ticket> offered_ticket_;
   Bio bio_;
-  SslContext ssl_;  // points into what stands above
-  Wiped<SessionState> state_;
+  std::unique_ptr<SslContext> ssl_;  // points into what stands above; after the handshake only while tickets may come
+  std::unique_ptr<Locked<SessionState>> state_;
+  std::unique_ptr<RecordLayer> records_;
 
   Phase phase_ = Phase::handshake;
   TlsError error_;  // once failed
@@ -81,11 +86,11 @@ class MbedtlsSession final : public TlsSession {
   bool extended_master_secret_ = true;  // unless TLS 1.2 went without
   std::int64_t resumable_until_s_ = 0;
 
+  PeerFacts facts_;
+  std::uint64_t tickets_taken_ = 0;
+
   std::size_t record_bytes_max_ = 0;
-  std::size_t record_overhead_bytes_ = 0;
   std::vector<std::byte> leftover_;  // came behind the handshake; for the first open()
-  SecretBytes scratch_;              // plaintext of the record in hand; zero between calls
-  bool opening_ = false;
 };
 
 }  // namespace tlsmux::engine::tls

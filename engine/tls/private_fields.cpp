@@ -36,6 +36,16 @@ std::uint64_t send_sequence(const mbedtls_ssl_context& ssl) { return big_endian_
 
 std::uint64_t receive_sequence(const mbedtls_ssl_context& ssl) { return big_endian_64(ssl.MBEDTLS_PRIVATE(in_ctr)); }
 
+void set_receive_sequence(mbedtls_ssl_context& ssl, std::uint64_t sequence) {
+  for (std::size_t i = 8; i-- > 0; sequence >>= 8)
+    ssl.MBEDTLS_PRIVATE(in_ctr)[i] = static_cast<unsigned char>(sequence);
+}
+
+bool is_between_records(const mbedtls_ssl_context& ssl) {
+  return ssl.MBEDTLS_PRIVATE(in_left) == 0 && ssl.MBEDTLS_PRIVATE(out_left) == 0 &&
+         mbedtls_ssl_check_pending(&ssl) == 0;
+}
+
 ResumptionFacts resumption_facts(const mbedtls_ssl_session& session) {
   return {.can_resume = session.MBEDTLS_PRIVATE(ticket_len) > 0 || session.MBEDTLS_PRIVATE(id_len) > 0,
           .lifetime_s = session.MBEDTLS_PRIVATE(ticket_lifetime)};

@@ -1,6 +1,6 @@
 #pragma once
 
-// The only place that reads fields which mbedTLS keeps private. The source pins the version that was read.
+// The only place that reads and writes fields which mbedTLS keeps private. The source pins the version that was read.
 
 #include <mbedtls/ssl.h>
 
@@ -22,6 +22,11 @@ namespace tlsmux::engine::tls {
 // Sequence numbers of the next records.
 [[nodiscard]] std::uint64_t send_sequence(const mbedtls_ssl_context& ssl);
 [[nodiscard]] std::uint64_t receive_sequence(const mbedtls_ssl_context& ssl);
+void set_receive_sequence(mbedtls_ssl_context& ssl, std::uint64_t sequence);
+
+// Whether mbedTLS holds nothing that was received and not looked at, and nothing to be sent: then another record layer
+// can go on in its place.
+[[nodiscard]] bool is_between_records(const mbedtls_ssl_context& ssl);
 
 struct ResumptionFacts {
   bool can_resume = false;       // there is a ticket or a session identifier

@@ -104,16 +104,6 @@ TlsError handshake_code_error(int code, const SessionProgress& progress) {
   return {Reason::handshake_failed, "the TLS handshake failed: " + library_words(code)};
 }
 
-TlsError data_code_error(int code) {
-  switch (code) {
-    case MBEDTLS_ERR_SSL_INVALID_MAC: return {Reason::record_corrupt, "a record from the host did not verify"};
-    case MBEDTLS_ERR_SSL_INVALID_RECORD: return {Reason::record_corrupt, "the host sent what is no valid TLS record"};
-    case MBEDTLS_ERR_SSL_COUNTER_WRAPPING:
-      return {Reason::record_corrupt, "the session has used up its sequence numbers"};
-    default: return {Reason::record_corrupt, "the TLS session failed: " + library_words(code)};
-  }
-}
-
 bool is_certificate_code(int code) {
   // The codes of X.509, and the one for a certificate that cannot be used.
   return code == MBEDTLS_ERR_SSL_BAD_CERTIFICATE || code == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||

@@ -25,7 +25,6 @@ TlsError unoffered_suite_error(int suite, const SessionProgress& progress);
 
 // mbedTLS failed by itself with `code`, other than in checking the host's certificate.
 TlsError handshake_code_error(int code, const SessionProgress& progress);
-TlsError data_code_error(int code);
 
 // Whether `code` means that the host's certificate did not verify.
 bool is_certificate_code(int code);

@@ -3,6 +3,7 @@
 #include <expected>
 #include <memory>
 
+#include "engine/tls/aead.hpp"
 #include "engine/tls/tls_session.hpp"
 
 struct mbedtls_ctr_drbg_context;
@@ -28,8 +29,12 @@ class TlsLibrary {
   // Thread-safe: mbedTLS is built with MBEDTLS_THREADING_C.
   [[nodiscard]] mbedtls_ctr_drbg_context& random();
 
+  // What seals and opens records.
+  [[nodiscard]] AeadLibrary aead_library() const { return aead_library_; }
+
  private:
   std::unique_ptr<Random> random_;
+  AeadLibrary aead_library_ = fastest_aead_library();
 };
 
 }  // namespace tlsmux::engine::tls

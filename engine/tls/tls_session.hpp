@@ -60,15 +60,19 @@ class TlsSession {
   // record in `wire`. What is sealed is never sealed again.
   virtual std::expected<void, TlsError> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire) = 0;
 
-  // Feeds what came from the host; all of it is consumed. Calls `on_plaintext` with each piece (valid during the call
-  // only), which must not call the session. Post-handshake messages are dealt with inside; what they make us send goes
-  // to `wire`. After close_notify (closed_by_peer) what follows is ignored; sealing still works.
-  virtual std::expected<OpenState, TlsError> open(std::span<const std::byte> received,
+  // Feeds what came from the host; all of it is consumed, and overwritten: a record that is whole is decrypted where it
+  // lies, so that must be private memory. Calls `on_plaintext` with each piece (valid during the call only), which must
+  // not call the session. Post-handshake messages are dealt with inside; what they make us send goes to `wire`. After
+  // close_notify (closed_by_peer) what follows is ignored; sealing still works.
+  virtual std::expected<OpenState, TlsError> open(std::span<std::byte> received,
                                                   shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
                                                   WireBuffer& wire) = 0;
 
   // Appends close_notify, if there is room.
   virtual void close_notify(WireBuffer& wire) = 0;
+
+  // It has protected as many records with one key as it should: another session should take its place soon.
+  [[nodiscard]] virtual bool is_worn_out() const { return false; }
 };
 
 // Makes sessions to one upstream: holds its configuration, certificates, key and tickets. Any thread.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -42,7 +43,10 @@ class Work {
     attach();
     while (!is_over()) {
       submit_some();
-      if (order_.stands_still && is_all_submitted()) stand_still();
+      if (order_.stands_still && is_all_submitted()) {
+        if (order_.go >= 0) see_some();
+        stand_still();
+      }
       take_some();
     }
     check(tmx_channel_close(channel_), "close");
@@ -57,6 +61,7 @@ class Work {
   void take_some();
   void take(const tmx_completion& completion);
   void take_outcome(const tmx_completion& completion);
+  void see_some();
   [[noreturn]] void stand_still();
   // Until there is news, or it is told to stop.
   void wait();
@@ -73,6 +78,7 @@ class Work {
   tmx_client* client_ = nullptr;
   tmx_channel* channel_ = nullptr;
   std::uint64_t open_ = 0;
+  std::vector<std::uint32_t> traces_;  // to be cancelled
   bool is_told_to_stop_ = false;
   bool was_refused_ = false;
   std::chrono::steady_clock::time_point progress_ = std::chrono::steady_clock::now();
@@ -110,6 +116,7 @@ bool Work::submit_one() {
   check(error, "submit");
   ++report_.submitted;
   ++open_;
+  if (order_.cancels) traces_.push_back(trace);
   return true;
 }
 
@@ -153,6 +160,30 @@ void Work::take_outcome(const tmx_completion& completion) {
       break;
     default: fail("no outcome that there is");
   }
+}
+
+void Work::see_some() {
+  if (::write(writing_, &report_, sizeof report_) != sizeof report_) fail("nobody listens");
+  pollfd go{.fd = order_.go, .events = POLLIN, .revents = 0};
+  ::poll(&go, 1, -1);
+  if (order_.cancels) {
+    for (const auto trace : traces_) check(tmx_cancel(channel_, trace), "cancel");
+  }
+  for (std::uint32_t i = 0; i < order_.polls; ++i) {
+    tmx_completion completion;
+    if (tmx_poll(channel_, &completion, 1, order_.timeout_ms) != 1) fail("an outcome is missing");
+    take(completion);
+  }
+  if (!order_.calls) return;
+  std::uint32_t trace = 0;
+  check(tmx_next_trace_number(channel_, &trace), "trace number");
+  const auto request = host::request(trace);
+  std::array<char, 1024> answer;
+  tmx_result result{};
+  check(tmx_call(channel_, request.data(), static_cast<std::uint32_t>(request.size()), answer.data(), answer.size(), 0,
+                 &result),
+        "call");
+  if (result.outcome != TMX_ANSWERED) fail("the call was not answered");
 }
 
 void Work::stand_still() {
@@ -218,6 +249,25 @@ AuthorizerReport Authorizer::report() {
   CHECK(process_->wait() == 0);
   CHECK(report.answered + report.not_sent + report.maybe_sent == report.submitted);
   return report;
+}
+
+void die_with_unseen_outcomes(const config::Config& config, const HalfSeen& half,
+                              const std::function<void()>& all_is_there) {
+  auto order = authorizer_order(config);
+  order.requests = order.in_flight_max = half.requests;
+  order.timeout_ms = half.timeout_ms;
+  order.stands_still = true;
+  order.polls = half.polls;
+  order.calls = half.calls;
+  order.cancels = half.cancels;
+  const shm::UniqueFd go(::eventfd(0, EFD_CLOEXEC));
+  order.go = go.get();
+  Authorizer doomed(order);
+  REQUIRE(doomed.await_standing_still().submitted == half.requests);
+  all_is_there();
+  REQUIRE(::eventfd_write(go.get(), 1) == 0);
+  doomed.await_standing_still();
+  doomed.kill();
 }
 
 std::uint64_t die_with_open_requests(const config::Config& config, std::size_t group, std::uint32_t requests,

@@ -27,6 +27,11 @@ struct AuthorizerOrder {
   std::uint32_t timeout_ms = 60'000;
   bool asks_for_late_answers = false;  // then it ends only when all that is late has come
   bool stands_still = false;           // when it has submitted all, it says so and waits to be killed
+  // One that stands still does the following first, once its `go` is readable.
+  int go = -1;
+  std::uint32_t polls = 0;  // takes so many outcomes, one at a time; the library has found them all by then
+  bool calls = false;       // then asks one more with tmx_call
+  bool cancels = false;     // first cancels all
 };
 
 // In config.groups[group].
@@ -60,6 +65,19 @@ class Authorizer {
   shm::UniqueFd reading_;
   std::unique_ptr<ChildProcess> process_;
 };
+
+// A process of config.groups[group] submits so many requests, and once `all_is_there` returns it has its library find all
+// outcomes, but polls only so many. With `cancels` it cancels them all before, with `calls` it asks one more afterwards,
+// which it sees. Then it is killed.
+struct HalfSeen {
+  std::uint32_t requests = 0;
+  std::uint32_t polls = 0;
+  bool calls = false;
+  bool cancels = false;
+  std::uint32_t timeout_ms = 60'000;
+};
+void die_with_unseen_outcomes(const config::Config& config, const HalfSeen& order,
+                              const std::function<void()>& all_is_there);
 
 // A process of config.groups[group] submits so many requests, takes no outcome, and is killed once `before_death` is
 // over; without it, the engine may not even have taken them yet. Returns how many it was.

@@ -66,6 +66,73 @@ TEST_CASE(
   CHECK(engine.stop() == 0);
 }
 
+TEST_CASE("outcome.a late answer to a request of a dead process bears its bytes also after the orphan was released") {
+  const Residue residue;
+  const TestFolder folder;
+  host::HostProcess host({"--late-percent", "100", "--late-ms", "3000"});
+  const auto config = acquirer_config(folder, {host.port()});
+  EngineProcess engine(folder, config);
+  engine.await_sessions(1);
+  auto orphans = std::make_unique<Subscriber>(config, 0, TMX_SUBSCRIBE_ORPHANS);
+  die_with_requests_in_flight(config, host, 200);
+  // The engine has its pairs back: it has dealt with them.
+  await_status(config, [](const auto& now) { return now.maybe_sent_in_all() == kRequests && now.orphans_held == 0; });
+  CHECK(orphans->taken().late.empty());
+  const auto taken = await_taken(*orphans, kRequests, kRequests);
+  CHECK(taken.orphans_with(kOverdue) == kRequests);
+  CHECK(taken.late_of_dead == kRequests);
+  orphans.reset();
+  CHECK(engine.stop() == 0);
+}
+
+TEST_CASE("outcome.of outcomes that a dead process's library had found, those it had not polled go to the subscriber") {
+  const Residue residue;
+  const TestFolder folder;
+  HalfSeen order{.requests = kRequests, .polls = 1};
+  std::vector<std::string> behaviour;
+  std::string outcome = kAnswered;
+  SUBCASE("answered") {}
+  SUBCASE("answered, and another one in a call, which goes past those that wait") { order.calls = true; }
+  SUBCASE("all polled") { order.polls = kRequests; }
+  SUBCASE("given up at their deadline") {
+    behaviour = {"--mode", "sink"};
+    order.timeout_ms = 300;
+    outcome = kOverdue;
+  }
+  SUBCASE("cancelled, which the engine does not know: it waits for their answers") {
+    behaviour = {"--mode", "sink"};
+    order.cancels = true;
+    order.timeout_ms = 2000;
+    outcome = kOverdue;
+  }
+  host::HostProcess host(behaviour);
+  const auto config = acquirer_config(folder, {host.port()});
+  EngineProcess engine(folder, config);
+  engine.await_sessions(1);
+  auto orphans = std::make_unique<Subscriber>(config, 0, TMX_SUBSCRIBE_ORPHANS);
+  const auto die = [&](const HalfSeen& half) {
+    die_with_unseen_outcomes(config, half, [&] {
+      if (half.cancels) {
+        host.await_count("received", kRequests);
+        return;
+      }
+      const auto before =
+          orphans->taken().orphans.size() + (half.requests == 1 ? order.polls + (order.calls ? 1 : 0) : 0);
+      await_status(config,
+                   [&](const auto& now) { return now.answered + now.maybe_sent_in_all() == before + half.requests; });
+    });
+  };
+  die(order);
+  const auto unseen = kRequests - order.polls;
+  CHECK(await_taken(*orphans, unseen).orphans_with(outcome) == unseen);
+  // One engine turn hands out all that a process leaves. What the next one leaves comes alone, then.
+  order.cancels = false;
+  die({.requests = 1, .timeout_ms = order.timeout_ms});
+  CHECK(await_taken(*orphans, unseen + 1).orphans_with(outcome) == unseen + 1);
+  orphans.reset();
+  CHECK(engine.stop() == 0);
+}
+
 TEST_CASE("outcome.requests that a dead process had in flight are answered to the subscriber") {
   const Residue residue;
   const TestFolder folder;

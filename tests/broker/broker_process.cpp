@@ -20,10 +20,10 @@ namespace tlsmux::test {
 namespace {
 
 int run(const config::Config& config, const engine::EngineMain& engine_main, const std::function<bool()>& prepare,
-        shm::UniqueFd log) {
+        const std::string& path, shm::UniqueFd log) {
   if (::dup2(log.get(), STDERR_FILENO) < 0 || !prepare()) return 125;
   log.reset();
-  return engine::broker::run_broker(config, "", engine_main);
+  return engine::broker::run_broker(config, path, engine_main);
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ int serve_until_told(const config::Config& config, engine::EngineResources resou
   const auto listener = broker.open_listener();
   if (!listener) return 10;
   for (std::uint32_t group = 0; group < config.groups.size(); ++group) {
-    if (!broker.create_group_object(group, 4096)) return 11;
+    if (!broker.create_group_object({.index = group}, 4096)) return 11;
   }
   if (!broker.report_serving()) return 12;
   wait_for_order(resources);
@@ -62,8 +62,8 @@ config::Config broker_config(const TestFolder& folder) {
 }
 
 BrokerProcess::BrokerProcess(const config::Config& config, const engine::EngineMain& engine_main,
-                             const std::function<bool()>& prepare)
-    : process_([&, this] { return run(config, engine_main, prepare, log_.take_writing_end()); }) {
+                             const std::function<bool()>& prepare, const std::string& path)
+    : process_([&, this] { return run(config, engine_main, prepare, path, log_.take_writing_end()); }) {
   log_.take_writing_end().reset();
 }
 

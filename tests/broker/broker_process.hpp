@@ -25,12 +25,12 @@ void wait_for_order(const engine::EngineResources& resources);
 // One group with a name of its own, a control socket in `folder`, short time-outs.
 config::Config broker_config(const TestFolder& folder);
 
-// run_broker in a child, whose log is read here. `prepare` runs first, in the child.
+// run_broker in a child, whose log is read here. `prepare` runs first, in the child. `path` is the configuration file.
 class BrokerProcess {
  public:
   BrokerProcess(
       const config::Config& config, const engine::EngineMain& engine_main,
-      const std::function<bool()>& prepare = [] { return true; });
+      const std::function<bool()>& prepare = [] { return true; }, const std::string& path = {});
 
   LogPipe& log() { return log_; }
   [[nodiscard]] const ChildProcess& process() const { return process_; }

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -58,6 +59,44 @@ TEST_CASE("engine.broker restarts a killed engine while clients can connect") {
   }
   CHECK(broker.stop() == engine::kExitClean);
   CHECK(test::residue(config.groups[0].name) == 0);
+}
+
+TEST_CASE("engine.broker of an engine that dies in a refresh has the one configuration or the other") {
+  const test::TestFolder folder;
+  const auto config = test::broker_config(folder);
+  const auto old_group = config.groups[0].name;
+  const auto new_group = test::unique_group();
+  const auto group = [](const std::string& name) { return R"({"name": ")" + name + R"(", "users": ["root"]})"; };
+  const auto path = folder.add(
+      "config.json", R"({"engine": {"control_socket": ")" + config.engine.control_socket + R"("}, "groups": [)" +
+                         group(new_group) + R"(], "upstreams": [{"name": "host", "groups": [")" + new_group +
+                         R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}], "tls": {"ca_file": ")" +
+                         folder.add("ca.pem", "not looked at") + R"("}}]})");
+  // The first dies before it has told the broker to adopt, the second right after.
+  const auto engine_main = [&](const config::Config& present, engine::EngineResources resources) {
+    engine::broker::BrokerClient client(resources.broker_socket.get());
+    if (resources.restarts == 1 && test::residue(new_group) != 0) return 23;
+    if (resources.restarts < 2) {
+      const auto candidate = client.load_candidate();
+      if (!candidate || candidate->is_refused) return 20;
+      if (!client.create_group_object({.index = 0, .in_candidate = true}, 4096)) return 21;
+      if (resources.restarts == 1 && !client.adopt_candidate()) return 22;
+      ::raise(SIGKILL);
+    }
+    return test::serve_until_told(present, std::move(resources));
+  };
+  BrokerProcess broker(config, engine_main, [] { return true; }, path);
+  const auto expect_death = [&] {
+    const auto line = broker.log().wait_for("event=engine_died");
+    CHECK_MESSAGE(line.find("signal 9") != std::string::npos, line);
+  };
+  expect_death();
+  expect_death();
+  broker.log().wait_for("event=engine_serving");
+  CHECK(test::residue(old_group) == 0);
+  CHECK(test::residue(new_group) == 2);  // object and lock
+  CHECK(broker.stop() == engine::kExitClean);
+  CHECK(test::residue(new_group) == 0);
 }
 
 TEST_CASE("engine.broker ends with an engine that ends by itself") {

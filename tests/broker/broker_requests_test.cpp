@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -54,7 +55,8 @@ struct Desk {
   config::Config config = make_config(folder);
   engine::Log log{config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
                   engine::Log::Mode::synchronous};
-  engine::broker::CandidateConfig candidate{config, folder.path() + "/config.json"};
+  engine::broker::GroupLocks locks{{}};
+  engine::broker::CandidateConfig candidate{config, locks, folder.path() + "/config.json"};
   engine::broker::RequestScope scope{
       .config = config, .log = log, .engine_uid = ::geteuid(), .engine_gid = ::getegid(), .candidate = &candidate};
   BrokerRequests requests{scope};
@@ -239,16 +241,26 @@ TEST_CASE("hostile.trace numbers are reserved by the chunk and for upstreams tha
   const auto ask = [&](std::uint32_t index, std::uint32_t blocks) {
     return desk.ask({.operation = Operation::reserve_trace_numbers, .index = index, .blocks = blocks}).reply;
   };
-  const auto first = ask(0, 2);
+  const auto begin = [&](engine::TraceHolds held, std::uint32_t begins = 1) {
+    return desk
+        .ask({.operation = Operation::reserve_trace_numbers, .index = 0, .blocks = 1, .begins = begins, .held = held})
+        .reply;
+  };
+  const auto first = begin({});
   CHECK(first.error == 0);
   CHECK(first.block_count > 0);
+  CHECK(first.held.all.count == 0);
   const auto second = ask(0, 1);
   CHECK(second.error == 0);
   CHECK(second.first_block != first.first_block);
+  CHECK(begin({}).held.all.count == 1);  // as of the last reservation
+  CHECK(begin({}, 2).error == EPROTO);
+  CHECK(begin({.kept = {.count = engine::kTraceRangesMax + 1}}).error == EPROTO);
+  CHECK(desk.error_of({.operation = Operation::open_listener, .begins = 1}) == EPROTO);
   CHECK(ask(1, 1).error == EPROTO);
   CHECK(ask(0, 0).error == EPROTO);
   CHECK(ask(0, 1'000'000).error == EPROTO);
-  CHECK(desk.requests.malformed() == 3);
+  CHECK(desk.requests.malformed() == 6);
   desk.config.engine.state_directory = desk.folder.path() + "/nowhere";
   CHECK(ask(0, 1).error == ENOENT);
 }
@@ -273,12 +285,13 @@ TEST_CASE("engine.broker reads the configuration anew, and adopts it only when t
   CHECK(ask(Operation::adopt_candidate).reply.error == ENOENT);
 
   const auto ca_file = desk.folder.add("authority.pem", "not looked at");
+  const auto group = test::unique_group();
   const auto upstream = [&](const std::string& name) {
-    return R"({"name": ")" + name + R"(", "groups": ["EBANKING"], "endpoints": [{"host": "127.0.0.1", "port": 443}],)" +
-           R"("tls": {"ca_file": ")" + ca_file + R"("}})";
+    return R"({"name": ")" + name + R"(", "groups": [")" + group +
+           R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}],)" + R"("tls": {"ca_file": ")" + ca_file + R"("}})";
   };
-  const auto text = R"({"groups": [{"name": "EBANKING", "users": ["0"]}], "upstreams": [)" + upstream("one") + "," +
-                    upstream("two") + "]}";
+  const auto text = R"({"groups": [{"name": ")" + group + R"(", "users": ["0"]}], "upstreams": [)" + upstream("one") +
+                    "," + upstream("two") + "]}";
   const auto path = desk.folder.add("config.json", text);
   const auto bundle = config::parse_bundle(text_of_candidate(false));
   REQUIRE(bundle);
@@ -295,4 +308,72 @@ TEST_CASE("engine.broker reads the configuration anew, and adopts it only when t
   CHECK(desk.config.upstreams[1].name == "two");
   CHECK(error_of_second(false) == 0);
   CHECK(ask(Operation::adopt_candidate).reply.error == ENOENT);
+}
+
+TEST_CASE("hostile.broker makes objects of a candidate's groups only where it adds them") {
+  Desk desk;
+  const auto ca_file = desk.folder.add("authority.pem", "not looked at");
+  const auto load = [&](const std::vector<std::string>& groups) {
+    std::string list;
+    for (const auto& group : groups)
+      list += (list.empty() ? "" : ",") + (R"({"name": ")" + group + R"(", "users": ["0"]})");
+    std::filesystem::remove(desk.folder.path() + "/config.json");
+    std::ignore = desk.folder.add(
+        "config.json", R"({"groups": [)" + list + R"(], "upstreams": [{"name": "host", "groups": [")" + groups.back() +
+                           R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}], "tls": {"ca_file": ")" + ca_file +
+                           R"("}}]})");
+    return desk.ask({.operation = Operation::load_candidate});
+  };
+  const auto ask = [&](std::uint32_t group) {
+    return desk.ask({.operation = Operation::create_group_object, .index = group, .bytes = 8192, .candidate = 1});
+  };
+  const auto exists = [](const std::string& group, const std::string& suffix = {}) {
+    return std::filesystem::exists("/dev/shm/tlsmux." + group + suffix);
+  };
+  const auto old_group = desk.config.groups[0].name;
+  const auto new_group = test::unique_group();
+  CHECK(ask(0).reply.error == EPROTO);  // there is no candidate
+  {
+    auto answer = load({old_group});
+    REQUIRE(answer.reply.is_refused == 0);
+    CHECK(desk.ask({.operation = Operation::adopt_candidate}).reply.error == 0);
+  }
+  CHECK(exists(old_group, ".lock"));
+
+  REQUIRE(load({old_group, new_group}).reply.is_refused == 0);
+  CHECK(exists(new_group, ".lock"));
+  CHECK(ask(0).reply.error == EPROTO);  // the present one is in use
+  CHECK(ask(2).reply.error == EPROTO);
+  {
+    const auto answer = ask(1);
+    CHECK(answer.reply.error == 0);
+    CHECK(answer.descriptors.size() == 3);
+  }
+  CHECK(exists(new_group));
+  CHECK(desk.error_of({.operation = Operation::drop_candidate}) == 0);
+  CHECK(!exists(new_group));
+  CHECK(!exists(new_group, ".lock"));
+  CHECK(exists(old_group, ".lock"));
+
+  {
+    const auto served = engine::broker::GroupLock::take(new_group);
+    REQUIRE(served);
+    const auto refused = load({old_group, new_group});
+    CHECK(refused.reply.is_refused == 1);
+    const auto text = shm::read_sealed_text(refused.descriptors[0].get(), 1 << 20);
+    REQUIRE(text);
+    CHECK(text->find("/groups/1: group " + new_group + " is served by a live engine") != std::string::npos);
+    CHECK(ask(1).reply.error == EPROTO);
+    CHECK(desk.error_of({.operation = Operation::adopt_candidate}) == ENOENT);
+  }
+  CHECK(desk.error_of({.operation = Operation::create_group_object, .index = 0, .bytes = 8192}) == 0);
+  CHECK(exists(old_group));
+  REQUIRE(load({new_group}).reply.is_refused == 0);
+  REQUIRE(ask(0).reply.error == 0);
+  CHECK(desk.error_of({.operation = Operation::adopt_candidate}) == 0);
+  CHECK(!exists(old_group));
+  CHECK(!exists(old_group, ".lock"));
+  CHECK(exists(new_group));
+  CHECK(!engine::broker::GroupLock::take(new_group));
+  CHECK(desk.error_of({.operation = Operation::remove_group_objects}) == 0);
 }

@@ -35,7 +35,7 @@ int check_confinement(const config::Config& config, engine::EngineResources reso
   // Its socket, the log's output twice, the lock of one group; of later engines too.
   if (open_descriptors() != 4) return 24;
   engine::broker::BrokerClient broker(resources.broker_socket.get());
-  const auto object = broker.create_group_object(0, 4096);
+  const auto object = broker.create_group_object({.index = 0}, 4096);
   struct stat status{};
   if (!object || ::fstat(object->writable.get(), &status) != 0) return 25;
   if (status.st_uid != test::kNobody || status.st_gid != 0) return 26;

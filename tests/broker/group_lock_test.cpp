@@ -121,3 +121,15 @@ TEST_CASE("engine.group locks are taken all or none") {
   CHECK(locks.error()[0].find(busy_group) != std::string::npos);
   CHECK(!std::filesystem::exists(path_of_lock(free_group)));
 }
+
+TEST_CASE("engine.group lock that is given up is free although another process holds its descriptor") {
+  const auto group = test::unique_group();
+  auto lock = GroupLock::take(group);
+  REQUIRE(lock);
+  const shm::UniqueFd engines_copy(::fcntl(lock->descriptor(), F_DUPFD_CLOEXEC, 3));
+  CHECK(!GroupLock::take(group));
+  lock->unlock();
+  CHECK(!std::filesystem::exists(path_of_lock(group)));
+  CHECK(GroupLock::take(group));
+  lock->unlock();  // nothing is left to do
+}

@@ -43,10 +43,16 @@ TEST_CASE("config.a plan says what changes and when") {
         "upstream \"acquirer\": framing.header \"\" -> \"6000\" (the upstream is drained and started anew)\n" + one);
   CHECK(text_of([](Config& config) { config.groups[1].memory.slot_bytes = 5000; }) ==
         "group \"POS\": memory.slot_bytes 4096 -> 5000 (for clients that attach from then on)\n" + one);
+  CHECK(text_of([](Config& config) { upstream(config).timeouts.request_ms = 7; }) ==
+        "upstream \"acquirer\": timeouts.request_ms 30000 -> 7 (for channels that are opened from then on)\n" + one);
   CHECK(text_of([](Config& config) { upstream(config).endpoints[0].weight = 5; }) ==
         "upstream \"acquirer\": endpoints[0].weight 1 -> 5 (sessions are replaced in good order)\n" + one);
   CHECK(text_of([](Config& config) { config.upstreams.emplace_back().name = "NEW"; }) ==
         "upstream \"NEW\" added (at once)\n" + one);
+  CHECK(text_of([](Config& config) { config.groups.emplace_back().name = "NEW"; }) ==
+        "group \"NEW\" added (at once)\n" + one);
+  CHECK(text_of([](Config& config) { config.groups.pop_back(); }) ==
+        "group \"POS\" removed, its clients are detached and its orphans dropped (at once)\n" + one);
 }
 
 TEST_CASE("config.a plan shows long values in part") {
@@ -61,11 +67,8 @@ TEST_CASE("config.a plan shows long values in part") {
 }
 
 TEST_CASE("config.a plan says what a running engine cannot take, and why") {
-  CHECK(text_of([](Config& config) { config.groups.emplace_back().name = "NEW"; }) ==
-        "group \"NEW\" added (needs a restart: locks and tables of groups are made once)\n"
-        "1 change, which cannot be applied to a running engine: restart tlsmuxd, or take it back\n");
   CHECK(text_of([](Config& config) { config.engine.worker_threads = 4; }) ==
-        "engine: worker_threads 2 -> 4 (needs a restart: threads are started once)\n"
+        "engine: worker_threads 2 -> 4 (needs a restart: threads are started once; see /engine/worker_threads)\n"
         "1 change, which cannot be applied to a running engine: restart tlsmuxd, or take it back\n");
   Config to = good();
   to.groups[0].memory.clients_max = 65;
@@ -75,9 +78,10 @@ TEST_CASE("config.a plan says what a running engine cannot take, and why") {
   CHECK(!all_live(changes));
   CHECK(plan_text(changes) ==
         "engine: log.level \"info\" -> \"debug\" (at once)\n"
-        "engine: log.file \"\" -> \"/l\" (needs a restart: the log is opened before the engine gives up its rights)\n"
+        "engine: log.file \"\" -> \"/l\" (needs a restart: the log is opened before the engine gives up its rights; "
+        "see /engine/log/file)\n"
         "group \"EBANKING\": memory.clients_max 64 -> 65 (needs a restart: the group's client directory is laid out "
-        "once)\n"
+        "once; see /groups/0/memory/clients_max)\n"
         "3 changes, of which 2 cannot be applied to a running engine: restart tlsmuxd, or take them back\n");
 }
 

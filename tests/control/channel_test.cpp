@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -99,4 +102,108 @@ TEST_CASE("engine.observer sees the group without being attached") {
   shm::set_text(request.group, "NONE");
   REQUIRE(observer.send(request));
   CHECK(observer.receive_error() == ENOENT);
+}
+
+// ---- Two shards ----
+
+namespace {
+
+struct OpenedChannel {
+  shm::OpenChannelReply reply;
+  std::vector<shm::UniqueFd> descriptors;
+};
+
+OpenedChannel open_channel(ControlClient& client, const char* upstream) {
+  REQUIRE(client.send_open_channel(upstream));
+  auto packet = client.receive();
+  OpenedChannel opened;
+  REQUIRE(packet);
+  REQUIRE(shm::read_message(*packet, opened.reply));
+  opened.descriptors = std::move(packet->descriptors);
+  return opened;
+}
+
+void close_channel(ControlClient& client, std::uint32_t channel) {
+  REQUIRE(client.send(shm::CloseChannelRequest{.header = {}, .channel = channel}));
+  REQUIRE(client.receive_as<shm::CloseChannelReply>());
+}
+
+// Adds 1 to one descriptor and asks whether that shows at another.
+bool are_one_eventfd(const shm::UniqueFd& one, const shm::UniqueFd& other) {
+  const std::uint64_t count = 1;
+  REQUIRE(::write(one.get(), &count, sizeof count) == sizeof count);
+  std::uint64_t there = 0;
+  return ::read(other.get(), &there, sizeof there) == sizeof there;
+}
+
+}  // namespace
+
+TEST_CASE("engine.channel at another shard comes with that shard's doorbell, once") {
+  ServerProcess server({.shards = 2});
+  ControlClient client(server.path());
+  const auto attached = client.attach(server.group());
+  REQUIRE(attached);
+  CHECK(open_channel(client, "acquirer").descriptors.size() == 1);
+  // What the shard refuses has admitted the client there; its doorbell comes with what the shard opens.
+  REQUIRE(client.send_open_channel("nowhere@1"));
+  CHECK(client.receive_error() == ENOENT);
+  const auto opened = open_channel(client, "acquirer@1");
+  CHECK(opened.reply.shard == 1);
+  CHECK(opened.reply.channel == 1);
+  REQUIRE(opened.descriptors.size() == 2);
+  CHECK_FALSE(are_one_eventfd(opened.descriptors[1], attached->offer.doorbell));
+  CHECK(are_one_eventfd(opened.descriptors[1], opened.descriptors[1]));
+  const auto another = open_channel(client, "acquirer@1");
+  CHECK(another.reply.channel == 2);
+  CHECK(another.descriptors.size() == 1);
+  CHECK(server.stop() == 0);
+}
+
+TEST_CASE("engine.channel numbers are given out over all shards") {
+  ServerProcess server({.shards = 2});
+  ControlClient client(server.path());
+  REQUIRE(client.attach(server.group()));
+  for (std::uint32_t number = 0; number < 4; ++number) {
+    CHECK(open_channel(client, number % 2 == 0 ? "acquirer" : "acquirer@1").reply.channel == number);
+  }
+  REQUIRE(client.send_open_channel("acquirer"));
+  std::string text;
+  CHECK(client.receive_error(text) == EAGAIN);
+  CHECK(text == "all 4 channels of the client are open");
+  close_channel(client, 3);
+  const auto moved = open_channel(client, "acquirer");
+  CHECK(moved.reply.channel == 3);
+  CHECK(moved.reply.shard == 0);
+  close_channel(client, 0);
+  CHECK(open_channel(client, "acquirer@1").reply.channel == 0);
+  close_channel(client, 3);  // at the shard where it is open now
+  CHECK(server.stop() == 0);
+}
+
+TEST_CASE("engine.client at two shards is released when both have let it go") {
+  test::ServerOptions options{.shards = 2};
+  options.memory.clients_max = 1;
+  ServerProcess server(options);
+  ControlClient client(server.path());
+  REQUIRE(client.attach(server.group()));
+  CHECK(open_channel(client, "acquirer").reply.shard == 0);
+  CHECK(open_channel(client, "hold@1").reply.shard == 1);
+  client.close();
+  server.log().wait_for("event=client_disconnected");
+  // Behind the first shard's release.
+  const auto drain = [&](const char* upstream) {
+    ControlClient operator_client(server.path());
+    shm::DrainUpstreamRequest order;
+    shm::set_text(order.upstream, upstream);
+    REQUIRE(operator_client.send(order));
+    CHECK(operator_client.receive_as<shm::DrainUpstreamReply>());
+  };
+  drain("anything");
+  ControlClient next(server.path());
+  CHECK(next.attach_error(server.group()) == EAGAIN);
+  drain("release@1");
+  server.log().wait_for("event=client_released");
+  ControlClient last(server.path());
+  CHECK(last.attach(server.group()));
+  CHECK(server.stop() == 0);
 }

@@ -8,7 +8,9 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <deque>
 #include <map>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -41,14 +43,21 @@ class FakeShard {
 
  private:
   struct Client {
-    shm::Mapping memory;
-    std::vector<shm::UniqueFd> wakes;
+    std::shared_ptr<shm::Mapping> memory;
+    std::map<std::uint32_t, shm::UniqueFd> wakes;  // of open channels
+    bool is_held = false;
   };
 
   void execute(const GrantTraceNumbers& /*command*/) {}
-  void execute(const ApplyConfig& /*command*/) { replies.post(ConfigApplied{}); }
+  void execute(const ApplyConfig& /*command*/) { ++refreshes_; }
+
+  static std::string without_shard(const std::string& name) { return name.substr(0, name.find('@')); }
 
   void execute(const DrainUpstream& command) {
+    if (without_shard(command.upstream) == "release") {
+      for (const auto client : std::exchange(held_, {})) replies.post(ClientReleased{.client = client});
+    }
+    for (; without_shard(command.upstream) == "refresh" && refreshes_ > 0; --refreshes_) replies.post(ConfigApplied{});
     if (command.upstream != "silent") {
       replies.post(UpstreamDrained{.asker = command.asker, .requests_left = command.timeout_ms});
     }
@@ -59,27 +68,31 @@ class FakeShard {
   }
 
   void execute(AdmitClient command) {
-    command.memory.bytes().back() = std::byte{1};
+    if (clients_.contains(command.id)) std::_Exit(119);  // admitted twice
+    command.memory->bytes().back() = std::byte{1};
     clients_[command.id] = {.memory = std::move(command.memory), .wakes = {}};
   }
 
   void execute(OpenChannel command) {
     auto& client = clients_.at(command.client);
-    client.memory.bytes().back() = std::byte{2};
-    if (command.upstream == "silent") return;
-    if (command.upstream == "offend") {
+    client.memory->bytes().back() = std::byte{2};
+    const auto upstream = without_shard(command.upstream);
+    if (upstream == "silent") return;
+    if (upstream == "offend") {
       return replies.post(ClientOffended{.client = command.client, .rule = "it offended"});
     }
-    if (command.upstream != "acquirer") {
+    client.is_held = client.is_held || upstream == "hold";
+    if (upstream != "acquirer" && upstream != "hold") {
       return replies.post(ChannelOpened{.client = command.client, .error = ENOENT, .error_text = "no such upstream"});
     }
-    client.wakes.push_back(std::move(command.wake));
+    const auto [wake, is_new] = client.wakes.emplace(command.channel, std::move(command.wake));
+    if (!is_new) std::_Exit(118);  // it is open
     const std::uint64_t one = 1;
-    CHECK(::write(client.wakes.back().get(), &one, sizeof one) == sizeof one);
+    CHECK(::write(wake->second.get(), &one, sizeof one) == sizeof one);
     replies.post(ChannelOpened{.client = command.client,
                                .error = 0,
                                .error_text = {},
-                               .channel = static_cast<std::uint32_t>(client.wakes.size() - 1),
+                               .channel = command.channel,
                                .upstream_row = 3,
                                .shard = 0,
                                .message_bytes_max = 99,
@@ -87,14 +100,18 @@ class FakeShard {
   }
 
   void execute(CloseChannel command) {
-    const bool known = command.channel == 0;
+    const bool known = clients_.at(command.client).wakes.erase(command.channel) > 0 || command.channel == 0;
     replies.post(
         ChannelClosed{.client = command.client, .error = known ? 0 : EBUSY, .error_text = known ? "" : "in flight"});
   }
 
   void execute(DismissClient command) {
-    clients_.erase(command.client);
-    replies.post(ClientReleased{.client = command.client});
+    const auto client = clients_.extract(command.client);
+    if (!client.empty() && client.mapped().is_held) {
+      held_.push_back(command.client);
+    } else {
+      replies.post(ClientReleased{.client = command.client});
+    }
   }
 
   void execute(Drain /*command*/) {
@@ -103,7 +120,51 @@ class FakeShard {
   }
 
   std::map<ClientId, Client> clients_;
+  std::vector<ClientId> held_;  // gone, and not released
+  int refreshes_ = 0;           // to be applied
   bool drained_ = false;
+};
+
+shm::UniqueFd make_object(const std::string& group) {
+  auto object = shm::create_group_object(group, kGroupBytes);
+  auto readable = shm::open_group_object(group);
+  shm::remove_group_object(group);
+  if (!object || !readable) std::_Exit(124);
+  return std::move(*readable);
+}
+
+class FakeRefresher final : public control::Refresher {
+ public:
+  FakeRefresher(const ServerOptions& options, Log& log) : options_(options), log_(log) {}
+
+  control::RefreshPlan prepare(bool dry_run) override {
+    control::RefreshPlan plan;
+    plan.changes.push_back({.pointer = "/groups/2", .words = "group \"ADDED\" comes or goes"});
+    if (dry_run) return plan;
+    plan.order = ApplyConfig{};
+    plan.groups = {control::RefreshPlan::Group{.membership = options_.members, .memory = options_.memory},
+                   control::RefreshPlan::Group{}};
+    for (int i = 0; i < added_; ++i) plan.groups.emplace_back();  // the last one goes, if it is there
+    if (!is_there_) {
+      plan.groups_added.push_back({.name = "ADDED",
+                                   .membership = options_.members,
+                                   .memory = options_.memory,
+                                   .object = make_object(unique_group()),
+                                   .object_bytes = kGroupBytes});
+    }
+    return plan;
+  }
+  void adopt() override {
+    is_there_ = !is_there_;
+    if (is_there_) ++added_;
+    log_.info("test_adopted");
+  }
+
+ private:
+  const ServerOptions& options_;
+  Log& log_;
+  int added_ = 0;  // ever
+  bool is_there_ = false;
 };
 
 control::ControlSettings make_settings(const ServerOptions& options, const std::string& group, int listener) {
@@ -114,15 +175,12 @@ control::ControlSettings make_settings(const ServerOptions& options, const std::
   settings.engine_pidfd = shm::open_pidfd(::getpid());
   settings.observers = options.observers;
   settings.drain_timeout_ms = 100;
+  if (options.shards > 1) settings.shard_of = [](std::string_view name) { return name.ends_with("@1") ? 1U : 0U; };
   for (const auto& name : {group, std::string("OTHER")}) {
-    auto object = shm::create_group_object(name, kGroupBytes);
-    auto readable = shm::open_group_object(name);
-    shm::remove_group_object(name);
-    if (!object || !readable) std::_Exit(124);
     settings.groups.push_back({.name = name,
                                .membership = name == group ? options.members : config::Membership{},
                                .memory = options.memory,
-                               .object = std::move(*readable),
+                               .object = make_object(name),
                                .object_bytes = kGroupBytes});
   }
   return settings;
@@ -150,6 +208,7 @@ int ServerProcess::run(const ServerOptions& options) {
   sigset_t blocked;
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGTERM);
+  ::sigaddset(&blocked, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &blocked, nullptr);
   if (options.descriptors_max != 0) {
     const rlimit limit{.rlim_cur = options.descriptors_max, .rlim_max = options.descriptors_max};
@@ -161,14 +220,19 @@ int ServerProcess::run(const ServerOptions& options) {
   auto settings = make_settings(options, group_, listener->descriptor());
   settings.broker_socket = engine_socket_.get();
 
-  FakeShard shard;
-  control::ControlServer server(std::move(settings), {{.commands = &shard.commands, .replies = &shard.replies}}, log);
+  FakeRefresher refresher(options, log);
+  if (options.refreshes) settings.refresher = &refresher;
+  std::deque<FakeShard> shards(options.shards);
+  std::vector<control::ShardMailboxes> mailboxes;
+  for (auto& shard : shards) mailboxes.push_back({.commands = &shard.commands, .replies = &shard.replies});
+  control::ControlServer server(std::move(settings), std::move(mailboxes), log);
   if (!server.open()) return 121;
-  std::thread data_loop([&] { shard.run(); });
+  std::vector<std::jthread> data_loops;
+  for (auto& shard : shards) data_loops.emplace_back([&] { shard.run(); });
   log.info("test_server_open");
   const auto requests_left = server.run();
-  data_loop.join();
-  return requests_left == 5 ? 0 : 120;
+  data_loops.clear();
+  return requests_left == 5 * options.shards ? 0 : 120;
 }
 
 int ServerProcess::stop() {

@@ -2,11 +2,17 @@
 
 // A control server in a process of its own, with a stand-in for the shard:
 //
-//   open_channel "acquirer"  opened, as channels 0, 1, 2 ...
+//   open_channel "acquirer"  opened
 //                "silent"    never answered
 //                "offend"    the client is declared to have broken a rule
+//                "hold"      as "acquirer", and the client is released only after an order to drain "release"
 //                another     ENOENT
-//   close_channel 0          closed; another: EBUSY
+//   close_channel 0          closed; another that is not open: EBUSY
+//
+// With two shards, names that end in "@1" belong to the second.
+//
+// With `refreshes` there is a stand-in for the configuration, too: the first refresh adds a group "ADDED" with the same
+// members, the second removes it, and so on; the shard applies each when it is told to drain "refresh".
 //
 // The stand-in writes into a client's memory when it is admitted and at each request, as a shard would.
 
@@ -32,6 +38,8 @@ struct ServerOptions {
   config::MemorySettings memory{.clients_max = 64, .channels_per_client = 4, .slots_per_channel = 8, .slot_bytes = 256};
   std::vector<uid_t> observers{::geteuid()};
   std::uint64_t descriptors_max = 0;  // 0: as it is
+  bool refreshes = false;
+  std::uint32_t shards = 1;
 };
 
 inline constexpr std::uint64_t kGroupBytes = 8192;

@@ -90,6 +90,25 @@ TEST_CASE("engine.sigbus guard's table is bounded and its places are used again"
   CHECK(guard.add(3, memory.bytes));
 }
 
+TEST_CASE("engine.sigbus guard that has grown guards old and new ranges") {
+  SigbusGuard guard(1);
+  const LosableMemory old_memory;
+  const LosableMemory new_memory;
+  const LosableMemory third;
+  CHECK(guard.add(1, old_memory.bytes));
+  guard.grow(2);
+  CHECK(guard.add(2, new_memory.bytes));
+  CHECK(guard.add(3, third.bytes));
+  CHECK(!guard.add(4, third.bytes));
+  old_memory.lose();
+  new_memory.lose();
+  CHECK(old_memory.bytes[0] == std::byte{0});
+  CHECK(new_memory.bytes[0] == std::byte{0});
+  CHECK(guard.take_faulted() == std::vector<std::uint64_t>{1, 2});
+  guard.remove(3);
+  CHECK(guard.add(4, third.bytes));
+}
+
 TEST_CASE("hostile.sigbus elsewhere ends the process as ever") {
   const auto fault = [](bool removed) {
     SigbusGuard guard(1);

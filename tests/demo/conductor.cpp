@@ -132,8 +132,8 @@ bool perform(Stage& stage, const Options& options, const Interrupt& interrupt, S
 
 bool conduct(const Options& options, const Interrupt& interrupt, Screen& screen) {
   screen.say(screen.bold("tlsmux demo: ") + std::to_string(kAuthorizers) + " authorizers, " +
-             thousands(options.messages) + " card payments each, " + decimal(options.seconds, 0) + " s, " +
-             std::to_string(kSessions) + " TLS sessions");
+             thousands(options.messages) + " requests each (card payments, some echo tests), " +
+             decimal(options.seconds, 0) + " s, " + std::to_string(kSessions) + " TLS sessions");
   screen.say("");
   Stage stage(interrupt, options);
   try {

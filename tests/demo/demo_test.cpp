@@ -9,6 +9,7 @@
 #include "tests/demo/purchase.hpp"
 #include "tests/demo/tally.hpp"
 #include "tests/host/iso8583_ascii.hpp"
+#include "tests/host/record.hpp"
 #include "tlsmux/tlsmux.h"
 
 using namespace tlsmux::demo;
@@ -94,16 +95,22 @@ TEST_CASE("faults.demo audit finds a message received twice and one that nobody 
   check_only(verdict(all_answered(), record_of_all() + received({5, 0})), "1 messages that nobody sent");
 }
 
-TEST_CASE("faults.demo requests bear their trace number where the engine looks for it") {
+TEST_CASE("faults.demo requests bear what they are matched and recorded by") {
+  std::uint32_t echo_tests = 0;
   for (std::uint32_t request = 0; request < 1'000; ++request) {
     const RequestId id{.authorizer = request % kAuthorizers, .request = request};
     const auto message = build_request(id, {});
     const auto parsed = tlsmux::host::parse(message);
     REQUIRE(parsed.has_value());
-    CHECK(message.substr(kTraceNumberOffset, kTraceNumberLength) == parsed->field(11));
     CHECK(std::stoul(std::string(parsed->field(11))) == trace_number(id));
+    CHECK(parsed->has(41) != is_echo_test(id));
+    CHECK((parsed->type == "0800") == is_echo_test(id));
+    echo_tests += is_echo_test(id) ? 1 : 0;
+    CHECK(record_key(id) == tlsmux::host::hex(std::string(parsed->field(11)) + std::string(parsed->field(41))));
     CHECK(what_is_wrong_with(message, id) == "its type does not answer the request's");
   }
+  CHECK(echo_tests > 5);
+  CHECK(echo_tests < 50);
 }
 
 TEST_CASE("faults.demo tally counts outcomes and takes the nearest rank") {

@@ -48,7 +48,14 @@ std::string config_text(const std::string& group, const std::string& control_soc
       "tls": { "ca_file": ")" +
          host::certificate_file("ca.pem") + R"(", "server_name": "localhost" },
       "framing": { "preset": "length16", "message_bytes_max": 256 },
-      "correlation": { "kind": "iso8583", "iso8583": { "spec": "1987_ascii", "key_fields": [11, 41] } },
+      "correlation": {
+        "kind": "iso8583",
+        "iso8583": {
+          "spec": "1987_ascii",
+          "key_fields": [11, 41],
+          "key_rules": [{ "mti": "080", "fields": [11] }]
+        }
+      },
       "backoff": { "initial_ms": 100, "max_ms": 1000 }
     }
   ]

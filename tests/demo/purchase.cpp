@@ -9,6 +9,10 @@
 namespace tlsmux::demo {
 namespace {
 
+constexpr std::string_view kEchoTest = "0800";
+constexpr std::string_view kEchoTestCode = "301";  // field 70
+constexpr std::size_t kTraceNumberLength = 6;
+
 struct Merchant {
   std::string_view id;
   std::string_view type;  // merchant category code
@@ -52,9 +56,10 @@ Details details_of(RequestId id) {
   const auto& merchant = kMerchants[random / 100 % kMerchants.size()];
   const auto terminal = std::uint64_t{id.authorizer} * 1000 + random / 1000 % 200;
   const auto digits = std::to_string(terminal);
-  return {.type = percent < 92   ? "0100"
-                  : percent < 97 ? "0200"
-                                 : "0400",
+  return {.type = percent < 90   ? "0100"
+                  : percent < 95 ? "0200"
+                  : percent < 98 ? "0400"
+                                 : kEchoTest,
           .merchant = &merchant,
           .account_number = host::test_account_number(random / 1'000'000),
           .terminal = "POS" + std::string(5 - digits.size(), '0') + digits,
@@ -67,6 +72,7 @@ std::uint32_t trace_number(RequestId id) { return id.authorizer * kRequestsMax +
 
 std::string build_request(RequestId id, std::chrono::sys_seconds time) {
   const auto details = details_of(id);
+  if (details.type == kEchoTest) return host::build_network_management(kEchoTestCode, trace_number(id), time);
   return host::build_authorization({.type = details.type,
                                     .account_number = details.account_number,
                                     .processing_code = details.merchant->processing_code,
@@ -90,16 +96,20 @@ std::string what_is_wrong_with(std::string_view answer, RequestId id) {
   std::string type(request->type);
   ++type[2];
   if (parsed->type != type) return "its type does not answer the request's";
-  for (const unsigned field : {2U, 3U, 4U, 11U, 32U, 41U, 42U, 49U}) {
+  for (const unsigned field : {2U, 3U, 4U, 11U, 32U, 41U, 42U, 49U, 70U}) {
     if (parsed->field(field) != request->field(field))
       return "field " + std::to_string(field) + " is not the request's";
   }
   return parsed->has(39) ? "" : "it has no response code";
 }
 
+bool is_echo_test(RequestId id) { return details_of(id).type == kEchoTest; }
+
 std::string record_key(RequestId id) {
+  const auto details = details_of(id);
   const auto digits = std::to_string(trace_number(id));
-  return host::hex(std::string(kTraceNumberLength - digits.size(), '0') + digits + details_of(id).terminal);
+  return host::hex(std::string(kTraceNumberLength - digits.size(), '0') + digits +
+                   (details.type == kEchoTest ? "" : details.terminal));
 }
 
 }  // namespace tlsmux::demo

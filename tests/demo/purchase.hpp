@@ -13,9 +13,6 @@ namespace tlsmux::demo {
 inline constexpr unsigned kAuthorizers = 8;
 // So that each request of the demo has a trace number (field 11) of its own.
 inline constexpr std::uint32_t kRequestsMax = 999'999 / kAuthorizers;
-// Where that lies in every request and answer of the demo: fields 2, 3, 4 and 7, of constant length, come before it.
-inline constexpr std::size_t kTraceNumberOffset = 66;
-inline constexpr std::size_t kTraceNumberLength = 6;
 
 // Of an authorizer, 0 to kAuthorizers - 1. Requests count from 0.
 struct RequestId {
@@ -23,7 +20,8 @@ struct RequestId {
   std::uint32_t request = 0;
 };
 
-// Mostly authorizations (0100), some purchases (0200) and reversals (0400), from terminals of several merchants.
+// Mostly authorizations (0100), some purchases (0200) and reversals (0400), from terminals of several merchants; and
+// echo tests (0800), which bear no terminal (field 41).
 [[nodiscard]] std::string build_request(RequestId id, std::chrono::sys_seconds time);
 
 // Empty if these bytes answer this request; else what is wrong, without saying what any field holds.
@@ -31,7 +29,9 @@ struct RequestId {
 
 [[nodiscard]] std::uint32_t trace_number(RequestId id);
 
-// As in the record of tlsmux-host: fields 11 and 41, in hexadecimal.
+[[nodiscard]] bool is_echo_test(RequestId id);
+
+// As in the record of tlsmux-host: fields 11 and 41 as far as they are there, in hexadecimal.
 [[nodiscard]] std::string record_key(RequestId id);
 
 }  // namespace tlsmux::demo

@@ -87,7 +87,7 @@ bool EchoWorld::tell_connection(Connection& connection, engine::mux::Multiplexer
     multiplexer.closed(session);
     return true;
   }
-  if (const auto bytes = std::exchange(connection.to_engine, {}); !bytes.empty()) {
+  if (auto bytes = std::exchange(connection.to_engine, {}); !bytes.empty()) {
     multiplexer.received(session, bytes);
     any = true;
   }

@@ -16,6 +16,7 @@ using shm::Reason;
 namespace {
 
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
+constexpr std::uint32_t kLateAnswerS = 20;
 constexpr Lane kLane{.group = 0, .upstream = 0};
 constexpr Lane kOtherUpstream{.group = 0, .upstream = 1};
 constexpr Lane kOtherGroup{.group = 1, .upstream = 0};
@@ -25,14 +26,18 @@ config::Config config_with(std::uint32_t count_max, std::uint32_t age_max_s = 60
   config.groups.resize(2);
   for (auto& group : config.groups) group.orphans = {.count_max = count_max, .age_max_s = age_max_s};
   config.upstreams.resize(2);
+  for (auto& upstream : config.upstreams) upstream.timeouts.late_answer_ms = kLateAnswerS * 1000;
   return config;
 }
 
 std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
 
+std::string text(std::span<const std::byte> some) { return {reinterpret_cast<const char*>(some.data()), some.size()}; }
+
 struct Rig {
   explicit Rig(const config::Config& settings) : config(settings), store(config) { go_to(1); }
   void go_to(std::uint64_t second) {
+    now_s = second;
     store.set_time(second * kSecondNs);
     store.tick();
   }
@@ -40,6 +45,25 @@ struct Rig {
     const auto id = store.open(lane, tag, bytes("request"));
     store.lose(id, Reason::client_died);
     return id;
+  }
+  engine::OrphanId given_up(std::uint64_t tag) {
+    const auto id = store.open(kLane, tag, bytes("request"));
+    store.lose(id, Reason::deadline);
+    return id;
+  }
+  // The subscriber takes all that waits, and releases it.
+  void deal_with_all() {
+    while (const auto id = store.next(kLane)) {
+      store.deliver(id);
+      store.release(id);
+    }
+  }
+  // The request's bytes in the notice of a late answer to `id`, which is the only one that waits.
+  std::string late_request(engine::OrphanId id) {
+    store.late(id, kLane, 5, bytes("late"));
+    const auto notice = store.next(kLane);
+    REQUIRE(notice != 0);
+    return text(std::as_const(store).at(notice).request.bytes());
   }
   // The tags that wait, oldest first; all are delivered by that.
   std::vector<std::uint64_t> deliver_all(Lane lane = kLane) {
@@ -53,9 +77,8 @@ struct Rig {
 
   config::Config config;
   OrphanStore store;
+  std::uint64_t now_s = 0;
 };
-
-std::string text(std::span<const std::byte> some) { return {reinterpret_cast<const char*>(some.data()), some.size()}; }
 
 using Tags = std::vector<std::uint64_t>;
 
@@ -194,16 +217,95 @@ TEST_CASE("engine.orphans: with a subscriber they do not age, handed back they d
 
 TEST_CASE("engine.orphans: a late answer is kept with the request's bytes, as long as they are there") {
   Rig rig(config_with(10));
-  const auto id = rig.ended(5);
-  rig.store.late(id, kLane, 5, bytes("late"));
-  CHECK(rig.deliver_all() == Tags{5, 5});
-  rig.store.release(id);
-  rig.store.late(id, kLane, 5, bytes("later"));
-  const auto last = rig.store.next(kLane);
-  REQUIRE(last != 0);
-  CHECK(rig.store.at(last).kind == NoticeKind::late);
-  CHECK(rig.store.at(last).request.bytes().empty());
-  CHECK(text(rig.store.at(last).answer.bytes()) == "later");
+  const auto id = rig.given_up(5);
+  SUBCASE("while it waits") {
+    rig.store.late(id, kLane, 5, bytes("late"));
+    CHECK(rig.deliver_all() == Tags{5, 5});
+  }
+  SUBCASE("while a subscriber has it") {
+    CHECK(rig.deliver_all() == Tags{5});
+    CHECK(rig.late_request(id) == "request");
+  }
+  SUBCASE("after its release") {
+    rig.deal_with_all();
+    CHECK(rig.store.counts(kLane).held == 0);
+    CHECK(rig.late_request(id) == "request");
+    CHECK(text(rig.store.at(rig.store.next(kLane)).answer.bytes()) == "late");
+    CHECK(rig.store.at(rig.store.next(kLane)).kind == NoticeKind::late);
+  }
+  SUBCASE("not when it was dropped") {
+    rig.go_to(100);
+    CHECK(rig.late_request(id) == "");
+  }
+  CHECK(rig.store.counts(kLane).dropped == (rig.now_s == 100 ? 1 : 0));
+}
+
+TEST_CASE("engine.orphans: a released one is remembered only as long as it may be answered late") {
+  Rig rig(config_with(10));
+  const auto id = rig.given_up(5);  // in second 1
+  rig.go_to(10);
+  rig.deal_with_all();
+  CHECK(rig.store.next_due_ns() == (1 + kLateAnswerS) * kSecondNs);
+  SUBCASE("not over yet") {
+    rig.go_to(kLateAnswerS);
+    CHECK(rig.late_request(id) == "request");
+  }
+  SUBCASE("over") {
+    rig.go_to(1 + kLateAnswerS);
+    CHECK(rig.late_request(id) == "");
+  }
+  SUBCASE("the group was removed") {
+    CHECK(rig.store.remove_group(kLane.group).empty());
+    CHECK(rig.late_request(id) == "");
+  }
+  CHECK(rig.store.counts(kLane).dropped == 0);
+}
+
+TEST_CASE("engine.orphans: nothing is remembered of one that cannot be answered late any more") {
+  Rig rig(config_with(10));
+  const auto lost = rig.store.open(kLane, 1, bytes("request"));
+  rig.store.lose(lost, Reason::host_closed);
+  const auto answered = rig.store.open(kLane, 2, bytes("request"));
+  rig.store.answer(answered, bytes("answer"));
+  const auto refused = rig.store.open(kLane, 3, bytes("request"));
+  rig.store.refuse(refused, {.reason = Reason::client_died});
+  const auto late = rig.given_up(4);
+  rig.store.late(late, kLane, 4, bytes("late"));
+  const auto released_late = rig.given_up(5);
+  rig.deal_with_all();
+  CHECK(rig.late_request(released_late) == "request");
+  for (const auto id : {lost, answered, refused, late, released_late}) {
+    rig.deal_with_all();
+    CHECK(rig.late_request(id) == "");
+  }
+}
+
+TEST_CASE("engine.orphans: what is only remembered is the first to make room, and is not counted") {
+  Rig rig(config_with(2));
+  const auto first = rig.given_up(1);
+  rig.go_to(2);
+  const auto second = rig.given_up(2);
+  rig.deal_with_all();
+  rig.go_to(3);
+  rig.ended(3);
+  CHECK(rig.store.counts(kLane).held == 1);
+  CHECK(rig.store.counts(kLane).dropped == 0);
+  SUBCASE("the one whose time is over first has gone, the other has not") {
+    CHECK(rig.late_request(second) == "request");
+    CHECK(rig.store.counts(kLane).held == 2);
+    CHECK(rig.store.counts(kLane).dropped == 0);
+  }
+  SUBCASE("the first is gone") {
+    rig.deal_with_all();
+    CHECK(rig.late_request(first) == "");
+  }
+  SUBCASE("with less room since a refresh, all are") {
+    rig.config.groups[0].orphans.count_max = 1;
+    rig.store.apply_settings();
+    rig.deal_with_all();
+    CHECK(rig.late_request(second) == "");
+  }
+  CHECK(rig.store.take_drops().empty());
 }
 
 TEST_CASE("engine.orphans: a late answer whose request makes room for it keeps the request's bytes") {
@@ -215,4 +317,44 @@ TEST_CASE("engine.orphans: a late answer whose request makes room for it keeps t
   CHECK(late != id);
   CHECK(text(rig.store.at(late).request.bytes()) == "request");
   CHECK(rig.store.counts(kLane).dropped == 1);
+}
+
+TEST_CASE("engine.orphans: other bounds hold as soon as they are applied") {
+  Rig rig(config_with(10, 100));
+  for (const auto tag : {1, 2, 3, 4}) {
+    rig.go_to(static_cast<std::uint64_t>(tag));
+    rig.ended(static_cast<std::uint64_t>(tag));
+  }
+  rig.config.groups[0].orphans.count_max = 2;
+  rig.store.apply_settings();
+  CHECK(rig.store.counts(kLane).held == 2);
+  CHECK(rig.store.counts(kLane).dropped == 2);
+  rig.config.groups[0].orphans.age_max_s = 10;
+  rig.store.apply_settings();
+  rig.go_to(13);
+  CHECK(rig.deliver_all() == Tags{4});
+}
+
+TEST_CASE("engine.orphans: groups come and go") {
+  Rig rig(config_with(10));
+  const auto open = rig.store.open(kLane, 1, bytes("request"));
+  const auto delivered = rig.ended(2);
+  rig.store.deliver(delivered);
+  rig.ended(3, kOtherUpstream);
+  rig.ended(4, kOtherGroup);
+  using Dropped = std::map<std::uint32_t, std::uint32_t>;
+  CHECK(rig.store.remove_group(0) == Dropped{{0, 2}, {1, 1}});
+  rig.config.groups[0].orphans.count_max = 0;
+  rig.config.groups.push_back(rig.config.groups[1]);
+  rig.store.apply_settings();
+  // What still happens to them means nothing any more.
+  rig.store.answer(open, bytes("answer"));
+  rig.store.take_back(delivered);
+  rig.store.release(delivered);
+  CHECK(rig.store.open(kLane, 5, bytes("request")) == 0);
+  CHECK(rig.store.counts(kLane).held == 0);
+  CHECK(rig.store.remove_group(0).empty());
+  CHECK(rig.deliver_all(kOtherGroup) == Tags{4});
+  rig.ended(6, {.group = 2, .upstream = 0});
+  CHECK(rig.deliver_all({.group = 2, .upstream = 0}) == Tags{6});
 }

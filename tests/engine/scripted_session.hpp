@@ -29,7 +29,7 @@ class ScriptedSession : public engine::tls::TlsSession {
                                                   engine::tls::WireBuffer&) override {
     return std::unexpected(engine::tls::TlsError{});
   }
-  std::expected<engine::tls::OpenState, engine::tls::TlsError> open(std::span<const std::byte>,
+  std::expected<engine::tls::OpenState, engine::tls::TlsError> open(std::span<std::byte>,
                                                                     shm::FunctionRef<void(std::span<const std::byte>)>,
                                                                     engine::tls::WireBuffer&) override {
     return std::unexpected(engine::tls::TlsError{});

@@ -97,9 +97,10 @@ client::OpenedChannel attach(engine::Shard& shard, const GroupMemory& group, eng
                                     .uid = ::getuid(),
                                     .program = "threads",
                                     .geometry = kGeometry,
-                                    .memory = std::move(*shared),
+                                    .memory = std::make_shared<shm::Mapping>(std::move(*shared)),
                                     .doorbell = std::move(doorbell)});
-  shard.execute(engine::OpenChannel{.client = id, .upstream = "host", .flags = 0, .wake = duplicate(wake.get())});
+  shard.execute(
+      engine::OpenChannel{.client = id, .channel = 0, .upstream = "host", .flags = 0, .wake = duplicate(wake.get())});
   const auto replies = shard.take_replies();
   REQUIRE(replies.size() == 1);
   const auto& opened = std::get<engine::ChannelOpened>(replies.front());
@@ -132,7 +133,12 @@ class ClientThread {
       submit();
       REQUIRE(channel_->collect(outcomes_));
       if (outcomes_.empty()) await_wake();
-      while (!outcomes_.empty()) check(outcomes_.pop());
+      while (!outcomes_.empty()) {
+        const auto outcome = outcomes_.pop();
+        channel_->hand_over(outcome);
+        check(outcome);
+      }
+      channel_->publish_seen();
     }
     return result_;
   }

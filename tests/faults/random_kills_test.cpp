@@ -105,6 +105,7 @@ Chaos::Chaos() {
 config::Config Chaos::make_config() {
   auto config = engine_config(folder_, {hosts_[0]->port(), hosts_[1]->port()});
   config.engine.drain_timeout_ms = 1000;
+  config.engine.shards = 1 + static_cast<std::uint32_t>(below(2));
   auto& keyed = config.upstreams[0];
   keyed.sessions = 2;
   keyed.in_flight_max = 12;

@@ -107,8 +107,12 @@ TEST_CASE("faults.two engines on disjoint groups") {
     CHECK(requester.ask("one").outcome == TMX_ANSWERED);
     CHECK(other_requester.ask("the other").outcome == TMX_ANSWERED);
   }
+  const auto first_pid = rig.engine().engine_pid();
   other.kill_engine();
   CHECK(requester.ask("one").outcome == TMX_ANSWERED);
+  // Not even a session of the first one was touched.
+  CHECK(group_facts(rig.group()).engine_pid == static_cast<std::uint32_t>(first_pid));
+  CHECK(rig.await_facts([](const auto& facts) { return facts.answered == 11; }).handshakes == 1);
   await([&] { return other_requester.ask("the other").outcome == TMX_ANSWERED; });
   CHECK(other.stop() == 0);
   CHECK(requester.ask("one").outcome == TMX_ANSWERED);

@@ -65,7 +65,7 @@ TEST_CASE("correlation.many answers in one record, and one in many") {
   SUBCASE("received byte by byte") {
     std::vector<std::byte> records;
     test::PlainTlsHost::seal(stream, records);
-    for (const auto byte : records) rig.mux.received(rig.network[0].id, std::span(&byte, 1));
+    for (const auto byte : records) rig.receive(0, {byte});
   }
   CHECK(rig.outcome(0) == "answered 0001a");
   CHECK(rig.outcome(1) == "answered 0002");
@@ -201,7 +201,7 @@ TEST_CASE("correlation.streams that cannot be trusted are closed") {
     auto reason = "maybe_sent stream_corrupt";
     SUBCASE("a frame over the limit") { rig.say_raw(0, test::to_bytes("\xff\xff")); }
     SUBCASE("no TLS record") {
-      rig.mux.received(rig.network[0].id, test::to_bytes("HTTP/1.1 400 Bad Request\r\n"));
+      rig.receive(0, test::to_bytes("HTTP/1.1 400 Bad Request\r\n"));
       reason = "maybe_sent record_corrupt";
     }
     CHECK(rig.outcome(tag) == "open");  // until the last has been told of the connection

@@ -72,16 +72,39 @@ TEST_CASE("engine.the least loaded session takes the next request") {
   config.upstreams[0].sessions = 3;
   MuxRig rig(config);
   rig.bring_up_all();
-  for (std::size_t i = 0; i < 9; ++i) rig.submit(text_of(i, 10));
-  rig.mux.flush();
+  for (std::size_t i = 0; i < 9; ++i) rig.ask(text_of(i, 10));
   for (std::size_t i = 0; i < 3; ++i) CHECK(rig.session(i).in_flight.size() == 3);
   for (std::size_t i = 0; i < 3; ++i) rig.accept_all(i);
   // One becomes less loaded than the others: it gets all until it is not.
   for (const auto& message : rig.heard(1)) rig.say(1, message);
   CHECK(rig.session(1).in_flight.empty());
-  for (std::size_t i = 10; i < 13; ++i) rig.submit(text_of(i, 10));
-  rig.mux.flush();
+  for (std::size_t i = 10; i < 13; ++i) rig.ask(text_of(i, 10));
   CHECK(rig.session(1).in_flight.size() == 3);
+}
+
+TEST_CASE("engine.requests that wait at one time go together, eight to a session") {
+  auto config = six_digits();
+  config.upstreams[0].sessions = 3;
+  std::vector<std::size_t> expected = {8, 8, 4};
+  SUBCASE("to the least loaded") {}
+  SUBCASE("but in turn if so configured") {
+    config.upstreams[0].session_choice = config::SessionChoice::round_robin;
+    expected = {7, 7, 6};
+  }
+  SUBCASE("or as many as it takes") {
+    config.upstreams[0].in_flight_max = 7;
+    expected = {7, 7, 6};
+  }
+  MuxRig rig(config);
+  rig.bring_up_all();
+  std::vector<std::size_t> sends;
+  for (std::size_t i = 0; i < 3; ++i) sends.push_back(rig.network[i].sends);
+  for (std::size_t i = 0; i < 20; ++i) rig.submit(text_of(i, 10));
+  rig.mux.flush();
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(rig.session(i).in_flight.size() == expected[i]);
+    CHECK(rig.network[i].sends == sends[i] + 1);
+  }
 }
 
 TEST_CASE("engine.sessions that are not up take nothing") {

@@ -56,6 +56,15 @@ struct Rig {
 
 }  // namespace
 
+TEST_CASE("engine.queue takes more groups while requests wait") {
+  Rig rig;
+  for (int i = 0; i < 3; ++i) rig.add(1, 0);
+  rig.queue.set_groups(100);
+  for (int i = 0; i < 2; ++i) rig.add(2, 99);
+  CHECK(rig.queue.size_of_group(99) == 2);
+  CHECK(rig.take(5) == std::vector<std::uint32_t>{1, 2, 1, 2, 1});
+}
+
 TEST_CASE("engine.queue gives clients their turns, and keeps each one's order") {
   Rig rig;
   std::vector<RequestIndex> of_first;

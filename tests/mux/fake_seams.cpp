@@ -75,15 +75,17 @@ Caller FakeCallers::ask(std::vector<std::byte> message) {
   return {.tag = requests_.size() - 1};
 }
 
-bool FakeCallers::withdraw(std::uint64_t tag) {
+bool FakeCallers::withdraw(std::uint64_t tag, shm::Reason reason) {
   if (requests_[tag].state != State::queued) return false;
   requests_[tag].state = State::withdrawn;
+  requests_[tag].own_reason = reason;
   return true;
 }
 
-bool FakeCallers::expire(std::uint64_t tag) {
+bool FakeCallers::expire(std::uint64_t tag, shm::Reason reason) {
   if (requests_[tag].state != State::sending) return false;
   requests_[tag].state = State::expired;
+  requests_[tag].own_reason = reason;
   return true;
 }
 
@@ -155,6 +157,15 @@ bool FakeCallers::lose(const Caller& caller, shm::Reason reason) {
   request.state = State::lost;
   request.reason = reason;
   return true;
+}
+
+shm::Reason FakeCallers::own_reason(const Caller& caller) {
+  REQUIRE_FALSE(is_orphan(caller));
+  REQUIRE_FALSE(dead_);
+  const auto& request = requests_[caller.tag];
+  REQUIRE(request.returned);
+  REQUIRE((request.state == State::withdrawn || request.state == State::expired));
+  return request.own_reason;
 }
 
 std::string FakeCallers::outcome(std::uint64_t tag) const {

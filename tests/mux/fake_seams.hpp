@@ -81,6 +81,7 @@ class FakeCallers final : public engine::mux::Callers {
     State state = State::queued;
     bool returned = false;  // the multiplexer has said its last word
     shm::Reason reason = shm::Reason::none;
+    shm::Reason own_reason = shm::Reason::none;
     std::uint16_t error_field = 0;
     std::uint32_t error_offset = 0;
     std::string answer;
@@ -89,8 +90,8 @@ class FakeCallers final : public engine::mux::Callers {
   engine::mux::Caller ask(std::vector<std::byte> message);
 
   // The caller's own moves. False: too late.
-  bool withdraw(std::uint64_t tag);
-  bool expire(std::uint64_t tag);
+  bool withdraw(std::uint64_t tag, shm::Reason reason = shm::Reason::cancelled);
+  bool expire(std::uint64_t tag, shm::Reason reason = shm::Reason::cancelled);
 
   bool take(const engine::mux::Caller& caller) override;
   bool still_wanted(const engine::mux::Caller& caller) override;
@@ -98,6 +99,7 @@ class FakeCallers final : public engine::mux::Callers {
   bool answer(const engine::mux::Caller& caller, std::span<const std::byte> message) override;
   bool refuse(const engine::mux::Caller& caller, const engine::mux::Refusal& refusal) override;
   bool lose(const engine::mux::Caller& caller, shm::Reason reason) override;
+  shm::Reason own_reason(const engine::mux::Caller& caller) override;
 
   // "open", "answered TEXT", "not_sent REASON", "maybe_sent REASON", "withdrawn", "expired". The last two with
   // " open" behind them until the multiplexer has given the slots back.

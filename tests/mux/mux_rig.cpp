@@ -132,7 +132,7 @@ void MuxRig::bring_up(std::size_t session) {
   connect(session);
   step_handshake(session);
   host_reads(session);
-  mux.received(network[session].id, std::exchange(hosts_[session].output, {}));
+  receive(session, std::exchange(hosts_[session].output, {}));
   step_handshake(session);
   mux.flush();
   REQUIRE(mux.sessions()[session].is_open());

@@ -64,6 +64,8 @@ class MuxRig {
   void say(std::size_t session, std::string_view message);
   void say_raw(std::size_t session, std::span<const std::byte> plaintext);
   void say_close_notify(std::size_t session);
+  // Whatever it is.
+  void receive(std::size_t session, std::vector<std::byte> bytes) { mux.received(network[session].id, bytes); }
 
   [[nodiscard]] const engine::mux::Session& session(std::size_t index) const { return mux.sessions()[index]; }
   [[nodiscard]] const engine::mux::Upstream& upstream(std::size_t index = 0) const { return *mux.upstreams()[index]; }

@@ -32,6 +32,24 @@ void finish_goodbye(MuxRig& rig, std::size_t session) {
 
 }  // namespace
 
+TEST_CASE("engine.a session whose key is worn out is replaced, and serves until then") {
+  MuxRig rig(rotating(1, 2));
+  test::TlsScript script;
+  test::bring_up_scripted(rig, 0, script);
+  rig.ask("0001");
+  answer(rig, 0);
+  CHECK(rig.starting() == 0);
+  script.worn_out = true;
+  const auto last = rig.ask("0002");
+  REQUIRE(rig.network[1].stage == Stage::connecting);
+  rig.bring_up(1);
+  CHECK(rig.session(0).state == SessionState::draining);
+  answer(rig, 0);
+  CHECK(rig.outcome(last) == "answered 0002");
+  finish_goodbye(rig, 0);
+  CHECK(rig.events.last().kind == EventKind::session_closed);
+}
+
 TEST_CASE("engine.a session that has carried messages_max is replaced first where there is room") {
   auto config = rotating(1, 2);
   config.upstreams[0].rotation.messages_max = 2;

@@ -15,7 +15,7 @@ void bring_up_scripted(MuxRig& rig, std::size_t session, TlsScript& script) {
   static_cast<void>(tls->handshake({}, hello));
   PlainTlsHost host;
   host.receive(hello, plaintext, answer);
-  rig.mux.received(rig.network[session].id, answer);
+  rig.receive(session, answer);
   std::erase_if(rig.workers.steps, [&](const auto& step) { return step.session.index == session; });
   const auto result = tls->handshake(answer, nothing);
   rig.mux.handshake_stepped(rig.network[session].id, std::move(tls), nothing, result);

@@ -13,6 +13,7 @@ namespace tlsmux::test {
 struct TlsScript {
   int good_seals = 1'000'000;  // then sealing fails
   std::optional<engine::tls::TlsError> open_error;
+  bool worn_out = false;
   engine::tls::PeerFacts facts{.version = "scripted", .suite = "NULL", .certificate_expires_s = 0, .resumed = false};
 };
 
@@ -36,12 +37,16 @@ class ScriptedTlsSession final : public engine::tls::TlsSession {
     return plain_.seal(parts, wire);
   }
   std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
-      std::span<const std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
+      std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
       engine::tls::WireBuffer& wire) override {
-    if (script_.open_error) return std::unexpected(*script_.open_error);
+    if (script_.open_error) {
+      plain_.close_notify(wire);  // the last word, as an alert would be
+      return std::unexpected(*script_.open_error);
+    }
     return plain_.open(received, on_plaintext, wire);
   }
   void close_notify(engine::tls::WireBuffer& wire) override { plain_.close_notify(wire); }
+  [[nodiscard]] bool is_worn_out() const override { return script_.worn_out; }
 
  private:
   TlsScript& script_;

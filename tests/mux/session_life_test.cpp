@@ -105,7 +105,7 @@ TEST_CASE("engine.each failure to come up has its reason, and waiting requests a
     rig.step_handshake(0);
     std::vector<std::byte> refusal;
     test::PlainTlsHost::refuse(Reason::certificate_rejected_by_host, refusal);
-    rig.mux.received(rig.network[0].id, refusal);
+    rig.receive(0, refusal);
     rig.step_handshake(0);
     rig.finish_close(0);
     expected = Reason::certificate_rejected_by_host;
@@ -145,7 +145,7 @@ TEST_CASE("engine.our own verdict on the host is told it") {
   std::vector<std::byte> plaintext;
   std::vector<std::byte> hello;
   host.receive(rig.network[0].wire, plaintext, hello);
-  rig.mux.received(rig.network[0].id, hello);
+  rig.receive(0, hello);
   const auto before = rig.network[0].wire.size();
   auto step = std::move(rig.workers.steps.front());
   rig.workers.steps.clear();
@@ -249,11 +249,29 @@ TEST_CASE("engine.a host that turns our certificate down after the handshake has
   REQUIRE(rig.session(0).is_up());
   script.open_error = engine::tls::TlsError{Reason::certificate_rejected_by_host, "bad certificate"};
   const auto waiting = rig.submit("0001");
-  rig.mux.received(rig.network[0].id, test::to_bytes("an alert"));
+  rig.receive(0, test::to_bytes("an alert"));
   rig.finish_close(0);
   CHECK(rig.upstream().endpoints[0].failed);
   CHECK(rig.outcome(waiting) == "not_sent certificate_rejected_by_host");
   CHECK(rig.outcome(rig.ask("0002")) == "not_sent certificate_rejected_by_host");
+}
+
+TEST_CASE("engine.the alert that ends a session is sent, unless a send is under way") {
+  for (const bool is_sending : {false, true}) {
+    MuxRig rig(test::keyed_config());
+    test::TlsScript script;
+    test::bring_up_scripted(rig, 0, script);
+    rig.accept_all(0);
+    const auto tag = rig.ask("0001");
+    if (!is_sending) rig.accept_all(0);
+    const auto sends = rig.network[0].sends;
+    script.open_error = engine::tls::TlsError{Reason::record_corrupt, "a record did not verify"};
+    rig.receive(0, test::to_bytes("no record"));
+    CHECK(rig.network[0].sends == sends + (is_sending ? 0 : 1));
+    rig.finish_close(0, is_sending ? 1 : test::kPlainHeaderBytes);
+    CHECK(rig.events.last().reason == Reason::record_corrupt);
+    CHECK(rig.outcome(tag) == "maybe_sent record_corrupt");
+  }
 }
 
 TEST_CASE("engine.one hopeful session is enough to wait for") {
@@ -284,11 +302,11 @@ TEST_CASE("engine.bytes right behind the handshake are messages") {
                                                         7)),
                              message);
     if (during_step) {
-      rig.mux.received(rig.network[0].id, hello);
-      rig.mux.received(rig.network[0].id, message);
+      rig.receive(0, hello);
+      rig.receive(0, message);
     } else {
       hello.insert(hello.end(), message.begin(), message.end());
-      rig.mux.received(rig.network[0].id, hello);
+      rig.receive(0, hello);
     }
     SUBCASE("") {}
     SUBCASE("and the host closes behind them") { rig.mux.ended(rig.network[0].id, 0); }
@@ -302,9 +320,9 @@ TEST_CASE("engine.a host cannot fill our memory while a worker is at its handsha
   MuxRig rig(test::keyed_config());
   rig.connect(0);
   const std::vector<std::byte> flood(16 * 1024, std::byte(1));
-  for (int i = 0; i < 16; ++i) rig.mux.received(rig.network[0].id, flood);
+  for (int i = 0; i < 16; ++i) rig.receive(0, flood);
   CHECK(rig.network[0].stage == Stage::up);
-  rig.mux.received(rig.network[0].id, flood);
+  rig.receive(0, flood);
   CHECK(rig.network[0].stage == Stage::closing);
   rig.finish_close(0);
   CHECK(rig.events.last().reason == Reason::handshake_failed);
@@ -339,7 +357,8 @@ TEST_CASE("engine.stale news changes nothing") {
 
   const auto tell_all = [&](engine::mux::SessionId id) {
     rig.mux.connected(id, 0);
-    rig.mux.received(id, test::to_bytes("late bytes"));
+    auto late = test::to_bytes("late bytes");
+    rig.mux.received(id, late);
     rig.mux.ended(id, 0);
     rig.mux.resolved(id, std::vector{address("127.0.0.9", 9)});
     std::vector<std::byte> output;

@@ -63,7 +63,7 @@ TEST_CASE("outcome.answers in the same bytes as close_notify still count") {
                                                       "0002",
                                                       6)),
                            records);
-  rig.mux.received(rig.network[0].id, records);
+  rig.receive(0, records);
   rig.finish_close(0);
   CHECK(rig.outcome(first) == "answered 0001");
   CHECK(rig.outcome(second) == "maybe_sent host_closed");

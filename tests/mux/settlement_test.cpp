@@ -60,9 +60,37 @@ TEST_CASE("outcome.what a caller decided itself is counted as what it was told")
   }
   SUBCASE("withdrawn when its time was over: not sent, deadline") {
     const auto tag = rig.submit("0001", 10);
-    REQUIRE(rig.callers.withdraw(tag));
+    REQUIRE(rig.callers.withdraw(tag, Reason::deadline));
     rig.advance_ms(10);
     CHECK(count(rig.counters().not_sent, Reason::deadline) == 1);
+  }
+  SUBCASE("withdrawn when its time was over by its own clock, a little ahead of ours: not sent, deadline") {
+    const auto tag = rig.submit("0001", 10);
+    REQUIRE(rig.callers.withdraw(tag, Reason::deadline));
+    rig.mux.flush();
+    CHECK(count(rig.counters().not_sent, Reason::deadline) == 1);
+  }
+  SUBCASE("cancelled, and found out when its time was over as well: not sent, cancelled") {
+    const auto tag = rig.submit("0001", 10);
+    REQUIRE(rig.callers.withdraw(tag));
+    rig.advance_ms(10);
+    CHECK(count(rig.counters().not_sent, Reason::cancelled) == 1);
+  }
+  SUBCASE("expired in flight by its own clock, and answered a little later: may be sent, deadline") {
+    const auto tag = rig.ask("0001");
+    rig.accept_all(0);
+    REQUIRE(rig.callers.expire(tag, Reason::deadline));
+    rig.say(0, "0001");
+    CHECK(count(rig.counters().maybe_sent, Reason::deadline) == 1);
+    CHECK(rig.counters().late == 1);
+  }
+  SUBCASE("cancelled in flight, and found out when its time was over as well: may be sent, cancelled") {
+    const auto tag = rig.ask("0001", 10);
+    rig.accept_all(0);
+    REQUIRE(rig.callers.expire(tag));
+    rig.advance_ms(10);
+    CHECK(count(rig.counters().maybe_sent, Reason::cancelled) == 1);
+    rig.say(0, "0001");
   }
   SUBCASE("expired in flight: may be sent") {
     const auto tag = rig.ask("0001");

@@ -55,7 +55,8 @@ static_assert(offsetof(ClientHeader, leases_offset) == 80);
 static_assert(offsetof(ClientHeader, shards) == 128);
 static_assert(offsetof(ShardWords, engine_armed) == 0 && offsetof(ShardWords, ready) == 64);
 
-static_assert(offsetof(RingIndexes, tail) == 0 && offsetof(RingIndexes, head) == 64);
+static_assert(offsetof(RingIndexes, tail) == 0 && offsetof(RingIndexes, head) == 64 &&
+              offsetof(RingIndexes, seen) == 72);
 static_assert(offsetof(ChannelHeader, requests) == 0 && offsetof(ChannelHeader, completions) == 128);
 static_assert(offsetof(ChannelHeader, client_armed) == 256 && offsetof(ChannelHeader, trace_numbers) == 320);
 static_assert(sizeof(ChannelHeader) == 448);
@@ -81,6 +82,7 @@ static_assert(offsetof(CompletionDescriptor, kind) == 31);
 static_assert(offsetof(SlotControl, word) == 0);
 static_assert(offsetof(SlotControl, result_length) == 8);
 static_assert(offsetof(SlotControl, result_reason) == 12);
+static_assert(offsetof(SlotControl, clients_reason) == 20 && offsetof(SlotControl, seen_generation) == 24);
 
 static_assert(offsetof(ClientRow, pid) == 4 && offsetof(ClientRow, client_id) == 8 &&
               offsetof(ClientRow, program) == 40);

@@ -39,7 +39,7 @@ Belief act_as_client(SlotControl& slot, std::uint64_t generation, test::Jitter& 
   if (!patient && slot.word.try_move(generation, SlotState::queued, SlotState::withdrawn)) {
     return {.won = true, .end = SlotState::withdrawn};
   }
-  while (slot.word.load().state == SlotState::queued) test::relax_cpu();
+  while (slot.word.load().state == SlotState::queued) shm::pause_processor();
   if (slot.word.try_move(generation, SlotState::sending, SlotState::expired)) {
     return {.won = true, .end = SlotState::expired};
   }

@@ -8,16 +8,9 @@
 #include <cstdint>
 #include <functional>
 
-namespace tlsmux::test {
+#include "shm/pause_processor.hpp"
 
-// Tells the processor that this is a wait loop.
-inline void relax_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#endif
-}
+namespace tlsmux::test {
 
 // Processors that this process may use.
 int usable_cpus();
@@ -30,7 +23,7 @@ class StartLine {
   void meet(int side, std::uint64_t round) {
     at_[side].round.store(round, std::memory_order_release);
     for (int spins = 0; at_[1 - side].round.load(std::memory_order_acquire) < round; ++spins) {
-      spins < 2000 ? relax_cpu() : static_cast<void>(::sched_yield());
+      spins < 2000 ? shm::pause_processor() : static_cast<void>(::sched_yield());
     }
   }
 

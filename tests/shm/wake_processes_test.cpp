@@ -56,7 +56,7 @@ class End {
 
   // Waits for the message. False when it is not the expected one, or lies there and no wake came.
   bool receive(std::uint64_t expected, int spins) {
-    for (; spins > 0 && available() == 0; --spins) test::relax_cpu();
+    for (; spins > 0 && available() == 0; --spins) shm::pause_processor();
     while (available() == 0) {
       arm(in_.armed);
       if (available() > 0) {

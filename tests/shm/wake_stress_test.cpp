@@ -67,7 +67,7 @@ bool sleep_until_rung(const Direction& direction, std::uint64_t round) {
     const bool finished = direction.finished.load(std::memory_order_acquire) >= round;
     if (bell_rings(direction, in_kernel && !finished ? kSleepMs : 0)) return true;
     if (finished) return false;
-    test::relax_cpu();
+    shm::pause_processor();
   }
 }
 

@@ -112,7 +112,7 @@ void ClientProcess::retire(shm::Reason reason) {
   for (auto& channel : channels_) {
     if (!channel.attached->collect(channel.outcomes) && !mad_) throw Violation("a last completion makes no sense");
     channel.attached->settle(reason, channel.outcomes);
-    report(channel);
+    report_all(channel);
     while (release(channel)) {
     }
     context_.ledger.closed(channel.opening);
@@ -185,7 +185,7 @@ bool ClientProcess::step_channel(Channel& channel) {
       break;
     default: break;
   }
-  return collect(channel) || release(channel) || expire(channel) || fall_asleep(channel);
+  return collect(channel) || report(channel) || release(channel) || expire(channel) || fall_asleep(channel);
 }
 
 bool ClientProcess::submit(Channel& channel) {
@@ -244,6 +244,7 @@ void ClientProcess::push(Channel& channel, std::uint64_t number, const client::P
                  std::to_string(pushed.length) + " bytes");
   if (error == 0) {
     channel.open.push_back(number);
+    channel.last_pushed = {.epoch = epoch_, .use = pushed.use};
   } else if (mad_) {
     channel.attached->abandon(pushed.use);
   } else {
@@ -282,36 +283,6 @@ bool ClientProcess::cancel(Channel& channel) {
   return true;
 }
 
-void ClientProcess::report(Channel& channel) {
-  while (!channel.outcomes.empty()) {
-    const auto outcome = channel.outcomes.pop();
-    if (outcome.is_notice()) {
-      hear(channel, outcome);
-      continue;
-    }
-    const std::span answer(outcome.data, outcome.length);
-    context_.trace("request " + std::to_string(outcome.tag) +
-                   " ends: " + std::string(shm::outcome_name(outcome.outcome)) + " " +
-                   std::string(shm::reason_name(outcome.reason)));
-    context_.ledger.ended(outcome.tag, outcome.outcome, outcome.reason, answer);
-    std::erase(channel.open, outcome.tag);
-    if (outcome.outcome == shm::Outcome::answered) {
-      channel.held.push_back({.use = outcome.answer.use, .bytes = answer, .digest = digest_of(answer)});
-    }
-  }
-}
-
-bool ClientProcess::release(Channel& channel) {
-  if (channel.held.empty()) return false;
-  std::swap(context_.random.pick(channel.held), channel.held.back());
-  const auto answer = channel.held.back();
-  channel.held.pop_back();
-  if (!mad_ && digest_of(answer.bytes) != answer.digest) throw Violation("an answer changes while it is being read");
-  if (!channel.attached->release(answer.use)) throw Violation("an answer cannot be released");
-  if (engine_ != nullptr && !channel.closing) lend(channel);
-  return true;
-}
-
 bool ClientProcess::fall_asleep(Channel& channel) {
   channel.attached->arm_wake();
   channel.asleep = !channel.attached->has_completions();
@@ -321,7 +292,8 @@ bool ClientProcess::fall_asleep(Channel& channel) {
 
 bool ClientProcess::wake_up(Channel& channel) {
   const bool rung = take_count(channel.attached->wake_descriptor()) > 0;
-  const bool by_itself = !channel.held.empty() || (conduct_.submits && context_.random.chance(50));
+  const bool by_itself =
+      !channel.held.empty() || !channel.outcomes.empty() || (conduct_.submits && context_.random.chance(50));
   if (!rung && channel.attached->earliest_deadline_ns() > now() && !by_itself) return false;
   channel.asleep = false;
   channel.attached->disarm_wake();
@@ -331,7 +303,7 @@ bool ClientProcess::wake_up(Channel& channel) {
 bool ClientProcess::close(Channel& channel) {
   auto& attached = *channel.attached;
   if (engine_ == nullptr || asked_ || !conduct_.submits || attached.open_count() > 0 || attached.engine_holds_slots() ||
-      !channel.held.empty()) {
+      !channel.held.empty() || !channel.outcomes.empty()) {
     return false;
   }
   channel.closing = asked_ = true;
@@ -347,7 +319,7 @@ bool ClientProcess::is_idle() const {
   const bool mourns = attached_ && engine_ == nullptr;
   return !mourns && std::ranges::all_of(channels_, [](const Channel& channel) {
     return channel.attached->in_flight() == 0 && !channel.attached->engine_holds_slots() && channel.held.empty() &&
-           !channel.closing;
+           channel.outcomes.empty() && !channel.closing;
   });
 }
 

@@ -73,6 +73,7 @@ class ClientProcess final : public ControlListener {
     std::unique_ptr<client::AttachedChannel> attached;
     client::OutcomeQueue outcomes;
     std::vector<std::uint64_t> open;  // requests
+    client::SlotHandle last_pushed;
     std::vector<Held> held;
     bool asleep = false;
     bool closing = false;
@@ -96,7 +97,10 @@ class ClientProcess final : public ControlListener {
   bool fall_asleep(Channel& channel);
   bool close(Channel& channel);
   void retire(shm::Reason reason);
-  void report(Channel& channel);
+  bool report(Channel& channel);
+  void report_all(Channel& channel);
+  void report_one(Channel& channel, const client::RequestOutcome& outcome);
+  void report_out_of_turn(Channel& channel);
   void scribble();
   void die();
   [[nodiscard]] std::int64_t now() const { return static_cast<std::int64_t>(context_.now_ns); }

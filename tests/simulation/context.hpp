@@ -41,7 +41,7 @@ struct Context {
   Random random;
   Faults faults;
   Ledger ledger;
-  const config::Config config;
+  config::Config config;
   std::uint64_t now_ns = 1'000'000'000;
   std::set<std::uint16_t> ports_down;        // of endpoints that are gone
   std::function<void()> while_engine_works;  // one step of a client

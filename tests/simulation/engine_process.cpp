@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "shm/client_part.hpp"
@@ -68,15 +69,34 @@ void EngineProcess::start() {
 engine::StatusBoard EngineProcess::make_board() {
   std::vector<shm::GroupPart> parts;
   for (std::size_t i = 0; i < context_.config.groups.size(); ++i) {
-    const auto tables = engine::group_tables(context_.config, i);
-    auto& group = groups_.emplace_back();
-    group.object = must(shm::create_client_memory(tables.total_bytes()));
-    group.mapping = must(shm::Mapping::map(group.object.get(), tables.total_bytes(), shm::Access::read_write));
-    parts.push_back(shm::GroupPart::format(
-        group.mapping.bytes(), tables,
-        {.group = context_.config.groups[i].name, .boot_id = boot_id_, .engine_pid = 1, .engine_started_s = 0}));
+    parts.push_back(format(i, make_group_memory(i).mapping.bytes()));
   }
   return {context_.config, std::move(parts), 0};
+}
+
+EngineProcess::GroupMemory& EngineProcess::make_group_memory(std::size_t group) {
+  const auto bytes = engine::group_tables(context_.config, group).total_bytes();
+  auto& memory = groups_.emplace_back();
+  memory.object = must(shm::create_client_memory(bytes));
+  memory.mapping = must(shm::Mapping::map(memory.object.get(), bytes, shm::Access::read_write));
+  return memory;
+}
+
+shm::GroupPart EngineProcess::format(std::size_t group, std::span<std::byte> memory) const {
+  return shm::GroupPart::format(
+      memory, engine::group_tables(context_.config, group),
+      {.group = context_.config.groups[group].name, .boot_id = boot_id_, .engine_pid = 1, .engine_started_s = 0});
+}
+
+engine::ApplyConfig::Group EngineProcess::make_group() {
+  const auto group = clients_of_group_.size();
+  const auto& memory = make_group_memory(group);
+  clients_of_group_.push_back(0);
+  // The shard's own mapping goes with the group; ours stays to look at.
+  auto mapping = std::make_shared<const shm::Mapping>(
+      must(shm::Mapping::map(memory.object.get(), memory.mapping.bytes().size(), shm::Access::read_write)));
+  const auto part = format(group, mapping->bytes());
+  return {.part = part, .memory = std::move(mapping)};
 }
 
 void EngineProcess::Silence::event(const engine::mux::Event& event) {
@@ -114,7 +134,11 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
                                         .doorbell = duplicate(doorbell),
                                         .engine = open_pidfd()};
   auto attachment = must(client::Attachment::accept(reply, descriptors, epoch, nullptr));
-  clients_[id] = {.group = group, .listener = &listener, .wake = {}};
+  clients_[id] = {.group = group,
+                  .listener = &listener,
+                  .wake = {},
+                  .channels = std::vector<bool>(geometry.channels),
+                  .channel = 0};
   ++clients_of_group_[group];
   commands_.emplace_back(engine::AdmitClient{.id = id,
                                              .group = group,
@@ -122,19 +146,24 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
                                              .uid = 0,
                                              .program = "simulated",
                                              .geometry = geometry,
-                                             .memory = std::move(mapping),
+                                             .memory = std::make_shared<shm::Mapping>(std::move(mapping)),
                                              .doorbell = std::move(doorbell)});
   return Attached{.id = id, .attachment = std::move(attachment)};
 }
 
 void EngineProcess::open_channel(engine::ClientId client, const std::string& upstream, std::uint32_t flags) {
-  auto& wake = clients_.at(client).wake;
-  wake = make_eventfd();
-  commands_.emplace_back(
-      engine::OpenChannel{.client = client, .upstream = upstream, .flags = flags, .wake = duplicate(wake)});
+  auto& asker = clients_.at(client);
+  const auto free = std::ranges::find(asker.channels, false);
+  if (free == asker.channels.end()) return asker.listener->channel_refused(EAGAIN);
+  *free = true;
+  asker.channel = static_cast<std::uint32_t>(free - asker.channels.begin());
+  asker.wake = make_eventfd();
+  commands_.emplace_back(engine::OpenChannel{
+      .client = client, .channel = asker.channel, .upstream = upstream, .flags = flags, .wake = duplicate(asker.wake)});
 }
 
 void EngineProcess::close_channel(engine::ClientId client, std::uint32_t channel) {
+  clients_.at(client).channel = channel;
   commands_.emplace_back(engine::CloseChannel{.client = client, .channel = channel});
 }
 
@@ -173,7 +202,10 @@ void EngineProcess::take_replies() {
 void EngineProcess::take(const engine::ChannelOpened& reply) {
   const auto found = clients_.find(reply.client);
   if (found == clients_.end() || found->second.listener == nullptr) return;
-  if (reply.error != 0) return found->second.listener->channel_refused(reply.error);
+  if (reply.error != 0) {
+    found->second.channels[found->second.channel] = false;
+    return found->second.listener->channel_refused(reply.error);
+  }
   shm::OpenChannelReply opened;
   opened.channel = reply.channel;
   opened.upstream = reply.upstream_row;
@@ -184,7 +216,9 @@ void EngineProcess::take(const engine::ChannelOpened& reply) {
 
 void EngineProcess::take(const engine::ChannelClosed& reply) {
   const auto found = clients_.find(reply.client);
-  if (found != clients_.end() && found->second.listener != nullptr) found->second.listener->channel_closed(reply.error);
+  if (found == clients_.end() || found->second.listener == nullptr) return;
+  if (reply.error == 0) found->second.channels[found->second.channel] = false;
+  found->second.listener->channel_closed(reply.error);
 }
 
 void EngineProcess::take(const engine::ClientOffended& reply) {

@@ -51,6 +51,9 @@ class EngineProcess {
   void drain(std::uint32_t timeout_ms);
   void refresh(std::uint32_t upstream, const config::UpstreamSettings& settings, engine::ApplyConfig::Kind kind,
                bool replace_sessions);
+  // The tables of a group that the context's configuration has at its end; members can attach to it from now on.
+  engine::ApplyConfig::Group make_group();
+  void order(engine::ApplyConfig order) { commands_.emplace_back(std::move(order)); }
 
   // ---- The data loop.
   // It does not sleep, or has been woken.
@@ -85,9 +88,13 @@ class EngineProcess {
     std::uint32_t group = 0;
     ControlListener* listener = nullptr;  // null: dismissed
     shm::UniqueFd wake;                   // of the channel that is being opened
+    std::vector<bool> channels;           // by number; in use
+    std::uint32_t channel = 0;            // that is being opened or closed
   };
 
   engine::StatusBoard make_board();
+  GroupMemory& make_group_memory(std::size_t group);
+  [[nodiscard]] shm::GroupPart format(std::size_t group, std::span<std::byte> memory) const;
   [[nodiscard]] bool is_due() const;
   void take_replies();
   void take(const engine::ChannelOpened& reply);

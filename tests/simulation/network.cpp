@@ -72,7 +72,7 @@ void Connection::tell(engine::mux::Multiplexer& multiplexer) {
   }
   if (!to_engine_.empty()) {
     const auto count = piece(to_engine_.size());
-    const std::vector<std::byte> bytes(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
+    std::vector<std::byte> bytes(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
     to_engine_.erase(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
     return multiplexer.received(session_, bytes);
   }

@@ -68,6 +68,8 @@ std::vector<std::string> TestClient::collect(std::size_t channel) {
   std::vector<std::string> words;
   while (!outcomes.empty()) {
     const auto outcome = outcomes.pop();
+    channels[channel]->hand_over(outcome);
+    channels[channel]->publish_seen();
     if (outcome.is_notice()) {
       notices.push_back(outcome);
       switch (outcome.kind) {

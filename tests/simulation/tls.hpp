@@ -31,7 +31,7 @@ class TlsSession final : public engine::tls::TlsSession {
     return plain_->seal(parts, wire);
   }
   std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
-      std::span<const std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
+      std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
       engine::tls::WireBuffer& wire) override {
     context_.engine_calls_world();
     return plain_->open(received, on_plaintext, wire);

@@ -119,11 +119,11 @@ std::expected<void, TlsError> PlainTlsSession::seal(std::span<const std::span<co
 }
 
 std::expected<OpenState, TlsError> PlainTlsSession::open(
-    std::span<const std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
+    std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
     WireBuffer& /*wire*/) {
   TMX_ASSERT(state_ == State::done);
   const auto leftover = std::exchange(leftover_, {});
-  for (std::span<const std::byte> bytes : {std::span<const std::byte>(leftover), received}) {
+  for (auto bytes : {std::span<const std::byte>(leftover), std::span<const std::byte>(received)}) {
     while (open_state_ == OpenState::open) {
       const auto record = cutter_.next(bytes);
       if (!record) return std::unexpected(TlsError{shm::Reason::record_corrupt, record.error()});

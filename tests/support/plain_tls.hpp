@@ -57,7 +57,7 @@ class PlainTlsSession final : public engine::tls::TlsSession {
   std::expected<void, engine::tls::TlsError> seal(std::span<const std::span<const std::byte>> parts,
                                                   engine::tls::WireBuffer& wire) override;
   std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
-      std::span<const std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
+      std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
       engine::tls::WireBuffer& wire) override;
   void close_notify(engine::tls::WireBuffer& wire) override;
 

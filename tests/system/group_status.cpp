@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include <doctest/doctest.h>
@@ -49,7 +50,15 @@ GroupFacts facts_of(const shm::GroupView& view) {
     shm::ClientRow row;
     REQUIRE(shm::read_row(view.clients()[i], row));
     if (row.pid == 0) continue;
-    facts.clients.push_back({.pid = row.pid,
+    const auto known = std::ranges::find(facts.clients, row.client_id, &ClientFacts::client_id);
+    if (known != facts.clients.end()) {  // it has a row with each shard that serves it
+      known->channels += row.channels;
+      known->in_flight += row.in_flight;
+      known->slots_held += row.slots_held;
+      continue;
+    }
+    facts.clients.push_back({.client_id = row.client_id,
+                             .pid = row.pid,
                              .uid = row.uid,
                              .channels = row.channels,
                              .in_flight = row.in_flight,

@@ -29,6 +29,7 @@ struct UpstreamFacts {
 };
 
 struct ClientFacts {
+  std::uint64_t client_id = 0;
   std::uint32_t pid = 0;
   std::uint32_t uid = 0;
   std::uint32_t channels = 0;

@@ -85,8 +85,10 @@ TEST_CASE("outcome.refresh with an error leaves everything as it was, and says e
   write_config(rig, changed);
   done = refresh(rig);
   CHECK(done.exit_code == 1);
-  CHECK(done.text.find("engine: worker_threads 2 -> 3 (needs a restart: threads are started once)\n") !=
-        std::string::npos);
+  CHECK(
+      done.text.find(
+          "engine: worker_threads 2 -> 3 (needs a restart: threads are started once; see /engine/worker_threads)\n") !=
+      std::string::npos);
   CHECK(requester.ask("still here").outcome == TMX_ANSWERED);
   CHECK(rig.engine().log().count("event=session_ready") == 1);
   rig.stop();

@@ -148,7 +148,7 @@ TEST_CASE("outcome.refresh says when there is no room for what is added") {
   const auto done = change_over(rig, changed);
   CHECK(done.exit_code == 1);
   CHECK_MESSAGE(done.text.starts_with("upstream \"second\" added (needs a restart: the engine has room for 32 more "
-                                      "sessions, it needs 33 (one more than sessions_max))\n"),
+                                      "sessions, it needs 33 (one more than sessions_max); see /upstreams/1)\n"),
                 done.text);
   rig.stop();
 }

@@ -1,6 +1,7 @@
-// Sealing and opening allocate nothing. The linker gives this program's calls of calloc (mbedTLS's) and of operator new
-// (ours) to the counters below: see CMakeLists.txt.
+// Sealing and opening allocate nothing and take no lock. The linker gives this program's calls of calloc (mbedTLS's), of
+// operator new (ours) and of pthread_mutex_lock (both) to the counters below: see CMakeLists.txt.
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <array>
 #include <atomic>
@@ -12,6 +13,7 @@
 namespace {
 
 std::atomic<long> allocations = 0;
+std::atomic<long> locks = 0;
 
 }  // namespace
 
@@ -30,40 +32,78 @@ void* __wrap__Znwm(std::size_t size) {
   ++allocations;
   return __real__Znwm(size);
 }
+
+int __real_pthread_mutex_lock(pthread_mutex_t* mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex) {
+  ++locks;
+  return __real_pthread_mutex_lock(mutex);
+}
 }
 
 namespace tlsmux::test {
 namespace {
 
-TEST_CASE("tls.seal and open allocate nothing") {
+struct Counts {
+  long allocations = ::allocations;
+  long locks = ::locks;
+  bool operator==(const Counts&) const = default;
+};
+
+// Seals two records and opens what the host has sealed. Whether all went well without allocation or lock.
+bool is_frugal(TlsPair& pair, std::size_t expected_bytes) {
+  const std::string text(3000, 'x');
+  const std::array parts = {std::as_bytes(std::span(text)), std::as_bytes(std::span(text))};
+  auto sealed_by_host = pair.host().take_output();
+  const auto first = std::span(sealed_by_host).first(10);  // the second part is put together with it
+  std::size_t opened = 0;
+  const auto on_plaintext = [&](std::span<const std::byte> plaintext) { opened += plaintext.size(); };
+  auto& session = pair.session();
+
+  const Counts before;
+  bool worked = session.open(first, on_plaintext, pair.wire()).has_value();
+  worked = session.open(std::span(sealed_by_host).subspan(10), on_plaintext, pair.wire()).has_value() && worked;
+  worked = session.seal(parts, pair.wire()).has_value() && worked;
+  worked = session.seal(parts, pair.wire()).has_value() && worked;
+  const Counts after;
+
+  CHECK(worked);
+  CHECK(opened == expected_bytes);
+  pair.flush();
+  CHECK_FALSE(pair.host().failed());
+  return before == after;
+}
+
+TEST_CASE("tls.seal and open allocate nothing and take no lock") {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     OpenSslHost host(host_identity(), {.version_min = version, .version_max = version});
     const auto client = make_client();
-    const long before_handshake = allocations;
+    const Counts before_handshake;
     TlsPair pair(*client, host);
     REQUIRE(pair.shake_hands());
-    CHECK(allocations > before_handshake);  // it counts
-    REQUIRE(pair.open_all());               // takes the tickets, which allocates
+    CHECK(allocations > before_handshake.allocations);  // it counts
+    CHECK(locks > before_handshake.locks);
+    REQUIRE(pair.open_all());  // takes the tickets, which allocates
+    pair.host().write(std::string(3000, 'y'));
+    pair.host().write(std::string(16'000, 'y'));
+    CHECK(is_frugal(pair, 19'000));
+  }
+}
 
-    auto& session = pair.session();
-    const std::string text(3000, 'x');
-    const std::array parts = {std::as_bytes(std::span(text)), std::as_bytes(std::span(text))};
-    pair.host().write(text);
-    const auto sealed_by_host = pair.host().take_output();
-    std::size_t opened = 0;
-
-    const long before = allocations;
-    bool worked = session.seal(parts, pair.wire()).has_value();
-    worked =
-        session
-            .open(
-                sealed_by_host, [&](std::span<const std::byte> plaintext) { opened += plaintext.size(); }, pair.wire())
-            .has_value() &&
-        worked;
-    const long after = allocations;
-    CHECK(worked);
-    CHECK(opened == text.size());
-    CHECK(after == before);
+TEST_CASE("tls.key updates allocate nothing and take no lock") {
+  if (tls_library().aead_library() == engine::tls::AeadLibrary::mbedtls) {
+    MESSAGE("SKIPPED: mbedTLS allocates for each AES key, and this processor leaves no other library");
+    return;
+  }
+  OpenSslHost host(host_identity(), {.version_min = TLS1_3_VERSION});
+  const auto client = make_client();
+  TlsPair pair(*client, host);
+  REQUIRE(pair.shake_hands());
+  REQUIRE(pair.open_all());
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(SSL_key_update(pair.host().ssl(), SSL_KEY_UPDATE_REQUESTED) == 1);
+    pair.host().write("data");
+    CHECK(is_frugal(pair, 4));
   }
 }
 

@@ -216,19 +216,35 @@ TEST_CASE("tls.open refuses renegotiation in TLS 1.2 and goes on") {
   SSL_do_handshake(stuck.pair.host().ssl());
   std::vector<std::byte> memory(8);
   WireBuffer full(memory);
-  const auto opened = stuck.pair.session().open(stuck.pair.host().take_output(), [](auto) {}, full);
+  auto asked = stuck.pair.host().take_output();
+  const auto opened = stuck.pair.session().open(asked, [](auto) {}, full);
   REQUIRE_FALSE(opened);
   CHECK(opened.error().reason == Reason::write_stalled);
 }
 
-TEST_CASE("tls.open ends the session at a key update, in words") {
+TEST_CASE("tls.open follows the host's key updates, and seal answers them") {
   Connected connected(TLS1_3_VERSION);
-  REQUIRE(SSL_key_update(connected.pair.host().ssl(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
-  connected.pair.host().write("after the update");
-  const auto opened = connected.pair.open_all();
+  for (int i = 0; i < 10; ++i) {
+    REQUIRE(SSL_key_update(connected.pair.host().ssl(), SSL_KEY_UPDATE_REQUESTED) == 1);
+    connected.pair.host().write("after the update");
+    REQUIRE(connected.pair.open_all() == OpenState::open);
+    connected.pair.seal({"and after ours"});
+  }
+  CHECK(connected.pair.received().size() == 10 * 16);
+  CHECK(connected.pair.host().received().size() == 10 * 14);
+  CHECK_FALSE(connected.pair.host().failed());
+}
+
+TEST_CASE("tls.open ends the session, in words, when the host sends what has no place") {
+  Connected connected(TLS1_3_VERSION);
+  auto plain = std::vector{std::byte{20}, std::byte{3}, std::byte{3}, std::byte{0}, std::byte{1}, std::byte{1}};
+  const auto opened = connected.pair.open(plain);
   REQUIRE_FALSE(opened);
-  CHECK(opened.error().words.contains("key update"));
-  CHECK(connected.pair.received().empty());
+  CHECK(opened.error().reason == Reason::record_corrupt);
+  CHECK(opened.error().words == "the host sent what is no valid TLS record");
+  connected.pair.flush();  // the alert
+  CHECK(connected.pair.host().failed());
+  CHECK(connected.pair.host().last_error().contains("unexpected message"));
 }
 
 TEST_CASE("tls.seal asserts its contract") {

@@ -65,11 +65,13 @@ int OpenSslHost::choose_protocol(SSL* /*ssl*/, const unsigned char** chosen, uns
   return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-OpenSslConnection::OpenSslConnection(OpenSslHost& host)
-    : ssl_(SSL_new(host.context())), in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
+OpenSslConnection::OpenSslConnection(OpenSslHost& host) : OpenSslConnection(host.context(), Side::host) {}
+
+OpenSslConnection::OpenSslConnection(SSL_CTX* context, Side side)
+    : ssl_(SSL_new(context)), in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
   BIO_set_mem_eof_return(in_, -1);
   SSL_set_bio(ssl_.get(), in_, out_);
-  SSL_set_accept_state(ssl_.get());
+  side == Side::client ? SSL_set_connect_state(ssl_.get()) : SSL_set_accept_state(ssl_.get());
 }
 
 void OpenSslConnection::feed(std::span<const std::byte> bytes) {
@@ -82,7 +84,11 @@ void OpenSslConnection::feed(std::span<const std::byte> bytes) {
   }
   const int error = SSL_get_error(ssl_.get(), code);
   if (error == SSL_ERROR_ZERO_RETURN) closed_ = true;
-  if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) failed_ = true;
+  if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL) {
+    failed_ = true;
+    const char* reason = ERR_reason_error_string(ERR_peek_error());
+    last_error_ = reason != nullptr ? reason : "";
+  }
 }
 
 std::vector<std::byte> OpenSslConnection::take_output() {

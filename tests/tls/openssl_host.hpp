@@ -51,10 +51,13 @@ class OpenSslHost {
 class OpenSslConnection {
  public:
   explicit OpenSslConnection(OpenSslHost& host);
+  // Either end; a client begins with feed({}).
+  enum class Side { client, host };
+  OpenSslConnection(SSL_CTX* context, Side side);
 
-  // Feeds what came from the client and goes on with the handshake or reads: what was read is appended to received().
+  // Feeds what came from the other end and goes on with the handshake or reads: what was read is appended to received().
   void feed(std::span<const std::byte> bytes);
-  // What is to be sent to the client since the last call.
+  // What is to be sent to the other end since the last call.
   std::vector<std::byte> take_output();
 
   void write(std::string_view text);
@@ -63,6 +66,8 @@ class OpenSslConnection {
   [[nodiscard]] const std::string& received() const { return received_; }
   [[nodiscard]] bool closed_by_client() const { return closed_; }
   [[nodiscard]] bool failed() const { return failed_; }
+  // OpenSSL's words for it.
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
   [[nodiscard]] bool resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
 
  private:
@@ -72,6 +77,7 @@ class OpenSslConnection {
   std::string received_;
   bool closed_ = false;
   bool failed_ = false;
+  std::string last_error_;
 };
 
 }  // namespace tlsmux::test

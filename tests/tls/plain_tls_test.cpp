@@ -34,7 +34,8 @@ struct Pair {
     CHECK(session->handshake(to_client, to_host) == HandshakeState::done);
   }
   auto open(std::span<const std::byte> received) {
-    return session->open(received, [&](std::span<const std::byte> piece) { at_client += text_of(piece); }, wire);
+    std::vector<std::byte> bytes(received.begin(), received.end());
+    return session->open(bytes, [&](std::span<const std::byte> piece) { at_client += text_of(piece); }, wire);
   }
 };
 

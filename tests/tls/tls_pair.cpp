@@ -123,8 +123,9 @@ void TlsPair::flush(std::size_t step) {
 }
 
 std::expected<OpenState, TlsError> TlsPair::open(std::span<const std::byte> bytes) {
+  std::vector<std::byte> received(bytes.begin(), bytes.end());
   return session_->open(
-      bytes,
+      received,
       [&](std::span<const std::byte> plaintext) {
         received_.append(reinterpret_cast<const char*>(plaintext.data()), plaintext.size());
       },

@@ -225,7 +225,8 @@ typedef enum tmx_kind {
   /* Notices. Release each when it has been dealt with. */
   TMX_LATE = 1,        /* data: an answer that came after its request had ended. tag: the request's */
   TMX_UNSOLICITED = 2, /* data: a message of the host that answers nothing; tmx_reply may answer it */
-  /* A request whose process died: outcome and reason tell how it ended, request its bytes, data the answer if ANSWERED.
+  /* A request whose process died before tmx_poll or tmx_call had returned its outcome: outcome and reason tell how it
+   * ended, request its bytes, data the answer if ANSWERED.
    * Until it is released the engine keeps it, and gives it to the next subscriber if this one dies. */
   TMX_ORPHAN = 3,
   TMX_KIND_FORCE_32_BITS = 0x7fffffff
@@ -239,7 +240,7 @@ typedef struct tmx_completion {
   uint32_t length;
   tmx_kind kind;
   uint64_t handle[2];
-  const void* request; /* of TMX_ORPHAN: what had been asked; of TMX_LATE if its process is dead; else NULL */
+  const void* request; /* of TMX_ORPHAN: what had been asked; of TMX_LATE after a TMX_ORPHAN, while kept; else NULL */
   uint32_t request_length;
   uint32_t error_offset; /* of TMX_REASON_UNPARSABLE: where reading stopped, in bytes from the message's start */
   uint16_t error_field;  /* and in which field; 0: the MTI, 1: the bitmap */
@@ -251,7 +252,9 @@ typedef struct tmx_completion {
 
 /* Takes up to `max` completions. With none at hand it waits for timeout_ms (0: not at all; at most 24 hours) and
  * returns their number, or 0. Also does all that is due: deadlines, settling after an engine's death, attaching anew.
- * The data of an answer or notice stays readable until tmx_release, even when the engine is gone. */
+ * The data of an answer or notice stays readable until tmx_release, even when the engine is gone.
+ * An outcome counts as seen in the moment in which tmx_poll or tmx_call returns it, not before: what the library has
+ * found, or decided by itself, and not yet returned becomes an orphan if the process dies. */
 TMX_EXPORT int tmx_poll(tmx_channel* channel, tmx_completion* completions, size_t max, uint32_t timeout_ms);
 
 /* Gives the memory of an answer or a notice back; does nothing for other completions. -EINVAL if it was released
