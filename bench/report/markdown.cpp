@@ -1,0 +1,121 @@
+#include "bench/report/markdown.hpp"
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "bench/report/targets.hpp"
+
+namespace tlsmux::bench {
+namespace {
+
+[[gnu::format(printf, 1, 2)]] std::string formatted(const char* format, ...) {
+  char text[512];
+  va_list arguments;
+  va_start(arguments, format);
+  const int length = std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  return {text, static_cast<std::size_t>(length)};
+}
+
+// With commas between thousands.
+std::string number(double value) {
+  auto text = formatted("%.0f", value);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (text[0] == '-' ? 1 : 0); at -= 3) {
+    text.insert(text.begin() + at, ',');
+  }
+  return text;
+}
+
+std::string time_us(double us) { return us < 100 ? formatted("%.1f", us) : number(us); }
+
+std::string row(const Series& series) {
+  const auto middle = [&](double Figures::* figure) { return median_of(series, figure); };
+  std::string text = "| " + series.workload + " | " + series.system;
+  for (const auto figure : {&Figures::p50_us, &Figures::p99_us, &Figures::p999_us})
+    text += " | " + time_us(middle(figure));
+  text += " | " + number(middle(&Figures::rate_per_s)) + " | " + time_us(middle(&Figures::cpu_us_per_message)) + " | " +
+          time_us(middle(&Figures::host_cpu_us_per_message)) + " | ";
+  if (series.private_dirty_kb_per_client) text += number(*series.private_dirty_kb_per_client);
+  return text + " | " + number(static_cast<double>(series.handshakes)) + " | " +
+         number(static_cast<double>(series.errors)) + " |\n";
+}
+
+bool is_record(const Series& series) { return series.workload.starts_with("record_"); }
+
+// One line for each operation, with the systems beside each other.
+std::string record_table(const Results& results) {
+  std::string text;
+  std::string last;
+  for (const auto& series : results.series) {
+    if (!is_record(series) || series.workload == last || series.system != "tlsmux") continue;
+    last = series.workload;
+    text += "| " + last;
+    for (const auto* system : {"tlsmux", "mbedtls", "ipsec_mb"}) {
+      const auto* one = results.find(last, system);
+      text += " | " + (one != nullptr ? number(1000 * median_of(*one, &Figures::p50_us)) : std::string());
+    }
+    text += " |\n";
+  }
+  if (text.empty()) return text;
+  return "\nNanoseconds to seal or open one record: record_seal_300x4 is of four slots of 300 bytes. mbedtls is "
+         "mbedtls_ssl_write and mbedtls_ssl_read, ipsec_mb the bare call of the library.\n\n"
+         "| record | tlsmux | mbedtls | ipsec_mb |\n|---|--:|--:|--:|\n" +
+         text;
+}
+
+std::string factor(double value) { return value < 1 ? formatted("%.3f", value) : formatted("%.2f", value); }
+
+std::string row(const Verdict& verdict) {
+  const auto& target = *verdict.target;
+  const std::string text = "| " + target.workload + " | " + target.system + " | " + target.text + " | " +
+                           (target.bound == Bound::at_most ? "≤ " : "≥ ") + factor(target.factor) + " × ";
+  if (verdict.rival.empty()) return text + "... | not measured | |\n";
+  return text + verdict.rival + " | " + factor(verdict.ratio.middle) + " (" + factor(verdict.ratio.low) + " to " +
+         factor(verdict.ratio.high) + ") | " + (verdict.is_met ? "yes" : "**no**") + " |\n";
+}
+
+// Those of targets that are no ratios of slices.
+std::string crowd_rows(const Results& results) {
+  const auto* ours = results.find("crowd", "tlsmux");
+  if (ours == nullptr) return {};
+  std::string text;
+  if (ours->idle_cpu_percent) {
+    text += "| crowd | tlsmux | processor time while all sleep | < 0.2 % | " +
+            formatted("%.3f %%", *ours->idle_cpu_percent) + " | " + (*ours->idle_cpu_percent < 0.2 ? "yes" : "**no**") +
+            " |\n";
+  }
+  const auto* theirs = results.find("crowd", "openssl");
+  if (theirs != nullptr && theirs->private_dirty_kb_per_client && ours->private_dirty_kb_per_client) {
+    const auto ratio = *ours->private_dirty_kb_per_client / *theirs->private_dirty_kb_per_client;
+    text += "| crowd | tlsmux | private dirty memory per client | ≤ 0.250 × openssl | " + factor(ratio) + " | " +
+            (ratio <= 0.25 ? "yes" : "**no**") + " |\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string markdown(const Results& results, const Conditions& conditions) {
+  std::string text =
+      "# tlsmux beside the alternatives\n\n" + conditions.machine + ". " + conditions.peers +
+      ". TLS 1.3 with AES-128-GCM and X25519 for all. " + conditions.effort +
+      "\n\nMedians over the repeats. CPU is of clients and what runs between them and the host; memory is "
+      "private and dirty, per client, beyond that of a program that talks to nobody.\n\n"
+      "| workload | system | p50 µs | p99 µs | p99.9 µs | per s | CPU µs per message | host's | KiB "
+      "per client | handshakes | errors |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+  for (const auto& series : results.series) {
+    if (!is_record(series)) text += row(series);
+  }
+  text += record_table(results);
+  text +=
+      "\n## What is to be reached\n\nRatios of slices that were measured right after each other: their median, and "
+      "its 95 % confidence interval by bootstrap.\n\n"
+      "| workload | system | figure | wanted | measured | reached |\n|---|---|---|---|---|---|\n";
+  for (const auto& verdict : judge(results)) text += row(verdict);
+  text += crowd_rows(results);
+  if (!results.remarks.empty()) text += "\n## Remarks\n\n";
+  for (const auto& remark : results.remarks) text += "- " + remark + "\n";
+  return text;
+}
+
+}  // namespace tlsmux::bench

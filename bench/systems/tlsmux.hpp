@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "bench/systems/system.hpp"
+
+namespace tlsmux::bench {
+
+// An engine as it is configured without a thought (idle_strategy balanced), and one that looks longer before it
+// sleeps (latency), with clients that do so too.
+std::unique_ptr<System> make_tlsmux();
+std::unique_ptr<System> make_tlsmux_latency();
+
+}  // namespace tlsmux::bench

@@ -1,0 +1,49 @@
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/host/host_process.hpp"
+#include "tests/host/listening_process.hpp"
+
+using namespace tlsmux;
+
+namespace {
+
+nlohmann::json row_of(const nlohmann::json& rows, const std::string& workload, const std::string& system) {
+  for (const auto& row : rows) {
+    if (row.at("workload") == workload && row.at("system") == system) return row;
+  }
+  FAIL("no row of ", workload, " with ", system);
+  return {};
+}
+
+}  // namespace
+
+// Whether it works; nothing is said about times.
+TEST_CASE("client.bench measures tlsmux and a direct connection without an error") {
+  const host::TemporaryFolder folder;
+  const auto output = folder.path("out");
+  const auto certificates = std::filesystem::path(host::certificate_file("ca.pem")).parent_path().string();
+  REQUIRE(host::run_command({std::string(TLSMUX_PROGRAM_FOLDER) + "/tlsmux-bench", "--smoke", "--certificates",
+                             certificates, "--output", output, "--workload", "warm,pipeline,fresh,record,ring",
+                             "--system", "tlsmux,openssl,mbedtls"}) == 0);
+  const auto rows = nlohmann::json::parse(host::read_file(output + "/rows.json"));
+  CHECK(rows.size() >= 3 * 3 + 4 + 2);
+  for (const auto& row : rows) {
+    CAPTURE(row.dump());
+    CHECK(row.at("errors") == 0);
+    CHECK(row.at("rate_per_s") > 0);
+  }
+  CHECK(row_of(rows, "record_seal_300x1", "tlsmux").at("p50_us") > 0);
+  CHECK(row_of(rows, "ring", "ring_asleep").at("p50_us") > 0);
+  CHECK(row_of(rows, "warm", "tlsmux").at("handshakes") == 2);  // as many as the engine has sessions
+  CHECK(row_of(rows, "fresh", "tlsmux").at("handshakes") == 2);
+  CHECK(row_of(rows, "warm", "openssl").at("handshakes") == 1);
+  CHECK(row_of(rows, "fresh", "openssl").at("handshakes") == 2);  // one of each process
+  for (const auto* file : {"slices.json", "table.md", "plots.gp", "latency.dat"}) {
+    CAPTURE(file);
+    CHECK(std::filesystem::file_size(output + "/" + file) > 0);
+  }
+}
