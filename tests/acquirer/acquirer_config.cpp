@@ -4,7 +4,7 @@
 
 namespace tlsmux::test {
 
-config::Config acquirer_config(const TestFolder& folder, const std::vector<std::uint16_t>& ports) {
+config::Config acquirer_config(const TemporaryFolder& folder, const std::vector<std::uint16_t>& ports) {
   auto config = engine_config(folder, ports);
   auto& upstream = config.upstreams[0];
   upstream.correlation.kind = config::CorrelationKind::iso8583;

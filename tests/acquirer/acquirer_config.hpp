@@ -12,7 +12,7 @@
 namespace tlsmux::test {
 
 // As engine_config; answers are told by terminal and trace number, network management by trace number alone.
-config::Config acquirer_config(const TestFolder& folder, const std::vector<std::uint16_t>& ports);
+config::Config acquirer_config(const TemporaryFolder& folder, const std::vector<std::uint16_t>& ports);
 
 // 0800 with this field 70, which must be answered with field 39 = 00.
 config::MessageSettings network_message(const std::string& code);

@@ -46,7 +46,7 @@ std::map<std::uint32_t, Ended> authorize_all(Requester& requester) {
 
 TEST_CASE("faults.a host drops every connection after 100 messages: all others are answered, nothing is sent twice") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto record = folder.path() + "/record";
   host::HostProcess host({"--close-after", "100", "--record", record});
   auto config = acquirer_config(folder, {host.port()});

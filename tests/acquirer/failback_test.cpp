@@ -29,7 +29,7 @@ bool serves_at(const config::Config& config, const std::string& address) {
 TEST_CASE(
     "faults.of two endpoints the first dies and comes back: the second serves meanwhile, nothing is lost going back") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto first = std::make_unique<Host>(std::vector<std::string>{"--sign-on", "connection"});
   Host second({"--sign-on", "connection"});
   const auto first_address = first->address();

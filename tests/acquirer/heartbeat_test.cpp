@@ -14,7 +14,7 @@ namespace tlsmux::test {
 
 TEST_CASE("iso8583.heartbeats keep the distance that the host demands") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   // It closes a connection with two echo tests in less; half of what the engine keeps, since each comes when it comes.
   host::HostProcess host({"--echo-interval-min-ms", "600"});
   auto config = acquirer_config(folder, {host.port()});
@@ -32,7 +32,7 @@ TEST_CASE("iso8583.heartbeats keep the distance that the host demands") {
 
 TEST_CASE("iso8583.heartbeats go on, each after the answer to the one before") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host;
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].sessions = 2;
@@ -54,7 +54,7 @@ TEST_CASE("iso8583.heartbeats go on, each after the answer to the one before") {
 
 TEST_CASE("iso8583.the host's echo tests are answered by the engine, also between requests") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--unsolicited-every", "3", "--own-message", "echo_test"});
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].auto_replies = {{.mti = "0800", .match = {{70, "301"}}, .set = {{39, "00"}}}};
@@ -77,7 +77,7 @@ TEST_CASE("iso8583.the host's echo tests are answered by the engine, also betwee
 
 TEST_CASE("iso8583.what no auto reply fits is not answered by the engine, and is counted") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--unsolicited-every", "1", "--own-message", "key_exchange"});
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].auto_replies = {{.mti = "0800", .match = {{70, "301"}}, .set = {{39, "00"}}}};

@@ -23,7 +23,7 @@ constexpr std::uint32_t kHandshakesMax = 2;
 
 using Clock = std::chrono::steady_clock;
 
-config::Config restart_config(const TestFolder& folder, std::uint16_t port) {
+config::Config restart_config(const TemporaryFolder& folder, std::uint16_t port) {
   auto config = acquirer_config(folder, {port});
   config.groups[0].memory = {
       .clients_max = kClients, .channels_per_client = 1, .slots_per_channel = 8, .slot_bytes = 4096};
@@ -40,7 +40,7 @@ TEST_CASE(
     "faults.a host restarts under 8 sessions and 64 clients: few handshakes at once, each resumed, and it serves "
     "again") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   // Handshakes are held up, so that they would come together.
   const std::vector<std::string> arguments = {
       "--sign-on", "connection", "--ticket-keys", folder.path() + "/tickets", "--handshake-delay-ms", "10"};

@@ -42,7 +42,7 @@ TakenNotices await_taken(const Subscriber& subscriber, std::size_t orphans, std:
 TEST_CASE(
     "outcome.requests of a dead process and late answers to them wait for a subscriber, with the requests' bytes") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--late-percent", "100", "--late-ms", "700"});
   const auto config = acquirer_config(folder, {host.port()});
   EngineProcess engine(folder, config);
@@ -68,7 +68,7 @@ TEST_CASE(
 
 TEST_CASE("outcome.a late answer to a request of a dead process bears its bytes also after the orphan was released") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--late-percent", "100", "--late-ms", "3000"});
   const auto config = acquirer_config(folder, {host.port()});
   EngineProcess engine(folder, config);
@@ -87,7 +87,7 @@ TEST_CASE("outcome.a late answer to a request of a dead process bears its bytes 
 
 TEST_CASE("outcome.of outcomes that a dead process's library had found, those it had not polled go to the subscriber") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   HalfSeen order{.requests = kRequests, .polls = 1};
   std::vector<std::string> behaviour;
   std::string outcome = kAnswered;
@@ -135,7 +135,7 @@ TEST_CASE("outcome.of outcomes that a dead process's library had found, those it
 
 TEST_CASE("outcome.requests that a dead process had in flight are answered to the subscriber") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--delay-us", "300000"});
   const auto config = acquirer_config(folder, {host.port()});
   EngineProcess engine(folder, config);
@@ -151,7 +151,7 @@ TEST_CASE("outcome.requests that a dead process had in flight are answered to th
 
 TEST_CASE("outcome.requests that a dead process had waiting for a session are NOT_SENT to the subscriber") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const host::HostProcess host({"--handshake-stall"});
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].timeouts.handshake_ms = kLongMs;
@@ -165,7 +165,7 @@ TEST_CASE("outcome.requests that a dead process had waiting for a session are NO
 
 TEST_CASE("outcome.requests of a dead process whose host dies as well are MAYBE_SENT to the subscriber") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--mode", "sink"});
   const auto config = acquirer_config(folder, {host.port()});
   EngineProcess engine(folder, config);
@@ -181,7 +181,7 @@ TEST_CASE("outcome.requests of a dead process whose host dies as well are MAYBE_
 
 TEST_CASE("outcome.orphans beyond count_max are dropped, the oldest first, and the log says how many") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--delay-us", "100000"});
   auto config = acquirer_config(folder, {host.port()});
   config.groups[0].orphans.count_max = 3;

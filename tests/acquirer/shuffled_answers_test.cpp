@@ -26,7 +26,7 @@ constexpr std::uint32_t kRequestsOfDead = 10;
 constexpr std::uint32_t kTimeoutMs = 500;
 constexpr std::uint64_t kReplyEvery = 2;
 
-config::Config two_groups(const TestFolder& folder, std::uint16_t port) {
+config::Config two_groups(const TemporaryFolder& folder, std::uint16_t port) {
   auto config = acquirer_config(folder, {port});
   config.groups.push_back(config.groups[0]);
   config.groups[1].name = unique_group();
@@ -123,7 +123,7 @@ void check_group(const config::Config& config, std::size_t group, const GroupSum
 TEST_CASE(
     "correlation.10000 shuffled answers over 4 sessions, 16 processes and 2 groups each come to their own request") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--shuffle", "64", "--shuffle-wait-ms", "20", "--late-percent", "2", "--late-ms", "1000",
                           "--duplicate-percent", "3", "--own-message", "key_exchange", "--unsolicited-every", "100"});
   const auto config = two_groups(folder, host.port());
@@ -177,7 +177,7 @@ TEST_CASE(
 
 TEST_CASE("correlation.a group that is not the subscriber group gets no unsolicited messages") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const host::HostProcess host;
   const auto config = two_groups(folder, host.port());
   EngineProcess engine(folder, config);

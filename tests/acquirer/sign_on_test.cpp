@@ -38,7 +38,7 @@ void authorize_many(Requester& requester, std::uint32_t first, std::uint32_t cou
 
 TEST_CASE("faults.a host that refuses the sign-on gets no request, and the status says which field refused it") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = strict_host("connection", {"--sign-on-code", "05"});
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].sessions = 2;
@@ -70,7 +70,7 @@ TEST_CASE("faults.a host that refuses the sign-on gets no request, and the statu
 
 TEST_CASE("faults.a host that refuses the first sign-ons is used once it accepts one") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = strict_host("connection", {"--sign-on-code", "91", "--sign-on-refusals", "3"});
   auto config = acquirer_config(folder, {host.port()});
   set_sign_on(config.upstreams[0], config::SignOnScope::session);
@@ -93,7 +93,7 @@ namespace {
 // 32 authorizations over four sessions, to a host that wants a sign-on for each connection or once, then a good end.
 host::HostReport serve_and_stop(const char* wanted_by_host, config::SignOnScope scope) {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = strict_host(wanted_by_host);
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].sessions = 4;
@@ -133,7 +133,7 @@ TEST_CASE("iso8583.an upstream signs on once for all its sessions, and signs off
 
 TEST_CASE("faults.an engine that is stopped while the host keeps a sign-on waiting does not wait for it") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = strict_host("connection", {"--sign-on-code", "none"});
   auto config = acquirer_config(folder, {host.port()});
   set_sign_on(config.upstreams[0], config::SignOnScope::session);
@@ -148,7 +148,7 @@ TEST_CASE("faults.an engine that is stopped while the host keeps a sign-on waiti
 
 TEST_CASE("iso8583.a session that is replaced signs off behind its last answer") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = strict_host("connection", {"--delay-us", "2000"});
   auto config = acquirer_config(folder, {host.port()});
   auto& upstream = config.upstreams[0];

@@ -23,7 +23,7 @@ constexpr std::uint32_t kPatienceMs = 60'000;  // of a request that waits for so
 TEST_CASE(
     "faults.a host that is silent after the handshake gets no request, and the status says that it does not sign on") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--silent-after", "0"});
   auto config = acquirer_config(folder, {host.port()});
   auto& upstream = config.upstreams[0];
@@ -59,7 +59,7 @@ TEST_CASE(
 
 TEST_CASE("faults.a host that answers no heartbeat is given up, what was sent to it is MAYBE_SENT and not sent again") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--silent-after", "0"});
   auto config = acquirer_config(folder, {host.port()});
   auto& upstream = config.upstreams[0];
@@ -90,7 +90,7 @@ TEST_CASE("faults.a host that answers no heartbeat is given up, what was sent to
 
 TEST_CASE("faults.a host that is about to be given up shows it in the status") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const host::HostProcess host({"--silent-after", "0"});
   auto config = acquirer_config(folder, {host.port()});
   set_echo_test(config.upstreams[0], 20, 0);
@@ -107,7 +107,7 @@ TEST_CASE("faults.a host that is about to be given up shows it in the status") {
 
 TEST_CASE("faults.a host that falls silent with requests in flight is given up after silence_ms") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--silent-after", "1"});
   auto config = acquirer_config(folder, {host.port()});
   config.upstreams[0].timeouts.silence_ms = 150;

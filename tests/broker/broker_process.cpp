@@ -50,7 +50,7 @@ void wait_for_order(const engine::EngineResources& resources) {
   while (::poll(waits.data(), waits.size(), -1) < 0) continue;
 }
 
-config::Config broker_config(const TestFolder& folder) {
+config::Config broker_config(const TemporaryFolder& folder) {
   config::Config config;
   config.engine.control_socket = folder.path() + "/control.sock";
   config.engine.drain_timeout_ms = 100;

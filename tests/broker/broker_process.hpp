@@ -23,7 +23,7 @@ int serve_until_told(const config::Config& config, engine::EngineResources resou
 void wait_for_order(const engine::EngineResources& resources);
 
 // One group with a name of its own, a control socket in `folder`, short time-outs.
-config::Config broker_config(const TestFolder& folder);
+config::Config broker_config(const TemporaryFolder& folder);
 
 // run_broker in a child, whose log is read here. `prepare` runs first, in the child. `path` is the configuration file.
 class BrokerProcess {

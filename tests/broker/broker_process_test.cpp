@@ -22,7 +22,7 @@ using namespace tlsmux;
 using test::BrokerProcess;
 
 TEST_CASE("engine.broker starts an engine and leaves nothing when told to stop") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   int signal = SIGTERM;
   SUBCASE("SIGTERM") {}
@@ -41,7 +41,7 @@ TEST_CASE("engine.broker starts an engine and leaves nothing when told to stop")
 }
 
 TEST_CASE("engine.broker restarts a killed engine while clients can connect") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, test::serve_until_told);
   auto engine = broker.engine_pid();
@@ -62,7 +62,7 @@ TEST_CASE("engine.broker restarts a killed engine while clients can connect") {
 }
 
 TEST_CASE("engine.broker of an engine that dies in a refresh has the one configuration or the other") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   const auto old_group = config.groups[0].name;
   const auto new_group = test::unique_group();
@@ -100,7 +100,7 @@ TEST_CASE("engine.broker of an engine that dies in a refresh has the one configu
 }
 
 TEST_CASE("engine.broker ends with an engine that ends by itself") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, test::serve_until_told);
   const auto engine = broker.engine_pid();
@@ -111,7 +111,7 @@ TEST_CASE("engine.broker ends with an engine that ends by itself") {
 }
 
 TEST_CASE("engine.broker gives up when the first engine cannot start") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config,
                        [](const config::Config&, const engine::EngineResources&) { return engine::kExitCannotStart; });
@@ -120,7 +120,7 @@ TEST_CASE("engine.broker gives up when the first engine cannot start") {
 }
 
 TEST_CASE("engine.broker keeps trying when a later engine cannot start") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, [](const config::Config& settings, engine::EngineResources resources) {
     const bool broken = resources.restarts == 1 || resources.restarts == 2;
@@ -134,7 +134,7 @@ TEST_CASE("engine.broker keeps trying when a later engine cannot start") {
 }
 
 TEST_CASE("engine.broker kills an engine that does not end when told to") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, [](const config::Config&, const engine::EngineResources& resources) {
     engine::broker::BrokerClient client(resources.broker_socket.get());
@@ -149,7 +149,7 @@ TEST_CASE("engine.broker kills an engine that does not end when told to") {
 }
 
 TEST_CASE("engine.broker of a group that is served already refuses to start") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess first(config, test::serve_until_told);
   const auto engine = first.engine_pid();
@@ -176,7 +176,7 @@ TEST_CASE("engine.broker of a group that is served already refuses to start") {
 }
 
 TEST_CASE("engine.broker killed leaves an engine that ends and a place that can be taken over") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   {
     BrokerProcess broker(config, test::serve_until_told);
@@ -195,7 +195,7 @@ TEST_CASE("engine.broker killed leaves an engine that ends and a place that can 
 }
 
 TEST_CASE("hostile.broker kills an engine that sends nonsense and starts another") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, [](const config::Config& settings, engine::EngineResources resources) {
     if (resources.restarts == 0) {
@@ -215,7 +215,7 @@ TEST_CASE("hostile.broker kills an engine that sends nonsense and starts another
 }
 
 TEST_CASE("hostile.broker outlives an engine that closes its socket") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, [](const config::Config& settings, engine::EngineResources resources) {
     if (resources.restarts > 0) return test::serve_until_told(settings, std::move(resources));
@@ -228,7 +228,7 @@ TEST_CASE("hostile.broker outlives an engine that closes its socket") {
 }
 
 TEST_CASE("engine.broker's files outlive an engine that ends by an exception") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   BrokerProcess broker(config, [](const config::Config& settings, engine::EngineResources resources) {
     if (resources.restarts == 1) throw std::bad_alloc();
@@ -246,7 +246,7 @@ TEST_CASE("engine.broker's files outlive an engine that ends by an exception") {
 }
 
 TEST_CASE("engine.broker tells the service manager when it serves and when it stops") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto config = test::broker_config(folder);
   const auto path = folder.path() + "/notify.sock";
   const shm::UniqueFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));

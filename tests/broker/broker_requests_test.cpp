@@ -37,7 +37,7 @@ shm::Packet packet_of(const Struct& message) {
   return packet;
 }
 
-config::Config make_config(const test::TestFolder& folder) {
+config::Config make_config(const test::TemporaryFolder& folder) {
   config::Config config;
   config.groups.resize(1);
   config.groups[0].name = test::unique_group();
@@ -51,7 +51,7 @@ config::Config make_config(const test::TestFolder& folder) {
 }
 
 struct Desk {
-  test::TestFolder folder;
+  test::TemporaryFolder folder;
   config::Config config = make_config(folder);
   engine::Log log{config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
                   engine::Log::Mode::synchronous};

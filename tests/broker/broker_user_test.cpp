@@ -51,7 +51,7 @@ int check_confinement(const config::Config& config, engine::EngineResources reso
 
 TEST_CASE("engine.user is the configured one and has nothing of root's") {
   if (test::skip_without_root("switches users")) return;
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   auto config = test::broker_config(folder);
   config.engine.user = "nobody";
   config.groups[0].unix_groups = {"root"};
@@ -67,7 +67,7 @@ TEST_CASE("engine.user is the configured one and has nothing of root's") {
 
 TEST_CASE("engine.user other than the present one cannot be had without root") {
   if (test::skip_without_root("starts tlsmuxd as another user than the configured one")) return;
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   auto config = test::broker_config(folder);
   config.engine.user = "root";
   BrokerProcess broker(config, test::serve_until_told, [] { return test::become_user(test::kNobody); });
@@ -77,7 +77,7 @@ TEST_CASE("engine.user other than the present one cannot be had without root") {
 
 TEST_CASE("engine.broker without root serves and says what it could not do") {
   if (test::skip_without_root("becomes a user without rights")) return;
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   REQUIRE(::chown(folder.path().c_str(), test::kNobody, test::kNobody) == 0);
   auto config = test::broker_config(folder);
   config.groups[0].unix_groups = {"root"};  // nobody is not in it, so the object cannot be given to it

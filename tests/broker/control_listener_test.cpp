@@ -35,7 +35,7 @@ void leave_stale_socket(const std::string& path) {
 }  // namespace
 
 TEST_CASE("engine.control socket is open to all and goes with its owner") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.path() + "/made/control.sock";
   {
     const auto umask_before = ::umask(077);
@@ -49,7 +49,7 @@ TEST_CASE("engine.control socket is open to all and goes with its owner") {
 }
 
 TEST_CASE("engine.control socket that nobody answers at is replaced") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.path() + "/control.sock";
   leave_stale_socket(path);
   const auto listener = ControlListener::create(path);
@@ -57,7 +57,7 @@ TEST_CASE("engine.control socket that nobody answers at is replaced") {
 }
 
 TEST_CASE("engine.control socket of a live daemon is left alone") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.path() + "/control.sock";
   const auto first = ControlListener::create(path);
   REQUIRE(first);
@@ -68,7 +68,7 @@ TEST_CASE("engine.control socket of a live daemon is left alone") {
 }
 
 TEST_CASE("engine.control socket does not replace what is not a socket") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.add("control.sock", "precious");
   const auto listener = ControlListener::create(path);
   REQUIRE(!listener);
@@ -77,7 +77,7 @@ TEST_CASE("engine.control socket does not replace what is not a socket") {
 }
 
 TEST_CASE("engine.control socket is not removed by one that it does not belong to any more") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto path = folder.path() + "/control.sock";
   {
     const auto listener = ControlListener::create(path);
@@ -89,7 +89,7 @@ TEST_CASE("engine.control socket is not removed by one that it does not belong t
 }
 
 TEST_CASE("engine.control socket in a folder that cannot be made is an error that names it") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto listener = ControlListener::create(folder.path() + "/a/b/control.sock");
   REQUIRE(!listener);
   CHECK(listener.error().find("/a/b") != std::string::npos);

@@ -105,7 +105,7 @@ TEST_CASE("engine.log line is cut to what a pipe takes in one piece") {
 }
 
 TEST_CASE("engine.log file is appended to") {
-  const test::TestFolder folder;
+  const test::TemporaryFolder folder;
   const auto file = folder.add("log", "before\n");
   auto output = engine::open_log({.level = config::LogLevel::info, .file = file});
   REQUIRE(output);

@@ -2,7 +2,6 @@
 
 #include <grp.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <tuple>
 
@@ -79,23 +77,6 @@ bool skip_without_root(const char* why) {
 std::size_t descriptor_count(pid_t pid) {
   const std::filesystem::directory_iterator entries("/proc/" + std::to_string(pid) + "/fd");
   return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-}
-
-TestFolder::TestFolder() : path_((std::filesystem::temp_directory_path() / "tlsmux-test-XXXXXX").string()) {
-  REQUIRE(::mkdtemp(path_.data()) != nullptr);
-  REQUIRE(::chmod(path_.c_str(), 0755) == 0);
-}
-
-TestFolder::~TestFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TestFolder::add(const std::string& name, const std::string& text, mode_t mode) const {
-  const auto file = path_ + "/" + name;
-  std::ofstream(file, std::ios::binary) << text;
-  REQUIRE(::chmod(file.c_str(), mode) == 0);
-  return file;
 }
 
 std::string unique_group() {

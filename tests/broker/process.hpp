@@ -1,6 +1,6 @@
 #pragma once
 
-// Child processes of tests, and folders for what they leave.
+// Child processes of tests, and what they need.
 
 #include <sys/types.h>
 
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "shm/unique_fd.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::test {
 
@@ -41,22 +42,6 @@ bool skip_without_root(const char* why);
 
 // How many descriptors a process has open.
 std::size_t descriptor_count(pid_t pid);
-
-// A folder that every user may search, removed with all in it.
-class TestFolder {
- public:
-  TestFolder();
-  ~TestFolder();
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  // Makes a file in it; its path.
-  [[nodiscard]] std::string add(const std::string& name, const std::string& text, mode_t mode = 0600) const;
-
- private:
-  std::string path_;
-};
 
 // A name for a group that no other test uses at the same time.
 std::string unique_group();

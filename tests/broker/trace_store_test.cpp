@@ -22,7 +22,7 @@ namespace {
 constexpr std::int64_t kNoonS = 12 * 60 * 60;
 
 struct Store {
-  test::TestFolder folder;
+  test::TemporaryFolder folder;
   config::TraceNumberSettings settings{.first = 1, .last = 1000, .block = 10};
   TraceStore present = make();
 

@@ -10,10 +10,13 @@
 #include "config/iso8583_spec_json.hpp"
 #include "config/limits.hpp"
 #include "tests/config/config_text.hpp"
-#include "tests/config/temporary_folder.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::config::test {
+
+using tlsmux::test::TemporaryFolder;
+
 namespace {
 
 // The good configuration with a specification; a second upstream shares it.

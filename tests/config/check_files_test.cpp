@@ -10,9 +10,12 @@
 
 #include "config/config_file.hpp"
 #include "tests/config/config_text.hpp"
-#include "tests/config/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::config::test {
+
+using tlsmux::test::TemporaryFolder;
+
 namespace {
 
 // Acts as nobody while it lives, if the test runs as root.

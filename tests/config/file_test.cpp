@@ -6,9 +6,12 @@
 #include "config/config_file.hpp"
 #include "config/limits.hpp"
 #include "tests/config/config_text.hpp"
-#include "tests/config/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::config::test {
+
+using tlsmux::test::TemporaryFolder;
+
 namespace {
 
 TEST_CASE("config.a good file loads") {

@@ -62,7 +62,7 @@ class ServerProcess {
  private:
   int run(const ServerOptions& options);
 
-  TestFolder folder_;
+  TemporaryFolder folder_;
   std::string path_;
   std::string group_;
   shm::UniqueFd engine_socket_;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <random>
@@ -16,6 +14,7 @@
 #include "engine/broker/trace_store.hpp"
 #include "tests/engine/trace_desk.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::engine;
@@ -24,24 +23,15 @@ namespace {
 
 constexpr std::int64_t kNoonS = 12 * 60 * 60;
 
-// In memory: the disk's promises are not what is tested here.
-struct MemoryFolder {
-  MemoryFolder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~MemoryFolder() { std::filesystem::remove_all(path); }
-  MemoryFolder(const MemoryFolder&) = delete;
-  MemoryFolder& operator=(const MemoryFolder&) = delete;
-
-  std::string path = "/dev/shm/tlsmux-trace-test-XXXXXX";
-};
-
 // Starts one engine after the other; the one before it has been killed, with its broker or without.
 struct Machine {
   config::Config config;
-  MemoryFolder folder{};
+  // In memory: the disk's promises are not what is tested here.
+  test::TemporaryFolder folder{"/dev/shm"};
 
   std::unique_ptr<Desk> start_engine(std::uint64_t now) {
     auto store = std::make_shared<broker::TraceStore>();
-    store->set_folder(folder.path);
+    store->set_folder(folder.path());
     const auto reserve = [this, store](const TraceNeed& need) -> std::optional<TraceReservation> {
       const auto reserved = store->reserve("ACQUIRER", config.upstreams[0].trace_numbers, need, kNoonS);
       REQUIRE(reserved.has_value());

@@ -115,7 +115,7 @@ TEST_CASE("faults.groups and upstreams that are not there, or not for this group
 
 TEST_CASE("faults.no engine is running") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto config = engine_config(folder, {1});
   std::array<char, 256> words{};
   auto options = attach_options(config);

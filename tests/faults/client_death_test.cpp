@@ -92,7 +92,7 @@ class Deathbed {
   }
 
   Residue residue_;
-  TestFolder folder_;
+  TemporaryFolder folder_;
   host::HostProcess echo_;
   host::HostProcess sink_;
   BlackHole hole_;

@@ -13,7 +13,7 @@ namespace {
 // Two hosts, one of which closes each connection at its first message, and one request at a time for each session.
 void check_close(const std::vector<std::string>& how, tmx_reason reason) {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto closing_record = folder.path() + "/closing";
   const auto good_record = folder.path() + "/good";
   std::vector<std::string> arguments = {"--mode", "echo", "--close-after", "1", "--record", closing_record};
@@ -80,7 +80,7 @@ TEST_CASE("faults.the only host dies: what was sent is MAYBE_SENT, the rest is N
 
 TEST_CASE("faults.a host comes back and is used again") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto host = std::make_unique<host::HostProcess>(std::vector<std::string>{"--mode", "echo"});
   const auto listen = "127.0.0.1:" + std::to_string(host->port());
   const auto config = engine_config(folder, {host->port()});

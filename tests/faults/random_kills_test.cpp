@@ -42,7 +42,7 @@ std::chrono::seconds duration() {
 // A host that comes back at its own port.
 class Host {
  public:
-  Host(const TestFolder& folder, const std::string& name, std::vector<std::string> arguments)
+  Host(const TemporaryFolder& folder, const std::string& name, std::vector<std::string> arguments)
       : record_(folder.path() + "/record-" + name), arguments_(std::move(arguments)) {
     arguments_.insert(arguments_.end(), {"--mode", "echo", "--record", record_, "--message-bytes-max", "65535"});
     process_ = std::make_unique<host::HostProcess>(arguments_);
@@ -82,7 +82,7 @@ class Chaos {
   Host& some_host() { return *hosts_[below(hosts_.size())]; }
 
   std::mt19937_64 random_{seed()};
-  TestFolder folder_;
+  TemporaryFolder folder_;
   std::vector<std::unique_ptr<Host>> hosts_;
   config::Config config_;
   std::unique_ptr<EngineProcess> engine_;

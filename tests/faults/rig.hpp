@@ -59,7 +59,7 @@ class Rig {
   Residue residue_;
 
  public:
-  TestFolder folder;
+  TemporaryFolder folder;
 
  private:
   std::string record_ = folder.path() + "/record";

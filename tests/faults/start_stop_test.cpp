@@ -61,7 +61,7 @@ TEST_CASE("faults.SIGTERM: what is not answered in time is MAYBE_SENT, what wait
 }
 
 TEST_CASE("faults.an engine without open requests ends at once, and says goodbye to its hosts") {
-  const TestFolder reports;
+  const TemporaryFolder reports;
   const auto report = reports.path() + "/report";
   Rig rig({"--mode", "echo", "--report", report}, [](config::Config& config) { config.upstreams[0].sessions = 3; });
   rig.engine().await_sessions(3);
@@ -122,7 +122,7 @@ TEST_CASE("faults.two engines on disjoint groups") {
 TEST_CASE("faults.started without root it works and says what it could not do") {
   if (skip_without_root("it becomes another user to be without root; started without root it always is")) return;
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
   const host::HostProcess host({"--mode", "echo"});
   auto config = engine_config(folder, {host.port()});
@@ -158,7 +158,7 @@ TEST_CASE("faults.started as root with a user it gives root up") {
 
 TEST_CASE("faults.the service manager is told when it is ready and when it stops") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto config = engine_config(folder, {1});
   const auto path = folder.path() + "/notify";
   const shm::UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -17,7 +17,7 @@ namespace {
 template <typename Change>
 void check_host(std::vector<std::string> arguments, Change change, tmx_reason reason, std::string_view words) {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   arguments.insert(arguments.end(), {"--mode", "echo"});
   const host::HostProcess host(arguments);
   auto config = engine_config(folder, {host.port()});
@@ -37,7 +37,7 @@ constexpr auto kNoChange = [](config::UpstreamSettings&) {};
 
 TEST_CASE("faults.the host refuses connections") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const ClosedPort closed;
   const auto config = engine_config(folder, {closed.port()});
   EngineProcess engine(folder, config);
@@ -47,7 +47,7 @@ TEST_CASE("faults.the host refuses connections") {
 
 TEST_CASE("faults.the host does not answer the connect") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const BlackHole hole;
   auto config = engine_config(folder, {hole.port()});
   config.upstreams[0].timeouts.connect_ms = 300;
@@ -58,7 +58,7 @@ TEST_CASE("faults.the host does not answer the connect") {
 
 TEST_CASE("faults.the host's name does not resolve") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = engine_config(folder, {443});
   config.upstreams[0].endpoints[0].host = "no-such-host.invalid";  // RFC 2606 section 2
   config.upstreams[0].timeouts.connect_ms = 500;
@@ -118,7 +118,7 @@ TEST_CASE("faults.the host demands a client certificate and none is configured, 
 // for a moment, in which a request may be sent.
 TEST_CASE("faults.the host demands a client certificate and none is configured, TLS 1.3") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const host::HostProcess host(
       {"--mode", "echo", "--tls", "1.3", "--client-certificate", "require", "--ca", host::certificate_file("ca.pem")});
   auto config = engine_config(folder, {host.port()});
@@ -143,7 +143,7 @@ TEST_CASE("faults.the host demands a client certificate and none is configured, 
 
 TEST_CASE("faults.the host demands a client certificate and one is configured") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   for (const auto* version : {"1.2", "1.3"}) {
     const auto report = folder.path() + "/report-" + version;
     host::HostProcess host({"--mode", "echo", "--tls", version, "--client-certificate", "require", "--ca",

@@ -40,17 +40,6 @@ std::string report_file_in(const TemporaryFolder& folder, const std::vector<std:
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "tlsmux-host-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) fail("cannot make a temporary folder");
-  folder_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
-}
-
 std::string certificate_file(const std::string& name) {
   static const TemporaryFolder folder;
   static const int made = run_command({TLSMUX_SOURCE_FOLDER "/scripts/make-certificates", folder.path("")});

@@ -3,31 +3,19 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "tests/host/host_report.hpp"
 #include "tests/host/listening_process.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 // What a test needs to run tlsmux-host: a folder for its files, certificates, and the process itself.
 // Failures throw std::runtime_error, which fails the test case.
 namespace tlsmux::host {
 
-// A new folder, removed with all in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
-
- private:
-  std::filesystem::path folder_;
-};
+using test::TemporaryFolder;
 
 // Runs scripts/make-certificates once for the test program, and gives the path of one of its files.
 [[nodiscard]] std::string certificate_file(const std::string& name);

@@ -22,7 +22,7 @@ constexpr unsigned kAskEvery = 5;
 constexpr std::uint32_t kAuthorizers = 4;
 constexpr std::uint32_t kRequests = 50;  // of each
 
-config::Config iso8583_config(const TestFolder& folder, const NodeHost& node) {
+config::Config iso8583_config(const TemporaryFolder& folder, const NodeHost& node) {
   auto config = engine_config(folder, {node.port()});
   auto& upstream = config.upstreams[0];
   upstream.sessions = 2;
@@ -57,7 +57,7 @@ std::ptrdiff_t count_of_type(const NodeHost& node, const std::string& type) {
 TEST_CASE("iso8583.authorizers reach a library of other authors through the engine, and are answered each his own") {
   if (NodeHost::is_missing()) return;
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const NodeHost node(kAskEvery);
   const auto config = iso8583_config(folder, node);
   EngineProcess engine(folder, config);

@@ -22,7 +22,7 @@ std::string json_of(const config::SettingsNode& node) {
 
 }  // namespace
 
-config::Config engine_config(const TestFolder& folder, const std::vector<std::uint16_t>& ports) {
+config::Config engine_config(const TemporaryFolder& folder, const std::vector<std::uint16_t>& ports) {
   config::Config config;
   config.engine.control_socket = folder.path() + "/control.sock";
   config::GroupSettings group;

@@ -13,7 +13,7 @@ namespace tlsmux::test {
 
 // One group with a name of its own and the present user in it; a control socket in `folder`; an upstream "acquirer"
 // with one session to 127.0.0.1 at these ports, which trusts ca.pem. Time-outs are long, pauses are short.
-config::Config engine_config(const TestFolder& folder, const std::vector<std::uint16_t>& ports);
+config::Config engine_config(const TemporaryFolder& folder, const std::vector<std::uint16_t>& ports);
 
 // Correlation by the first 16 bytes.
 void set_keyed(config::UpstreamSettings& upstream);

@@ -54,7 +54,7 @@ void kill_and_reap(pid_t pid) {
 
 }  // namespace
 
-EngineProcess::EngineProcess(const TestFolder& folder, const config::Config& config, const EngineLaunch& launch)
+EngineProcess::EngineProcess(const TemporaryFolder& folder, const config::Config& config, const EngineLaunch& launch)
     : config_(config) {
   const auto path = folder.add(config.groups[0].name + ".json", config_text(config), 0644);
   const auto writing = log_.take_writing_end();

@@ -24,7 +24,7 @@ struct EngineLaunch {
 class EngineProcess {
  public:
   // Writes the configuration into `folder` and starts tlsmuxd with it.
-  EngineProcess(const TestFolder& folder, const config::Config& config, const EngineLaunch& launch = {});
+  EngineProcess(const TemporaryFolder& folder, const config::Config& config, const EngineLaunch& launch = {});
   // Whatever still runs is killed, and what that leaves is removed.
   ~EngineProcess();
   EngineProcess(const EngineProcess&) = delete;

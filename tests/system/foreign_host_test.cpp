@@ -24,7 +24,7 @@ constexpr std::uint32_t kInFlightMax = 7;
 
 void run_farm(const std::string& version_option, config::TlsVersion version) {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const EchoServer server({version_option});
   auto config = engine_config(folder, {server.port()});
   config.groups[0].memory = {

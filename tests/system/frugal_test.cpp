@@ -24,7 +24,7 @@ namespace {
 // In the memory of the tlsmuxd that is started with preparation().
 class CallCounter {
  public:
-  explicit CallCounter(const TestFolder& folder)
+  explicit CallCounter(const TemporaryFolder& folder)
       : path_(folder.add("call_counts", std::string(sizeof(call_counts), '\0'), 0666)) {
     const shm::UniqueFd file(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
     auto mapping = shm::Mapping::map(file.get(), sizeof(call_counts), shm::Access::read_write);
@@ -71,7 +71,7 @@ TEST_CASE("ring.a data loop neither allocates nor locks for a message") {
   std::puts("SKIPPED: a sanitizer brings an allocator of its own, so calls cannot be counted");
 #else
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   host::HostProcess host({"--mode", "echo"});
   auto config = engine_config(folder, {host.port()});
   set_keyed(config.upstreams[0]);

@@ -13,7 +13,7 @@ TEST_CASE("engine.the words behind the first NOT_SENT can be read with its outco
   constexpr std::uint16_t kNobodyThere = 9;
   for (int i = 0; i < 5; ++i) {
     const Residue residue;
-    const TestFolder folder;
+    const TemporaryFolder folder;
     const auto config = engine_config(folder, {kNobodyThere});
     EngineProcess engine(folder, config);
     Requester requester(config);

@@ -30,7 +30,7 @@ struct Farm {
   config::TlsVersion version{};
 };
 
-LoadOrder order_of(const config::Config& config, const TestFolder& folder, std::uint32_t client, Keys keys) {
+LoadOrder order_of(const config::Config& config, const TemporaryFolder& folder, std::uint32_t client, Keys keys) {
   auto order = load_order(config, client);
   order.requests = kRequests;
   order.bytes_min = keys == Keys::in_message ? 16 : 1;
@@ -41,7 +41,7 @@ LoadOrder order_of(const config::Config& config, const TestFolder& folder, std::
 
 void run_farm(Farm farm) {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto record = folder.path() + "/record";
   farm.host_arguments.insert(farm.host_arguments.end(), {"--mode", "echo", "--record", record, "--message-bytes-max",
                                                          std::to_string(kMessageBytesMax)});

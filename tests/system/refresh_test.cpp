@@ -95,7 +95,7 @@ TEST_CASE("outcome.refresh with an error leaves everything as it was, and says e
 }
 
 TEST_CASE("outcome.refresh reads certificates again without ending a session") {
-  const TestFolder certificates;
+  const TemporaryFolder certificates;
   const auto own = [&](const char* name) {
     const auto path = certificates.path() + "/" + name;
     std::filesystem::copy_file(host::certificate_file(name), path);

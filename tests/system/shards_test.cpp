@@ -70,7 +70,7 @@ class TwoShards {
   Residue residue_;
 
  public:
-  TestFolder folder;
+  TemporaryFolder folder;
   config::Config config;
 
  private:

@@ -117,7 +117,7 @@ void check_rests(std::vector<Taken>& all) {
 
 TEST_CASE("engine.a small range of trace numbers goes round over killed engines and brokers") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = engine_config(folder, {kNobodyThere});
   config.upstreams[0].trace_numbers = {.first = 1, .last = kLast, .block = 5};
   std::optional<EngineProcess> engine;
@@ -139,7 +139,7 @@ TEST_CASE("engine.a small range of trace numbers goes round over killed engines 
 
 TEST_CASE("engine.a channel that only counts learns in time that its trace numbers are not its own any more") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = engine_config(folder, {kNobodyThere});
   config.upstreams[0].trace_numbers.block = 4096;
   EngineProcess engine(folder, config);

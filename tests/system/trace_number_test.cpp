@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint16_t kNobodyThere = 9;  // no session is needed for a number
 
-config::Config config_in(const TestFolder& folder, std::uint32_t last, std::uint32_t block) {
+config::Config config_in(const TemporaryFolder& folder, std::uint32_t last, std::uint32_t block) {
   auto config = engine_config(folder, {kNobodyThere});
   config.upstreams[0].trace_numbers = {.first = 1, .last = last, .block = block};
   return config;
@@ -93,7 +93,7 @@ void add_all(std::set<std::uint32_t>& seen, const Numbers& numbers) {
 
 TEST_CASE("engine.trace numbers are unique over threads, processes and killed engines") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto config = config_in(folder, 999'999, 16);
   EngineProcess engine(folder, config);
   std::set<std::uint32_t> seen;
@@ -125,7 +125,7 @@ TEST_CASE("engine.trace numbers are unique over threads, processes and killed en
 
 TEST_CASE("engine.trace numbers go on where the last tlsmuxd stopped") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = config_in(folder, 999'999, 16);
   std::set<std::uint32_t> seen;
   for (int round = 0; round < 2; ++round) {
@@ -138,7 +138,7 @@ TEST_CASE("engine.trace numbers go on where the last tlsmuxd stopped") {
 
 TEST_CASE("engine.a used up range of trace numbers gives none a second time") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto config = config_in(folder, 64, 4);
   EngineProcess engine(folder, config);
   auto options = attach_options(config);
@@ -164,7 +164,7 @@ TEST_CASE("engine.a used up range of trace numbers gives none a second time") {
 
 TEST_CASE("hostile.a client that lies about its trace numbers is let go of") {
   const Residue residue;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto config = config_in(folder, 999'999, 16);
   EngineProcess engine(folder, config);
   for (const std::uint32_t taken : {1U, 5U, 0xffffffffU}) {

@@ -97,7 +97,7 @@ mode_t mode_of(const std::string& path) {
   return status.st_mode & 07777;
 }
 
-config::TlsSettings all_files(const TestFolder& folder) {
+config::TlsSettings all_files(const TemporaryFolder& folder) {
   config::TlsSettings tls;
   tls.ca_file = folder.add("ca.pem", authority().pem());
   tls.crl_file = folder.add("crl.pem", authority().revocation_list_pem());
@@ -110,7 +110,7 @@ config::TlsSettings all_files(const TestFolder& folder) {
 }
 
 TEST_CASE("tls.files all come through the broker and make a session, whose secrets are in the key log") {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto tls = all_files(folder);
   const auto config = with_upstream(tls);
   CHECK(config::check_files(config, {}).empty());
@@ -135,7 +135,7 @@ TEST_CASE("tls.files all come through the broker and make a session, whose secre
 }
 
 TEST_CASE("tls.files of a key log are not opened unless the environment allows it") {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = with_upstream({});
   config.upstreams[0].tls.key_log_file = folder.path() + "/keys.log";
   AnsweringBroker broker(config, false);
@@ -150,7 +150,7 @@ TEST_CASE("tls.files of a key log are not opened unless the environment allows i
 
 // Whether a broker with `value` in its environment opens the key log for its engine.
 bool opens_key_log(const char* value) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   auto config = broker_config(folder);
   config.upstreams.resize(1);
   config.upstreams[0].name = "acquirer";
@@ -173,7 +173,7 @@ TEST_CASE("tls.files of a key log are allowed by TLSMUX_ALLOW_KEY_LOG=1 only") {
 }
 
 TEST_CASE("tls.files that hold secrets are refused where others may read them") {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto tls = all_files(folder);
   const auto config = with_upstream(tls);
   AnsweringBroker broker(config, true);
@@ -204,7 +204,7 @@ TEST_CASE("tls.files that hold secrets are refused where others may read them") 
 
 TEST_CASE("hostile.files in the place of a key log are not appended to") {
   using engine::broker::open_secret_log;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto victim = folder.add("victim", "text");
   const auto at = [&](const std::string& name) { return folder.path() + "/" + name; };
   REQUIRE(::symlink(victim.c_str(), at("symbolic").c_str()) == 0);
@@ -230,7 +230,7 @@ TEST_CASE("hostile.files in the place of a key log are not appended to") {
 }
 
 TEST_CASE("tls.files that are missing or empty are found before the daemon starts") {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   config::TlsSettings tls;
   tls.passphrase_file = folder.add("empty", "");
   tls.crl_file = folder.path() + "/missing.pem";

@@ -46,7 +46,7 @@ void send(RecordEnd& ours, int socket, std::string_view text) {
 
 TEST_CASE("record.gnutls-cli talks to our server's side and updates keys") {
   if (!have_gnutls()) return;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto ca_file = folder.add("ca.pem", authority().pem());
   for (const auto& suite : kRecordSuites) {
     CAPTURE(suite.suite);
@@ -120,7 +120,7 @@ struct Connected {
 
 TEST_CASE("record.gnutls-serv talks to a session of the engine's, and resumes it") {
   if (!have_gnutls() || !enter_private_network()) return;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const auto certificate = folder.add("host.pem", host_identity().certificate_pem());
   const auto key = folder.add("host.key", host_identity().key_pem());
   constexpr std::uint16_t kPort = 5556;  // nobody else is here
