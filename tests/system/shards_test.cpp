@@ -140,8 +140,8 @@ int leave_requests_open(const config::Config& config, std::uint64_t first_number
 }
 
 // The processors on which each thread may run, by the thread's name; "main" is the first.
-std::map<std::string, std::set<std::string>> allowed_processors(pid_t pid) {
-  std::map<std::string, std::set<std::string>> allowed;
+std::multimap<std::string, std::string> allowed_processors(pid_t pid) {
+  std::multimap<std::string, std::string> allowed;
   for (const auto& task : std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
     std::ifstream comm(task.path() / "comm");
     std::ifstream status(task.path() / "status");
@@ -150,7 +150,7 @@ std::map<std::string, std::set<std::string>> allowed_processors(pid_t pid) {
     if (task.path().filename() == std::to_string(pid)) name = "main";
     constexpr std::string_view kKey = "Cpus_allowed_list:\t";
     for (std::string line; std::getline(status, line);) {
-      if (line.starts_with(kKey)) allowed[name].insert(line.substr(kKey.size()));
+      if (line.starts_with(kKey)) allowed.emplace(name, line.substr(kKey.size()));
     }
   }
   return allowed;
@@ -313,12 +313,19 @@ TEST_CASE("engine.shards run on the processors that the configuration names, and
   TwoShards rig({"--mode", "echo"});
   rig.config.engine.cpus = {1, 0};
   auto& engine = rig.start();
+  // A worker bears the name of the shard that started it until it has given itself its own.
+  const auto workers = 2 * rig.config.engine.worker_threads;
+  await([&] { return allowed_processors(engine.engine_pid()).count("tmx-worker") == workers; });
   const auto allowed = allowed_processors(engine.engine_pid());
-  const auto anywhere = allowed.at("main");
-  CHECK(allowed.at("tmx-data-0") == std::set<std::string>{"1"});
-  CHECK(allowed.at("tmx-data-1") == std::set<std::string>{"0"});
-  CHECK(allowed.at("tmx-worker") == anywhere);
-  CHECK(allowed.at("tmx-resolver") == anywhere);
+  const auto of = [&](const char* name) {
+    std::set<std::string> processors;
+    for (auto [it, end] = allowed.equal_range(name); it != end; ++it) processors.insert(it->second);
+    return processors;
+  };
+  CHECK(of("tmx-data-0") == std::set<std::string>{"1"});
+  CHECK(of("tmx-data-1") == std::set<std::string>{"0"});
+  CHECK(of("tmx-worker") == of("main"));
+  CHECK(of("tmx-resolver") == of("main"));
   CHECK(engine.log().count("event=shard_not_pinned") == 0);
   rig.stop();
 }
