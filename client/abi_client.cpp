@@ -1,9 +1,10 @@
 // The C ABI: attaching, opening, closing.
 
+#include <sched.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <thread>
 
 #include "client/c_boundary.hpp"
 #include "client/handles.hpp"
@@ -17,7 +18,9 @@ using tlsmux::shm::SystemError;
 
 constexpr std::uint32_t kTimeoutMsDefault = 5000;
 constexpr std::uint32_t kSpinUsDefault = 20;
-constexpr unsigned kProcessorsToSpin = 4;
+constexpr int kProcessorsToSpin = 4;
+constexpr std::uint32_t kLookUs = 100;
+constexpr int kProcessorsToLook = 2;
 constexpr const char* kControlSocketDefault = "/run/tlsmux/control.sock";
 
 // A program with raised privileges must not be led by its caller's environment: secure_getenv.
@@ -27,10 +30,23 @@ std::string or_environment(const char* given, const char* variable, const char* 
   return value != nullptr ? value : otherwise;
 }
 
-std::uint32_t spin_us(std::uint32_t given) {
-  if (given == TMX_SPIN_NEVER) return 0;
-  if (given != 0) return given;
-  return std::thread::hardware_concurrency() < kProcessorsToSpin ? 0 : kSpinUsDefault;
+// That this process may run on. More than a set holds: many.
+int processors() {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  return ::sched_getaffinity(0, sizeof all, &all) == 0 ? CPU_COUNT(&all) : CPU_SETSIZE;
+}
+
+struct Patience {
+  std::uint32_t spin_us = 0;
+  std::uint32_t look_us = 0;
+};
+
+Patience patience(std::uint32_t spin_us) {
+  if (spin_us == TMX_SPIN_NEVER) return {};
+  const int count = processors();
+  if (spin_us == 0 && count >= kProcessorsToSpin) spin_us = kSpinUsDefault;
+  return {.spin_us = spin_us, .look_us = count >= kProcessorsToLook ? kLookUs : 0};
 }
 
 std::expected<ClientOptions, SystemError> client_options(const tmx_attach_options* given) {
@@ -43,12 +59,14 @@ std::expected<ClientOptions, SystemError> client_options(const tmx_attach_option
   auto group = or_environment(options.group, "TLSMUX_GROUP", "");
   if (group.empty()) return invalid("no group: give one, or set TLSMUX_GROUP");
   if (group.size() > config::kNameBytesMax) return invalid("the group's name is too long");
+  const auto [spin_us, look_us] = patience(options.spin_us);
   return ClientOptions{
       .group = std::move(group),
       .control_socket = or_environment(options.control_socket, "TLSMUX_CONTROL_SOCKET", kControlSocketDefault),
       .channels = options.channels,
       .timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : kTimeoutMsDefault,
-      .spin_us = spin_us(options.spin_us),
+      .spin_us = spin_us,
+      .look_us = look_us,
       .reattach = (options.flags & TMX_NO_REATTACH) == 0};
 }
 

@@ -72,20 +72,12 @@ std::expected<AttachAttempt, SystemError> AttachAttempt::start(const std::string
 }
 
 std::expected<std::optional<EngineConnection>, SystemError> AttachAttempt::advance() {
-  for (;;) {
-    auto packet = receive_now(socket());
-    if (!packet) return std::unexpected(packet.error());
-    if (!packet->has_value()) return std::nullopt;
-    if (auto refused = refusal_in(**packet)) return std::unexpected(*refused);
-
-    if (connection_.attachment == nullptr) {
-      if (auto taken = take_reply(**packet); !taken) return std::unexpected(taken.error());
-      continue;
-    }
-    shm::ServingNotice serving;
-    if (shm::read_message(**packet, serving)) return std::move(connection_);
-    return std::unexpected(SystemError{.code = EPROTO, .message = "the engine did not say that it serves"});
-  }
+  auto packet = receive_now(socket());
+  if (!packet) return std::unexpected(packet.error());
+  if (!packet->has_value()) return std::nullopt;
+  if (auto refused = refusal_in(**packet)) return std::unexpected(*refused);
+  if (auto taken = take_reply(**packet); !taken) return std::unexpected(taken.error());
+  return std::move(connection_);
 }
 
 std::expected<void, SystemError> AttachAttempt::take_reply(shm::Packet& packet) {

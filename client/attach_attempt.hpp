@@ -30,6 +30,7 @@ class AttachAttempt {
 
   // Call when the socket is readable, or at any time. Nothing: it goes on. An error ends the attempt: the engine's
   // refusal with its errno and words, ECONNRESET when the engine went away, EPROTO when it said something else.
+  // The engine has yet to seal the memory and does not say when it has; if it cannot serve, it detaches.
   std::expected<std::optional<EngineConnection>, shm::SystemError> advance();
 
   [[nodiscard]] int socket() const { return connection_.control.get(); }
@@ -39,7 +40,7 @@ class AttachAttempt {
 
   std::uint32_t epoch_ = 0;
   std::shared_ptr<const ForkGuard> fork_guard_;
-  EngineConnection connection_;  // has its attachment from the first reply on
+  EngineConnection connection_;
 };
 
 // A non-blocking receive: nothing when no packet is there; ECONNRESET when the other side has closed.

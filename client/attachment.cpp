@@ -22,6 +22,7 @@ std::unexpected<SystemError> wrong(std::string_view what) {
 // A write to a full eventfd must not block. The flag belongs to the open file: both sides see it.
 std::expected<void, SystemError> prepare_doorbell(const shm::UniqueFd& doorbell) {
   const int flags = ::fcntl(doorbell.get(), F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK) != 0) return {};
   if (flags >= 0 && ::fcntl(doorbell.get(), F_SETFL, flags | O_NONBLOCK) == 0) return {};
   return std::unexpected(shm::last_error("preparing the doorbell"));
 }

@@ -26,8 +26,11 @@ std::expected<std::unique_ptr<Channel>, int> Channel::open(std::shared_ptr<Clien
   std::unique_ptr<Channel> channel(new Channel(std::move(client), std::move(*waiter), settings));
   if (const int error = channel->enroll(upstream); error != 0) return std::unexpected(-error);
 
-  const auto until = now_ns() + ms_to_ns(channel->client_->options().timeout_ms);
+  const auto begun = now_ns();
+  const auto until = begun + ms_to_ns(channel->client_->options().timeout_ms);
+  const auto look_until = begun + us_to_ns(channel->client_->options().look_us);
   for (;;) {
+    channel->client_->look_for_answer(look_until);
     const int error = channel->ensure_attached();
     if (error == 0) {
       const bool has_room = settings.flags == 0 || channel->current_->notices_max() >= std::max(settings.notices, 1U);

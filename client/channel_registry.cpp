@@ -18,6 +18,7 @@ using State = ChannelTicket::State;
 constexpr std::int64_t kRetryNs = ms_to_ns(500);
 
 void nudge(const ChannelTicket& ticket) {
+  if (ticket.nudge < 0) return;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(ticket.nudge, &one, sizeof one);
 }

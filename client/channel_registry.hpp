@@ -22,7 +22,7 @@ struct ChannelTicket {
 
   shm::Name upstream{};
   ChannelSettings settings;
-  int nudge = -1;  // eventfd of the owner: written when the state has changed
+  int nudge = -1;  // eventfd of the owner: written when the state has changed; -1: the owner is looking
   State state = State::wanted;
   std::unique_ptr<AttachedChannel> opened;
   shm::SystemError refusal;

@@ -1,6 +1,6 @@
 #include "client/client.hpp"
 
-#include <sys/epoll.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,12 +8,16 @@
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
+#include "client/readable.hpp"
 #include "client/timer.hpp"
 
 namespace tlsmux::client {
 namespace {
 
 using shm::SystemError;
+
+// While it looks, other threads may have something to do as well.
+constexpr std::int64_t kLookUnderLockNs = us_to_ns(5);
 
 // Worth another try while there is time: the engine is busy or being replaced. All else is an answer.
 bool is_passing(int code) { return code == EAGAIN || code == ECONNRESET || code == EPIPE; }
@@ -23,50 +27,47 @@ bool is_passing(int code) { return code == EAGAIN || code == ECONNRESET || code 
 std::expected<std::shared_ptr<Client>, SystemError> Client::attach(ClientOptions options) {
   auto fork_guard = ForkGuard::create();
   if (!fork_guard) return std::unexpected(fork_guard.error());
+  std::shared_ptr<Client> client(new Client(std::move(options), std::move(*fork_guard)));
+  client->link_.step(now_ns());  // the engine wakes up meanwhile
   auto timer = make_timer();
   if (!timer) return std::unexpected(timer.error());
-  std::shared_ptr<Client> client(new Client(std::move(options), std::move(*fork_guard), std::move(*timer)));
+  client->timer_ = std::move(*timer);
   if (auto added = client->hub_.add(client->timer_.get()); !added) return std::unexpected(added.error());
   if (auto attached = client->wait_until_attached(); !attached) return std::unexpected(attached.error());
   return client;
 }
 
-Client::Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard, shm::UniqueFd timer)
-    : options_(std::move(options)),
-      fork_guard_(std::move(fork_guard)),
-      link_(options_, hub_, fork_guard_),
-      timer_(std::move(timer)) {}
+Client::Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard)
+    : options_(std::move(options)), fork_guard_(std::move(fork_guard)), link_(options_, hub_, fork_guard_) {}
 
 Client::~Client() {
   if (!in_child()) link_.say_goodbye();
 }
 
 std::expected<void, SystemError> Client::wait_until_attached() {
-  const shm::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll) return std::unexpected(shm::last_error("making an epoll instance"));
-  if (auto joined = hub_.join(epoll.get()); !joined) return joined;
-
-  const auto until = now_ns() + ms_to_ns(options_.timeout_ms);
+  const auto begun = now_ns();
+  const auto until = begun + ms_to_ns(options_.timeout_ms);
+  const auto look_until = begun + us_to_ns(options_.look_us);
   std::expected<void, SystemError> result;
   for (std::uint32_t failures = 0;;) {
     const auto now = now_ns();
-    step(now);
+    link_.step(now);
     if (link_.attachment() != nullptr) break;
     if (link_.failures() != failures) {
       failures = link_.failures();
       result = std::unexpected(link_.last_failure());
-      if (!is_passing(result.error().code)) break;
+      if (!is_passing(result.error().code)) return result;
     }
     if (now >= until) {
-      if (result)
-        result = std::unexpected(SystemError{.code = ETIMEDOUT, .message = "the engine did not answer in time"});
-      break;
+      if (!result) return result;
+      return std::unexpected(SystemError{.code = ETIMEDOUT, .message = "the engine did not answer in time"});
     }
-    epoll_event event{};
-    ::epoll_wait(epoll.get(), &event, 1, ms_until(until, now));
+    const int socket = link_.attempt_socket();
+    if (socket >= 0 && look_until_readable(socket, look_until)) continue;
+    pollfd wanted{.fd = socket, .events = POLLIN, .revents = 0};  // a negative one is passed over
+    ::poll(&wanted, 1, ms_until(std::min(until, link_.next_step_ns()), now_ns()));
   }
-  hub_.leave(epoll.get());
-  return link_.attachment() != nullptr ? std::expected<void, SystemError>{} : result;
+  return {};
 }
 
 void Client::step(std::int64_t now) {
@@ -84,6 +85,21 @@ void Client::step_locked(std::int64_t now) {
     epoch_ = 0;
   }
   set_timer(now);
+}
+
+// For the ticket's owner, who looks at it afterwards and need not be nudged.
+void Client::step_quietly(ChannelTicket& ticket, std::int64_t now) {
+  const int nudge = std::exchange(ticket.nudge, -1);
+  step_locked(now);
+  ticket.nudge = nudge;
+}
+
+void Client::look_for_answer(std::int64_t until_ns) {
+  for (auto now = now_ns(); now < until_ns; now = now_ns()) {
+    const std::lock_guard lock(mutex_);
+    if (link_.control() < 0) return;
+    if (look_until_readable(link_.control(), std::min(until_ns, now + kLookUnderLockNs))) return;
+  }
 }
 
 void Client::drive(std::int64_t now) {
@@ -126,6 +142,7 @@ std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstr
                                                           int epoll, int nudge) {
   const std::lock_guard lock(mutex_);
   auto* ticket = registry_.add(upstream, settings, nudge);
+  step_quietly(*ticket, now_ns());  // asks; the engine answers while the rest is done
   if (auto joined = hub_.join(epoll); !joined) {
     registry_.remove(ticket, nullptr);
     return std::unexpected(joined.error());
@@ -135,7 +152,7 @@ std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstr
 
 std::expected<std::unique_ptr<AttachedChannel>, int> Client::claim(ChannelTicket* ticket, std::int64_t now) {
   const std::lock_guard lock(mutex_);
-  step_locked(now);
+  if (ticket->state != ChannelTicket::State::opened) step_quietly(*ticket, now);
   if (ticket->state == ChannelTicket::State::refused) return std::unexpected(ticket->refusal.code);
   if (ticket->state != ChannelTicket::State::opened) return std::unexpected(ENOTCONN);
   ticket->state = ChannelTicket::State::claimed;

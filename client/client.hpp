@@ -40,15 +40,18 @@ class Client {
                                                          int epoll, int nudge);
   // Steps, then hands over what the engine has opened. ENOTCONN: not yet; else why the engine refuses.
   std::expected<std::unique_ptr<AttachedChannel>, int> claim(ChannelTicket* ticket, std::int64_t now);
+  // Returns when the engine's next message is there, or at this time, or when there is no engine.
+  void look_for_answer(std::int64_t until_ns);
   void leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached);
 
   [[nodiscard]] bool has_channels();
   [[nodiscard]] std::string last_error();
 
  private:
-  Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard, shm::UniqueFd timer);
+  Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard);
 
   void step_locked(std::int64_t now);
+  void step_quietly(ChannelTicket& ticket, std::int64_t now);
   void drive(std::int64_t now);
   void set_timer(std::int64_t now);
   std::expected<void, shm::SystemError> wait_until_attached();

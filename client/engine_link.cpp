@@ -1,6 +1,6 @@
 #include "client/engine_link.hpp"
 
-#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "client/attached_channel.hpp"
 #include "client/monotonic_clock.hpp"
+#include "client/readable.hpp"
 
 namespace tlsmux::client {
 namespace {
@@ -24,11 +25,6 @@ std::int64_t backoff_ns(std::uint32_t failures, std::int64_t now) {
   const auto doublings = std::min(failures, 6U);
   const auto whole = ms_to_ns(std::min(kBackoffInitialMs << doublings, kBackoffMaxMs));
   return whole - now % (whole / 4);
-}
-
-bool is_readable(int descriptor) {
-  pollfd wanted{.fd = descriptor, .events = POLLIN, .revents = 0};
-  return ::poll(&wanted, 1, 0) > 0;
 }
 
 }  // namespace
@@ -57,6 +53,7 @@ void EngineLink::begin_attempt(std::int64_t now) {
   shm::AttachRequest request;
   shm::set_text(request.group, options_.group);
   request.channels = options_.channels;
+  static_cast<void>(::prctl(PR_GET_NAME, request.program.data()));  // it has 16 bytes by definition
   auto attempt = AttachAttempt::start(options_.control_socket, request, ++epochs_, fork_guard_);
   if (!attempt) return fail_attempt(attempt.error(), now);
   if (auto added = hub_.add(attempt->socket()); !added) return fail_attempt(added.error(), now);

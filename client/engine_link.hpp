@@ -24,6 +24,7 @@ struct ClientOptions {
   std::uint32_t channels = 0;
   std::uint32_t timeout_ms = 0;
   std::uint32_t spin_us = 0;
+  std::uint32_t look_us = 0;  // before sleeping over an answer to attach or open_channel
   bool reattach = true;
 };
 
@@ -42,6 +43,8 @@ class EngineLink {
   [[nodiscard]] const std::shared_ptr<Attachment>& attachment() const { return connection_.attachment; }
   // -1: no messages can be sent.
   [[nodiscard]] int control() const { return connection_.control.get(); }
+  // What answers an attempt to attach; -1: none is under way.
+  [[nodiscard]] int attempt_socket() const { return attempt_ ? attempt_->socket() : -1; }
   // The next message of the engine, if there is one. Notices about the link itself are dealt with here.
   std::optional<shm::Packet> receive(std::int64_t now);
 

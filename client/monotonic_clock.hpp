@@ -22,6 +22,7 @@ inline std::int64_t coarse_now_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
+constexpr std::int64_t us_to_ns(std::uint32_t us) { return std::int64_t{us} * 1000; }
 constexpr std::int64_t ms_to_ns(std::uint32_t ms) { return ms * kNanosecondsPerMillisecond; }
 
 // For poll and epoll_wait: rounded up, so that a wait never ends before its time. 0 when it is over.

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "shm/assert.hpp"
-#include "shm/doorbell.hpp"
 
 namespace tlsmux::engine {
 namespace {
@@ -83,19 +82,10 @@ Client& ClientTable::admit(AdmitClient&& admitted) {
   return *clients_[index];
 }
 
-void ClientTable::reset_channel(Client& client, std::uint32_t number) {
+void ClientTable::renew_channel(Client& client, std::uint32_t number) {
   auto& channel = client.channels[number];
   TMX_ASSERT(channel.in_flight == 0 && !channel.has_completions);
   channel = lay_out(client.memory->bytes(), client.geometry, number);
-  for (auto* indexes : {&channel.header->requests, &channel.header->completions}) {
-    indexes->tail.store(0, std::memory_order_relaxed);
-    indexes->head.store(0, std::memory_order_relaxed);
-    indexes->seen.store(0, std::memory_order_relaxed);
-  }
-  for (auto& control : channel.controls) std::atomic_ref(control.seen_generation).store(0, std::memory_order_relaxed);
-  auto& lease = channel.header->trace_numbers;
-  for (auto* word : {&lease.granted, &lease.taken, &lease.asked}) word->store(0, std::memory_order_relaxed);
-  shm::disarm(channel.header->client_armed);
 }
 
 void ClientTable::remove(Client& client) {

@@ -124,8 +124,8 @@ class ClientTable {
   // Takes the client in. The channels are laid out, none is open.
   Client& admit(AdmitClient&& admitted);
   void remove(Client& client);
-  // As new, with both rings at their start, for the next to open it. Requires that nothing of it is in flight.
-  void reset_channel(Client& client, std::uint32_t number);
+  // As new, for the next to open it; see shm::reset_channel. Requires that nothing of it is in flight.
+  void renew_channel(Client& client, std::uint32_t number);
 
   // Null when there is none.
   Client* find(ClientId id);

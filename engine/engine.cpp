@@ -51,6 +51,8 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(broke
   if (!settings.engine_pidfd) return std::unexpected(shm::last_error("opening the engine's own pidfd"));
   settings.observers = {0, ::getuid()};
   settings.drain_timeout_ms = config.engine.drain_timeout_ms;
+  settings.idle_strategy = config.engine.idle_strategy;
+  settings.makes_spares = true;
   settings.broker_socket = broker_socket;
   settings.refresher = &refresh;
   settings.shard_of = [&](std::string_view upstream) { return refresh.shard_of(upstream); };

@@ -20,13 +20,14 @@ class Mailbox {
  public:
   Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { TMX_ASSERT(bell_); }
 
-  // Any thread. Rings the descriptor when the box was empty.
-  void post(Value value) {
+  // Any thread. Rings the descriptor when the box was empty. Several values are taken together.
+  template <typename... Values>
+  void post(Values&&... values) {
     bool was_empty = false;
     {
       const std::lock_guard lock(mutex_);
       was_empty = values_.empty();
-      values_.push_back(std::move(value));
+      (values_.emplace_back(std::forward<Values>(values)), ...);
     }
     if (was_empty) {
       const std::uint64_t one = 1;

@@ -194,6 +194,7 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
   }
   if (const auto done = prepare_groups(candidate, result, order); !done) result.errors += done.error();
   result.drain_timeout_ms = candidate.engine.drain_timeout_ms;
+  result.idle_strategy = candidate.engine.idle_strategy;
   result.order = std::move(order);
   return result;
 }

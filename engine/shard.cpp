@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "shm/assert.hpp"
+#include "shm/client_part.hpp"
 #include "shm/doorbell.hpp"
 
 namespace tlsmux::engine {
@@ -65,9 +66,16 @@ void Shard::run(AdmitClient&& command) {
 void Shard::run(OpenChannel&& command) {
   auto* client = clients_.find(command.client);
   if (client == nullptr || client->stage != ClientStage::served) {
-    replies_.emplace_back(ChannelOpened{.client = command.client, .error = ESTALE, .error_text = "not attached"});
-  } else {
-    replies_.emplace_back(open_channel(*client, command));
+    if (!command.is_told) {
+      replies_.emplace_back(ChannelOpened{.client = command.client, .error = ESTALE, .error_text = "not attached"});
+    }
+    return;
+  }
+  auto reply = open_channel(*client, command);
+  if (!command.is_told) {
+    replies_.emplace_back(std::move(reply));
+  } else if (reply.error != 0) {
+    outlet_.report(client->index, "the engine took back a channel that it had opened");
   }
 }
 
@@ -92,7 +100,8 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   TMX_ASSERT(command.channel < client.channels.size());
   auto& channel = client.channels[command.channel];
   TMX_ASSERT(!channel.is_open && !channel.waking);
-  clients_.reset_channel(client, command.channel);
+  if (!command.is_told) shm::reset_channel(client.memory->bytes(), client.geometry, command.channel);
+  clients_.renew_channel(client, command.channel);
   channel.is_open = true;
   channel.upstream = upstream_index;
   channel.wake = std::move(command.wake);
@@ -100,6 +109,8 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   channel.flags = command.flags;
   notices_.opened(client, command.channel);
   client.changed = true;
+  client.backlog |= std::uint64_t{1} << command.channel;  // its ready bit may have been taken before
+  heat(client);
   return {.client = client.id,
           .error = 0,
           .error_text = {},

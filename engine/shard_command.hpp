@@ -35,13 +35,15 @@ struct AdmitClient {
   shm::UniqueFd doorbell;                // this shard's own: it polls it and never reads it
 };
 
-// Answered by ChannelOpened.
+// Answered by ChannelOpened; but not if the client has been told already, with what this shard said to the like of it
+// under the same configuration. Then its first requests may be on the ring, which nobody is to reset any more.
 struct OpenChannel {
   ClientId client = 0;
   std::uint32_t channel = 0;  // its number: the control thread gives them out, and this one is not open at any shard
   std::string upstream;
   std::uint32_t flags = 0;  // shm::ChannelFlags
   shm::UniqueFd wake{};     // the engine writes it, the client reads it
+  bool is_told = false;
 };
 
 // Answered by ChannelClosed: from then on another shard may have the number.

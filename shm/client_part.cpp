@@ -1,6 +1,9 @@
 #include "shm/client_part.hpp"
 
+#include <atomic>
+
 #include "shm/assert.hpp"
+#include "shm/doorbell.hpp"
 
 namespace tlsmux::shm {
 
@@ -22,6 +25,23 @@ void format_client(std::span<std::byte> memory, const ClientGeometry& geometry, 
   header.leases_offset = geometry.leases_offset();
   header.leases_bytes = kLeaseBytes;
   header.version.store(kLayoutVersion, std::memory_order_release);
+}
+
+void reset_channel(std::span<std::byte> memory, const ClientGeometry& geometry, std::uint32_t channel) {
+  TMX_ASSERT(geometry.valid() && memory.size() == geometry.total_bytes() && channel < geometry.channels);
+  auto* const start = memory.data() + geometry.channel_offset(channel);
+  auto& header = *reinterpret_cast<ChannelHeader*>(start);
+  for (auto* indexes : {&header.requests, &header.completions}) {
+    indexes->tail.store(0, std::memory_order_relaxed);
+    indexes->head.store(0, std::memory_order_relaxed);
+    indexes->seen.store(0, std::memory_order_relaxed);
+  }
+  const std::span controls(reinterpret_cast<SlotControl*>(start + geometry.slot_controls_offset()),
+                           geometry.slots_per_channel);
+  for (auto& control : controls) std::atomic_ref(control.seen_generation).store(0, std::memory_order_relaxed);
+  auto& lease = header.trace_numbers;
+  for (auto* word : {&lease.granted, &lease.taken, &lease.asked}) word->store(0, std::memory_order_relaxed);
+  disarm(header.client_armed);
 }
 
 }  // namespace tlsmux::shm

@@ -9,8 +9,7 @@
 //                                         engine's pidfd
 //   (maps both parts)
 //   mapped            ->                (seals the client's memory against new mappings, verifies, serves)
-//                     <-   serving
-//   open_channel      ->
+//   open_channel      ->                (may follow at once: what cannot be served is detached)
 //                     <-   channel_opened + 1 descriptor: the channel's wake eventfd; and with a client's first channel
 //                                         at another shard than the first, a second: the doorbell of that shard
 //   close_channel     ->
@@ -37,7 +36,7 @@
 namespace tlsmux::shm {
 
 inline constexpr std::uint32_t kControlMagic = 0x31584d54;  // "TMX1"
-inline constexpr std::uint16_t kControlVersion = 1;
+inline constexpr std::uint16_t kControlVersion = 2;
 inline constexpr std::size_t kControlMessageBytesMax = 8192;
 inline constexpr std::size_t kControlDescriptorsMax = 4;
 
@@ -45,7 +44,6 @@ enum class ControlType : std::uint16_t {
   attach = 1,
   attached = 2,
   mapped = 3,
-  serving = 4,
   open_channel = 5,
   channel_opened = 6,
   close_channel = 7,
@@ -76,8 +74,9 @@ struct AttachRequest {
   ControlHeader header;
   Name group{};
   std::uint32_t layout_version = kLayoutVersion;
-  std::uint32_t channels = 0;  // 0: as many as the group's config allows
-  std::array<std::uint64_t, 4> reserved{};
+  std::uint32_t channels = 0;      // 0: as many as the group's config allows
+  std::array<char, 16> program{};  // the process's name, for people; empty: the engine looks it up
+  std::array<std::uint64_t, 2> reserved{};
 };
 
 struct AttachReply {
@@ -96,11 +95,6 @@ struct AttachReply {
 
 struct MappedNotice {
   static constexpr ControlType kType = ControlType::mapped;
-  ControlHeader header;
-};
-
-struct ServingNotice {
-  static constexpr ControlType kType = ControlType::serving;
   ControlHeader header;
 };
 

@@ -52,8 +52,8 @@ std::expected<void, SystemError> send_packet(int socket, std::span<const std::by
 
 std::expected<Packet, SystemError> receive_packet(int socket) {
   Packet packet;
-  packet.bytes.resize(kControlMessageBytesMax);
-  iovec data{.iov_base = packet.bytes.data(), .iov_len = packet.bytes.size()};
+  std::array<std::byte, kControlMessageBytesMax> bytes;
+  iovec data{.iov_base = bytes.data(), .iov_len = bytes.size()};
   DescriptorSpace space{};
   msghdr message{};
   message.msg_iov = &data;
@@ -68,7 +68,7 @@ std::expected<Packet, SystemError> receive_packet(int socket) {
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     return std::unexpected(SystemError{.code = EPROTO, .message = "a control message is longer than any that exists"});
   }
-  packet.bytes.resize(static_cast<std::size_t>(received));
+  packet.bytes.assign(bytes.begin(), bytes.begin() + received);
   return packet;
 }
 

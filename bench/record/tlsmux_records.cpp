@@ -29,24 +29,20 @@ class TlsmuxRecords : public RecordPath {
   bool seal(Parts parts) override { return client_->seal(parts, wire_).has_value(); }
 
   bool open(std::size_t bytes) override {
-    const auto size = bytes + client_->overhead_bytes();
     const auto pending = wire_.pending();
-    // As in the engine, only what has come is looked at, and what is opened is overwritten.
-    const std::span<std::byte> received(memory_.data() + (pending.data() - memory_.data()), record_bytes(pending));
+    const auto record_bytes = bytes + RecordSuite{}.overhead_bytes();
+    if (pending.size() < record_bytes) return false;
+    // What is opened is overwritten, as in the engine.
+    const std::span<std::byte> received(memory_.data() + (pending.data() - memory_.data()), record_bytes);
     std::size_t opened = 0;
     const auto result = server_->open(
         received, [&](std::span<const std::byte> plaintext) { opened += plaintext.size(); },
         [](std::span<const std::byte>) -> std::expected<void, Alert> { return {}; }, answers_);
-    wire_.accept(received.size());
-    return result.has_value() && opened == bytes && received.size() <= size;
+    wire_.accept(record_bytes);
+    return result.has_value() && opened == bytes;
   }
 
  private:
-  static std::size_t record_bytes(std::span<const std::byte> record) {
-    return kRecordHeaderBytes +
-           (std::to_integer<std::size_t>(record[3]) << 8 | std::to_integer<std::size_t>(record[4]));
-  }
-
   SessionState client_state_ = state_of(Role::client);
   SessionState server_state_ = state_of(Role::server);
   std::unique_ptr<RecordLayer> client_;

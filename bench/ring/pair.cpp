@@ -221,7 +221,7 @@ ExchangeSlice exchange_for(Exchange exchange, std::uint64_t duration_ns) {
   for (auto before_ns = now_ns(); before_ns < end_ns;) {
     for (std::uint64_t i = 0; i < together; ++i) slice.errors += asker.ask() ? 0 : 1;
     const auto after_ns = now_ns();
-    slice.round_trips_ns.push_back(static_cast<std::uint32_t>((after_ns - before_ns) / together));
+    slice.round_trips_ns.push_back(static_cast<std::uint32_t>((after_ns - before_ns + together / 2) / together));
     slice.trips += together;
     before_ns = after_ns;
   }

@@ -4,6 +4,7 @@
 
 #include "shm/assert.hpp"
 #include "shm/doorbell.hpp"
+#include "shm/shared_copy.hpp"
 
 namespace tlsmux::bench {
 
@@ -36,8 +37,8 @@ bool RingClient::take_answer() {
   completions_.release();
   std::array<std::byte, kRingMessageBytes> answer;
   std::memcpy(answer.data(), memory_.response_slot.data(), answer.size());
-  return completion.tag == generation_ && completion.length == kRingMessageBytes &&
-         memory_.control.word.try_move(generation_, SlotState::answered, SlotState::free) &&
+  return completion.tag == generation_ && completion.generation == generation_ &&
+         completion.length == kRingMessageBytes &&
          is_answer_to({.client = 1, .sequence = generation_}, kRingMessageBytes, answer);
 }
 
@@ -55,16 +56,18 @@ bool RingEngine::has_request() {
 bool RingEngine::answer() {
   const auto request = requests_.take();
   requests_.release();
+  if (request.length > private_copy_.size()) return false;
   if (!memory_.control.word.try_move(request.generation, SlotState::queued, SlotState::sending)) return false;
-  std::memcpy(private_copy_.data(), memory_.request_slot.data(), kRingMessageBytes);
-  private_copy_[kKindOffset] = kAnswerKind;
-  std::memcpy(memory_.response_slot.data(), private_copy_.data(), kRingMessageBytes);
-  memory_.control.result_length = kRingMessageBytes;
+  const auto message = std::span(private_copy_).first(request.length);
+  shm::copy_bytes(message, std::span(memory_.request_slot).first(request.length));
+  message[kKindOffset] = kAnswerKind;
+  shm::copy_bytes(memory_.response_slot, message);
+  memory_.control.result_length = request.length;
   if (!memory_.control.word.try_move(request.generation, SlotState::sending, SlotState::answered)) return false;
   TMX_ASSERT(completions_.room().value_or(0) > 0);
   completions_.push({.tag = request.tag,
                      .generation = request.generation,
-                     .length = kRingMessageBytes,
+                     .length = request.length,
                      .outcome = Outcome::answered,
                      .kind = shm::CompletionKind::outcome});
   completions_.publish();

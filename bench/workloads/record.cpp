@@ -66,8 +66,8 @@ void run_slice(Measured& measured, const Shape& shape, const std::vector<std::by
     for (std::size_t i = 0; i < together; ++i) good = measured.path->open(shape.bytes()) && good;
     const auto opened_ns = now_ns();
     if (!good) throw std::runtime_error("a record was not sealed or not opened");
-    seal_ns.push_back(static_cast<std::uint32_t>((sealed_ns - begin_ns) / together));
-    open_ns.push_back(static_cast<std::uint32_t>((opened_ns - sealed_ns) / together));
+    seal_ns.push_back(static_cast<std::uint32_t>((sealed_ns - begin_ns + together / 2) / together));
+    open_ns.push_back(static_cast<std::uint32_t>((opened_ns - sealed_ns + together / 2) / together));
   }
   measured.seal.slices.push_back(figures_of(seal_ns, shape.slots, shape.bytes()));
   measured.open.slices.push_back(figures_of(open_ns, shape.slots, shape.bytes()));

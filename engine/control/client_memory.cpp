@@ -6,13 +6,11 @@
 
 namespace tlsmux::engine::control {
 
-std::expected<ClientMemory, shm::SystemError> create_client_part(const shm::ClientGeometry& geometry,
-                                                                 const shm::BootId& boot_id, std::uint64_t client_id) {
+std::expected<ClientMemory, shm::SystemError> create_client_memory(const shm::ClientGeometry& geometry) {
   auto memfd = shm::create_client_memory(geometry.total_bytes());
   if (!memfd) return std::unexpected(memfd.error());
   auto mapping = shm::Mapping::map(memfd->get(), geometry.total_bytes(), shm::Access::read_write);
   if (!mapping) return std::unexpected(mapping.error());
-  shm::format_client(mapping->bytes(), geometry, boot_id, client_id);
   return ClientMemory{
       .geometry = geometry, .memfd = std::move(*memfd), .mapping = std::make_shared<shm::Mapping>(std::move(*mapping))};
 }

@@ -2,8 +2,8 @@
 
 // A client's part from its making until it is served, in the order that leaves the client nothing but its own memory:
 //
-//   create   size sealed, mapped by the engine, header written
-//   (the client maps it and says so)
+//   create   size sealed, mapped by the engine
+//   (shm::format_client writes the header; the client maps it and says so)
 //   close_to_client   sealed against new mappings, holes and further seals; holes made before are filled
 
 #include <cstdint>
@@ -23,8 +23,7 @@ struct ClientMemory {
   std::shared_ptr<shm::Mapping> mapping;  // the engine's, for all shards
 };
 
-std::expected<ClientMemory, shm::SystemError> create_client_part(const shm::ClientGeometry& geometry,
-                                                                 const shm::BootId& boot_id, std::uint64_t client_id);
+std::expected<ClientMemory, shm::SystemError> create_client_memory(const shm::ClientGeometry& geometry);
 
 // Afterwards the memfd has served its purpose and is closed.
 std::expected<void, shm::SystemError> close_to_client(ClientMemory& memory);

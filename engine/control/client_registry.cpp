@@ -36,6 +36,8 @@ void ClientRegistry::arrive(shm::UniqueFd socket) {
   connection.id = id;
   connection.socket = std::move(socket);
   if (const auto leaves = lobby_.enter(id, *uid, Clock::now())) shed(*leaves);
+  expect_message();  // who connects asks at once
+  on_socket(id);
 }
 
 void ClientRegistry::on_socket(ClientId id) {
@@ -43,6 +45,7 @@ void ClientRegistry::on_socket(ClientId id) {
   if (connection == nullptr || !connection->socket) return;
   auto packet = shm::receive_packet(connection->socket.get());
   if (packet && packet->bytes.empty()) {
+    log_attached(*connection);
     if (connection->stage == Stage::serving) {
       log_.info("client_disconnected",
                 {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
@@ -60,6 +63,7 @@ void ClientRegistry::on_process_end(ClientId id) {
   if (connection == nullptr || !connection->peer) return;
   poll_.remove(connection->peer->pidfd.get());
   connection->peer->pidfd.reset();
+  log_attached(*connection);
   if (connection->stage != Stage::mapping) {
     log_.info("client_died", {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
   }
@@ -89,6 +93,7 @@ void ClientRegistry::expire(Clock::time_point now) {
 }
 
 bool ClientRegistry::shed_newest() {
+  spares_.drop();
   const auto id = lobby_.newest();
   if (id) shed(*id);
   return id.has_value();
@@ -117,20 +122,26 @@ void ClientRegistry::on_channel_opened(const ChannelOpened& reply) {
   connection->pending = PendingRequest::none;
   const auto opened = std::exchange(connection->channel, {});
   if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  auto told = reply;
+  told.channel = opened.number;
+  told.shard = opened.shard;
+  openings_.remember(opened.wish, told);
   connection->shard_of_channel[opened.number] = opened.shard;
+  send_opened(*connection, told, opened.wake.get());
+}
+
+// With the shard's doorbell, if the client does not have that yet.
+bool ClientRegistry::send_opened(Connection& connection, const ChannelOpened& opened, int wake) {
   const shm::OpenChannelReply message{.header = {},
-                                      .channel = opened.number,
-                                      .upstream = reply.upstream_row,
+                                      .channel = opened.channel,
+                                      .upstream = opened.upstream_row,
                                       .shard = opened.shard,
-                                      .message_bytes_max = reply.message_bytes_max,
-                                      .timeout_ms = reply.timeout_ms};
-  const auto serving = std::ranges::find(connection->shards, opened.shard, &ServingShard::shard);
-  if (serving == connection->shards.end() || !serving->doorbell) {
-    send(*connection, message, std::array{opened.wake.get()});
-    return;
-  }
+                                      .message_bytes_max = opened.message_bytes_max,
+                                      .timeout_ms = opened.timeout_ms};
+  const auto serving = std::ranges::find(connection.shards, opened.shard, &ServingShard::shard);
+  if (serving == connection.shards.end() || !serving->doorbell) return send(connection, message, std::array{wake});
   const auto doorbell = std::move(serving->doorbell);
-  send(*connection, message, std::array{opened.wake.get(), doorbell.get()});
+  return send(connection, message, std::array{wake, doorbell.get()});
 }
 
 void ClientRegistry::on_channel_closed(const ChannelClosed& reply) {
@@ -196,6 +207,7 @@ void ClientRegistry::refuse(Connection& connection, const Denial& denial) {
 }
 
 void ClientRegistry::detach(Connection& connection, int error, std::string_view rule) {
+  log_attached(connection);
   if (connection.stage == Stage::serving) {
     log_.warning(
         "client_detached",
@@ -223,6 +235,8 @@ void ClientRegistry::shed(ClientId id) {
 }
 
 void ClientRegistry::end(Connection& connection, bool died) {
+  log_attached(connection);
+  give_to_shard(connection);
   connection.socket.reset();
   connection.channel.wake.reset();
   lobby_.leave(connection.id);
@@ -246,6 +260,19 @@ void ClientRegistry::forget(Connection& connection) {
   lobby_.leave(id);
   connections_.erase(id);
   log_.debug("connection_closed", {{"client", id}});
+}
+
+void ClientRegistry::log_attached(Connection& connection) {
+  if (!std::exchange(connection.is_unlogged, false)) return;
+  const auto& peer = *connection.peer;
+  const auto& geometry = connection.memory.geometry;
+  log_.info("client_attached", {{"client", connection.id},
+                                {"group", group_name(connection)},
+                                {"pid", peer.pid},
+                                {"uid", peer.uid},
+                                {"program", peer.program},
+                                {"channels", geometry.channels},
+                                {"memory_bytes", geometry.total_bytes()}});
 }
 
 void ClientRegistry::log_refusal(const Connection& connection, const Denial& denial) {

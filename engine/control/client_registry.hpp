@@ -3,8 +3,8 @@
 // All connections to the control socket: answers what they ask, hands those that become clients to the shards, and sees
 // to it that nothing of a client is left once it is dead, has gone, or has broken a rule. Trusts no byte of a message.
 //
-// The first shard gets a client when it attaches, another one when the client first asks for a channel to an upstream of
-// that shard. Numbers of channels are given out here, since one number is open at one shard at a time. A client has been
+// The first shard gets a client when it attaches, or with the first channel that the client opens right after; another one
+// when the client first asks for a channel to an upstream of that shard. Numbers of channels are given out here, since one number is open at one shard at a time. A client has been
 // released when each shard that has it has said so.
 //
 // A client's death is what its pidfd says. The end of its socket means no more than that it has gone, since a forked
@@ -23,9 +23,11 @@
 #include <vector>
 
 #include "engine/control/access.hpp"
+#include "engine/control/client_spares.hpp"
 #include "engine/control/connection.hpp"
 #include "engine/control/control_settings.hpp"
 #include "engine/control/event_poll.hpp"
+#include "engine/control/known_openings.hpp"
 #include "engine/control/lobby.hpp"
 #include "engine/control/sigbus_guard.hpp"
 #include "engine/control/throttle.hpp"
@@ -54,8 +56,19 @@ class ClientRegistry {
   void expire(Clock::time_point now);
   // Gives descriptors back by closing the newest connection that is no client. False if there is none.
   bool shed_newest();
+  // The shards are about to be told of another configuration; they have all changed over.
+  void change_begins() { openings_.change_begins(); }
+  void change_ends() { openings_.change_ends(); }
   // Groups were added or removed: clients of those that are gone are detached.
   void groups_changed();
+
+  // A client is in the middle of attaching, and its next message is likely to come within microseconds.
+  [[nodiscard]] bool expects_message(Clock::time_point now) const { return now < expects_until_; }
+  // Before sleeping: what could wait for such a message.
+  void do_what_has_waited();
+  // What can wait for a moment in which nobody waits.
+  [[nodiscard]] bool has_chores() const { return !unlogged_.empty() || (settings_.makes_spares && spares_.is_short()); }
+  void do_chores();
   // An order to refresh the configuration.
   struct RefreshOrder {
     ClientId asker = 0;  // 0: nobody waits for the answer
@@ -90,12 +103,17 @@ class ClientRegistry {
                 void (ClientRegistry::*handler)(Connection&, const Message&));
   std::expected<shm::ClientGeometry, Denial> judge_attach(const Connection& connection,
                                                           const shm::AttachRequest& request, std::uint32_t& group);
-  std::expected<void, Denial> prepare(Connection& connection, const shm::ClientGeometry& geometry);
+  std::expected<void, Denial> prepare(Connection& connection, const shm::ClientGeometry& geometry, std::uint32_t group);
+  void expect_message();
   void admit(Connection& connection);
-  void admit_to(const Connection& connection, std::uint32_t shard, shm::UniqueFd doorbell);
+  AdmitClient take_admission(Connection& connection);
+  void give_to_shard(Connection& connection);
+  AdmitClient admission(const Connection& connection, shm::UniqueFd doorbell) const;
+  void open_at_once(Connection& connection, const ChannelOpened& known);
+  bool send_opened(Connection& connection, const ChannelOpened& opened, int wake);
   std::expected<void, Denial> prepare_channel(Connection& connection, std::uint32_t shard);
   [[nodiscard]] std::uint32_t shard_of(std::string_view upstream) const;
-  bool identify(Connection& connection);
+  bool identify(Connection& connection, std::string_view program = {});
   bool may_ask_shard(Connection& connection);
   bool may_give_orders(Connection& connection);
 
@@ -118,6 +136,7 @@ class ClientRegistry {
   void shed(ClientId id);
   void end(Connection& connection, bool died);
   void forget(Connection& connection);
+  void log_attached(Connection& connection);
   void log_refusal(const Connection& connection, const Denial& denial);
   [[nodiscard]] const std::string& group_name(const Connection& connection) const;
 
@@ -127,6 +146,11 @@ class ClientRegistry {
   Log& log_;
   SigbusGuard guard_;
   Lobby lobby_;
+  KnownOpenings openings_;
+  ClientSpares spares_;
+  Clock::time_point expects_until_{};
+  std::vector<ClientId> due_;       // with is_due_at_shard; some may have lost it, or be gone
+  std::vector<ClientId> unlogged_;  // likewise with is_unlogged
   Throttle refusals_;
   std::unordered_map<ClientId, Connection> connections_;
   std::vector<std::uint32_t> clients_;  // of each group, from mapping until released

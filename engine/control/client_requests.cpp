@@ -10,10 +10,13 @@
 #include <utility>
 
 #include "engine/control/client_registry.hpp"
+#include "shm/client_part.hpp"
 #include "shm/sealed_text.hpp"
 
 namespace tlsmux::engine::control {
 namespace {
+
+constexpr std::size_t kUnloggedMax = 32;
 
 std::expected<shm::UniqueFd, shm::SystemError> make_eventfd() {
   shm::UniqueFd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -79,12 +82,12 @@ void ClientRegistry::on_attach(Connection& connection, const shm::AttachRequest&
   if (connection.stage != Stage::arrived || connection.pending != PendingRequest::none) {
     return detach(connection, EPROTO, "it attached twice, or while it waited for something else");
   }
-  if (!identify(connection)) return;
+  if (!identify(connection, shm::text_of(request.program))) return;
   std::uint32_t group = 0;
   const auto geometry = judge_attach(connection, request, group);
   if (!geometry) return refuse(connection, geometry.error());
   connection.group = group;
-  if (auto prepared = prepare(connection, *geometry); !prepared) return refuse(connection, prepared.error());
+  if (auto prepared = prepare(connection, *geometry, group); !prepared) return refuse(connection, prepared.error());
 
   connection.stage = Stage::mapping;
   ++clients_[group];
@@ -99,9 +102,13 @@ void ClientRegistry::on_attach(Connection& connection, const shm::AttachRequest&
                                .slots_per_channel = geometry->slots_per_channel,
                                .slot_bytes = geometry->slot_bytes,
                                .engine_pid = settings_.engine_pid};
-  send(connection, reply,
-       std::array{object.object.get(), connection.memory.memfd.get(), connection.doorbell.get(),
-                  settings_.engine_pidfd.get()});
+  const std::array descriptors{object.object.get(), connection.memory.memfd.get(), connection.doorbell.get(),
+                               settings_.engine_pidfd.get()};
+  if (!send(connection, reply, descriptors)) return;
+  expect_message();
+  // While the client maps.
+  auto watched = poll_.add(connection.peer->pidfd.get(), {.source = Source::process, .id = connection.id});
+  if (!watched) detach(connection, EAGAIN, watched.error().message);
 }
 
 std::expected<shm::ClientGeometry, Denial> ClientRegistry::judge_attach(const Connection& connection,
@@ -123,13 +130,15 @@ std::expected<shm::ClientGeometry, Denial> ClientRegistry::judge_attach(const Co
 }
 
 // All that takes memory or descriptors, before anything counts.
-std::expected<void, Denial> ClientRegistry::prepare(Connection& connection, const shm::ClientGeometry& geometry) {
-  auto memory = create_client_part(geometry, settings_.boot_id, connection.id);
+std::expected<void, Denial> ClientRegistry::prepare(Connection& connection, const shm::ClientGeometry& geometry,
+                                                    std::uint32_t group) {
+  auto spare = spares_.take(group, geometry);
+  auto memory =
+      spare ? std::expected<ClientMemory, shm::SystemError>(std::move(*spare)) : create_client_memory(geometry);
   if (!memory) return std::unexpected(lacking(memory.error()));
   auto doorbell = make_eventfd();
   if (!doorbell) return std::unexpected(lacking(doorbell.error()));
-  auto watched = poll_.add(connection.peer->pidfd.get(), {.source = Source::process, .id = connection.id});
-  if (!watched) return std::unexpected(lacking(watched.error()));
+  shm::format_client(memory->mapping->bytes(), geometry, settings_.boot_id, connection.id);
   guard_.add(connection.id, memory->mapping->bytes());
   connection.memory = std::move(*memory);
   connection.doorbell = std::move(*doorbell);
@@ -142,36 +151,62 @@ void ClientRegistry::on_mapped(Connection& connection, const shm::MappedNotice& 
     return detach(connection, EAGAIN, closed.error().message);
   }
   admit(connection);
-  send(connection, shm::ServingNotice{});
 }
 
+void ClientRegistry::expect_message() {
+  constexpr std::chrono::microseconds kLookTime{100};
+  if (settings_.idle_strategy != config::IdleStrategy::power) expects_until_ = Clock::now() + kLookTime;
+}
+
+// From here on it may open channels. The first shard gets it with the first of them if that is asked for at once, so that
+// it need not be woken twice.
 void ClientRegistry::admit(Connection& connection) {
-  const auto& peer = *connection.peer;
-  const auto& geometry = connection.memory.geometry;
-  log_.info("client_attached", {{"client", connection.id},
-                                {"group", group_name(connection)},
-                                {"pid", peer.pid},
-                                {"uid", peer.uid},
-                                {"program", peer.program},
-                                {"channels", geometry.channels},
-                                {"memory_bytes", geometry.total_bytes()}});
   lobby_.leave(connection.id);
   connection.stage = Stage::serving;
-  connection.shard_of_channel.resize(geometry.channels);
+  connection.shard_of_channel.resize(connection.memory.geometry.channels);
   connection.shards.push_back({.shard = 0, .doorbell = {}});  // it has had that
-  admit_to(connection, 0, std::move(connection.doorbell));
+  connection.is_due_at_shard = true;
+  due_.push_back(connection.id);
+  connection.is_unlogged = true;
+  unlogged_.push_back(connection.id);
+  if (unlogged_.size() >= kUnloggedMax) do_chores();
+  expect_message();
 }
 
-void ClientRegistry::admit_to(const Connection& connection, std::uint32_t shard, shm::UniqueFd doorbell) {
+void ClientRegistry::do_what_has_waited() {
+  for (const auto id : std::exchange(due_, {})) {
+    if (auto* const connection = find(id)) give_to_shard(*connection);
+  }
+}
+
+// The line wakes the thread that writes it, which would be in the way of a client that is in a hurry.
+void ClientRegistry::do_chores() {
+  for (const auto id : std::exchange(unlogged_, {})) {
+    if (auto* const connection = find(id)) log_attached(*connection);
+  }
+  if (settings_.makes_spares) spares_.make();
+}
+
+void ClientRegistry::give_to_shard(Connection& connection) {
+  if (!connection.is_due_at_shard) return;
+  shards_[0].commands->post(take_admission(connection));
+}
+
+AdmitClient ClientRegistry::take_admission(Connection& connection) {
+  connection.is_due_at_shard = false;
+  return admission(connection, std::move(connection.doorbell));
+}
+
+AdmitClient ClientRegistry::admission(const Connection& connection, shm::UniqueFd doorbell) const {
   const auto& peer = *connection.peer;
-  shards_[shard].commands->post(AdmitClient{.id = connection.id,
-                                            .group = connection.group,
-                                            .pid = static_cast<std::uint32_t>(peer.pid),
-                                            .uid = peer.uid,
-                                            .program = peer.program,
-                                            .geometry = connection.memory.geometry,
-                                            .memory = connection.memory.mapping,
-                                            .doorbell = std::move(doorbell)});
+  return {.id = connection.id,
+          .group = connection.group,
+          .pid = static_cast<std::uint32_t>(peer.pid),
+          .uid = peer.uid,
+          .program = peer.program,
+          .geometry = connection.memory.geometry,
+          .memory = connection.memory.mapping,
+          .doorbell = std::move(doorbell)};
 }
 
 std::uint32_t ClientRegistry::shard_of(std::string_view upstream) const {
@@ -180,18 +215,47 @@ std::uint32_t ClientRegistry::shard_of(std::string_view upstream) const {
 
 void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChannelRequest& request) {
   if (!may_ask_shard(connection)) return;
-  const auto upstream = shm::text_of(request.upstream);
-  const auto shard = shard_of(upstream);
+  expects_until_ = {};
+  auto& wish = connection.channel.wish;
+  wish = {.group = connection.group, .upstream = std::string(shm::text_of(request.upstream)), .flags = request.flags};
+  const auto* const known = openings_.find(wish);
+  const auto shard = known != nullptr ? known->shard : shard_of(wish.upstream);
   if (auto prepared = prepare_channel(connection, shard); !prepared) return refuse(connection, prepared.error());
+  if (known != nullptr) return open_at_once(connection, *known);
+  give_to_shard(connection);
   auto wake = make_eventfd_pair();
   if (!wake) return refuse(connection, lacking(wake.error()));
   connection.channel.wake = std::move(wake->first);
   connection.pending = PendingRequest::open_channel;
   shards_[shard].commands->post(OpenChannel{.client = connection.id,
                                             .channel = connection.channel.number,
-                                            .upstream = std::string(upstream),
+                                            .upstream = wish.upstream,
                                             .flags = request.flags,
                                             .wake = std::move(wake->second)});
+}
+
+// The client is told first: it takes longer to wake up than the shard, which finds the first request on the ring.
+void ClientRegistry::open_at_once(Connection& connection, const ChannelOpened& known) {
+  auto wake = make_eventfd();
+  if (!wake) return refuse(connection, lacking(wake.error()));
+  const auto& [number, shard, unused, wish] = connection.channel;
+  auto opened = known;
+  opened.channel = number;
+  shm::reset_channel(connection.memory.mapping->bytes(), connection.memory.geometry, number);
+  connection.shard_of_channel[number] = shard;
+  if (!send_opened(connection, opened, wake->get())) return;
+  auto& commands = *shards_[shard].commands;
+  OpenChannel order{.client = connection.id,
+                    .channel = number,
+                    .upstream = wish.upstream,
+                    .flags = wish.flags,
+                    .wake = std::move(*wake),
+                    .is_told = true};
+  if (shard != 0 || !connection.is_due_at_shard) {
+    give_to_shard(connection);
+    return commands.post(std::move(order));
+  }
+  commands.post(take_admission(connection), std::move(order));
 }
 
 // A number for the channel, and the client at its shard.
@@ -209,7 +273,7 @@ std::expected<void, Denial> ClientRegistry::prepare_channel(Connection& connecti
   auto doorbell = make_eventfd_pair();
   if (!doorbell) return std::unexpected(lacking(doorbell.error()));
   connection.shards.push_back({.shard = shard, .doorbell = std::move(doorbell->first)});
-  admit_to(connection, shard, std::move(doorbell->second));
+  shards_[shard].commands->post(admission(connection, std::move(doorbell->second)));
   return {};
 }
 
@@ -299,9 +363,9 @@ bool ClientRegistry::may_give_orders(Connection& connection) {
 }
 
 // False: the connection may be gone.
-bool ClientRegistry::identify(Connection& connection) {
+bool ClientRegistry::identify(Connection& connection, std::string_view program) {
   if (connection.peer) return true;
-  auto peer = identify_peer(connection.socket.get());
+  auto peer = identify_peer(connection.socket.get(), program);
   if (peer) {
     connection.peer = std::make_unique<Peer>(std::move(*peer));
     return true;

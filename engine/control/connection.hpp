@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/control/client_memory.hpp"
+#include "engine/control/known_openings.hpp"
 #include "engine/control/peer.hpp"
 #include "engine/shard_command.hpp"
 #include "shm/unique_fd.hpp"
@@ -35,6 +36,7 @@ struct ChannelInTheWorks {
   std::uint32_t number = 0;
   std::uint32_t shard = 0;
   shm::UniqueFd wake;  // of one that is being opened
+  KnownOpenings::Wish wish;
 };
 
 struct Connection {
@@ -46,6 +48,8 @@ struct Connection {
   ClientMemory memory;
   shm::UniqueFd doorbell;  // of the first shard, until that has it
   std::vector<ServingShard> shards;
+  bool is_due_at_shard = false;                                // the first one has yet to be given the client
+  bool is_unlogged = false;                                    // that it attached
   std::vector<std::optional<std::uint32_t>> shard_of_channel;  // by number; nothing: it is not open
   PendingRequest pending = PendingRequest::none;
   ChannelInTheWorks channel;

@@ -1,5 +1,6 @@
 #include "engine/control/control_server.hpp"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -18,9 +19,6 @@
 
 namespace tlsmux::engine::control {
 namespace {
-
-// At a stretch, so that a flood of connections leaves time for clients.
-constexpr int kAcceptsMax = 32;
 
 shm::UniqueFd open_signals() {
   sigset_t wanted;
@@ -100,11 +98,23 @@ std::expected<void, shm::SystemError> ControlServer::open() {
 
 std::uint32_t ControlServer::run() {
   while (!draining_ || shards_draining_ != 0) {
-    for (const auto event : poll_.wait(milliseconds_to_deadline())) on_event(event);
+    wait();
     for (const auto& order : clients_.take_refresh_orders()) start_refresh(order);
     clients_.expire(Lobby::Clock::now());
   }
   return requests_left_;
+}
+
+void ControlServer::wait() {
+  constexpr int kChoresAfterMs = 1;
+  const bool looks = clients_.expects_message(Lobby::Clock::now());
+  if (!looks) clients_.do_what_has_waited();
+  const bool has_chores = !looks && clients_.has_chores();
+  const auto deadline_ms = milliseconds_to_deadline();
+  if (looks) ::sched_yield();  // the client may be waiting for this very processor
+  const auto events = poll_.wait(looks ? 0 : has_chores && deadline_ms != 0 ? kChoresAfterMs : deadline_ms);
+  for (const auto event : events) on_event(event);
+  if (has_chores && events.empty()) clients_.do_chores();
 }
 
 void ControlServer::on_event(EventLabel event) {
@@ -119,16 +129,14 @@ void ControlServer::on_event(EventLabel event) {
   }
 }
 
+// One at a time: what clients ask comes in between, also in a flood of connections.
 void ControlServer::on_listener() {
-  for (int i = 0; i < kAcceptsMax && settings_.listener; ++i) {
-    shm::UniqueFd socket(::accept4(settings_.listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (socket) {
-      clients_.arrive(std::move(socket));
-    } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-      return on_no_descriptors();
-    } else if (errno != ECONNABORTED && errno != EINTR) {
-      return;
-    }
+  if (!settings_.listener) return;
+  shm::UniqueFd socket(::accept4(settings_.listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (socket) {
+    clients_.arrive(std::move(socket));
+  } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+    on_no_descriptors();
   }
 }
 
@@ -213,6 +221,7 @@ void ControlServer::start_refresh(const ClientRegistry::RefreshOrder& order) {
   if (order.dry_run) return answer_refresh(shm::RefreshResult::planned);
   if (!plan.order) return answer_refresh(shm::RefreshResult::applied);  // it is so already
   refresh_->shards_left = shards_.size();
+  clients_.change_begins();
   for (std::uint32_t i = 0; i < shards_.size(); ++i) {
     shards_[i].commands->post(part_for_shard(*plan.order, i, static_cast<std::uint32_t>(shards_.size())));
   }
@@ -233,6 +242,8 @@ void ControlServer::finish_refresh() {
   }
   std::ranges::move(plan.groups_added, std::back_inserter(settings_.groups));
   settings_.drain_timeout_ms = plan.drain_timeout_ms;
+  settings_.idle_strategy = plan.idle_strategy;
+  clients_.change_ends();
   clients_.groups_changed();
   settings_.refresher->adopt();
   answer_refresh(shm::RefreshResult::applied);

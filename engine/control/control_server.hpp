@@ -32,6 +32,7 @@ class ControlServer {
   std::uint32_t run();
 
  private:
+  void wait();
   void on_event(EventLabel event);
   void on_listener();
   void on_signal();

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.hpp"
 #include "engine/control/control_group.hpp"
 #include "engine/control/refresher.hpp"
 #include "engine/mailbox.hpp"
@@ -28,6 +29,8 @@ struct ControlSettings {
   std::uint32_t engine_pid = 0;
   std::vector<uid_t> observers;  // may look at every group, and give orders: root and the engine's user
   std::uint32_t drain_timeout_ms = 0;
+  config::IdleStrategy idle_strategy = config::IdleStrategy::power;  // others: looks for the next step of an attach
+  bool makes_spares = false;                                         // for clients to come; see ClientSpares
   // Asks the broker, and waits for it. Empty: there are no trace numbers.
   std::function<std::expected<TraceReservation, shm::SystemError>(std::uint32_t upstream, const TraceNeed& need)>
       reserve_trace_numbers;

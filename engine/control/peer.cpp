@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,11 +18,25 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77  // Linux 6.5
 #endif
+#ifndef PIDFD_GET_INFO
+#define PIDFD_GET_INFO _IOWR(0xff, 11, PidfdInfo)  // Linux 6.13
+#define PIDFD_INFO_CREDS (1 << 1)
+#endif
 
 namespace tlsmux::engine::control {
 namespace {
 
 constexpr std::size_t kProcFileBytesMax = 16384;
+
+// The kernel's struct pidfd_info, as it was first (include/uapi/linux/pidfd.h).
+struct PidfdInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup_id;
+  std::uint32_t pid, thread_group_id, parent_pid;
+  std::uint32_t real_uid, real_gid, effective_uid, effective_gid, saved_uid, saved_gid, file_uid, file_gid;
+  std::int32_t exit_code;
+};
+static_assert(sizeof(PidfdInfo) == 64);
 
 shm::SystemError dead() { return {.code = ESRCH, .message = "the process that connected is dead"}; }
 
@@ -87,6 +102,39 @@ std::expected<shm::UniqueFd, shm::SystemError> pidfd_of(int socket, pid_t pid) {
   return std::unexpected(shm::last_error("asking for a client's pidfd"));
 }
 
+std::string printable(std::string_view name) {
+  std::string text(name);
+  std::ranges::replace_if(text, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text;
+}
+
+// Of a process in this pid namespace, without /proc, of which a look takes as long as half an attach.
+std::optional<PidfdInfo> info_of(int pidfd) {
+  PidfdInfo info{};
+  info.mask = PIDFD_INFO_CREDS;
+  if (::ioctl(pidfd, PIDFD_GET_INFO, &info) != 0 || (info.mask & PIDFD_INFO_CREDS) == 0) return std::nullopt;
+  return info;
+}
+
+// False: it is out of reach.
+bool read_real_ids(std::string_view program, Peer& peer, gid_t& gid) {
+  if (!program.empty()) {
+    if (const auto info = info_of(peer.pidfd.get())) {
+      peer.uid = info->real_uid;
+      gid = info->real_gid;
+      peer.program = printable(program);
+      return true;
+    }
+  }
+  ProcessStatus status;
+  const auto text = read_proc(peer.pid, "status");
+  if (!text || !read_status(*text, status)) return false;
+  peer.program = std::move(status.program);
+  peer.uid = status.real_uid;
+  gid = status.real_gid;
+  return true;
+}
+
 bool is_dead(int pidfd) {
   pollfd wanted{.fd = pidfd, .events = POLLIN, .revents = 0};
   return ::poll(&wanted, 1, 0) > 0;
@@ -122,8 +170,7 @@ bool read_status(std::string_view text, ProcessStatus& status) {
   if (!read_numbers(line_of(text, "Uid:"), uids) || !read_numbers(line_of(text, "Gid:"), gids)) return false;
   auto program = line_of(text, "Name:");
   program.remove_prefix(std::min(program.find_first_not_of("\t "), program.size()));
-  status = {.program = std::string(program), .real_uid = uids[0], .effective_uid = uids[1], .real_gid = gids[0]};
-  std::ranges::replace_if(status.program, [](char c) { return c < ' ' || c > '~'; }, '?');
+  status = {.program = printable(program), .real_uid = uids[0], .effective_uid = uids[1], .real_gid = gids[0]};
   return true;
 }
 
@@ -133,7 +180,7 @@ std::expected<uid_t, shm::SystemError> uid_of_peer(int socket) {
   return credentials->uid;
 }
 
-std::expected<Peer, shm::SystemError> identify_peer(int socket) {
+std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view program) {
   const auto credentials = credentials_of(socket);
   if (!credentials) return std::unexpected(credentials.error());
   auto gids = supplementary_groups_of(socket);
@@ -143,13 +190,7 @@ std::expected<Peer, shm::SystemError> identify_peer(int socket) {
 
   Peer peer{.pid = credentials->pid, .uid = credentials->uid, .gids = {}, .program = "?", .pidfd = std::move(*pidfd)};
   gid_t gid = credentials->gid;
-  ProcessStatus status;
-  const auto text = read_proc(credentials->pid, "status");
-  if (text && read_status(*text, status)) {
-    peer.program = std::move(status.program);
-    peer.uid = status.real_uid;
-    gid = status.real_gid;
-  }
+  [[maybe_unused]] const bool are_real = read_real_ids(program, peer, gid);
   // Alive after the reading: the number has meant this process all the time.
   if (is_dead(peer.pidfd.get())) return std::unexpected(dead());
   peer.gids = std::move(*gids);

@@ -4,9 +4,9 @@
 //
 // The rule of membership speaks of real ids, but SO_PEERCRED gives the effective ones at the time of connecting. The
 // difference matters for set-user-id programs: one that belongs to a member must not let every user of the machine into
-// the group. So the real ids are read from /proc/PID/status, which anybody may read, while a pidfd proves that PID is
-// still the process that connected. Where that file is out of reach (another pid namespace, hidepid), the effective ids
-// count: they are what the kernel itself would check for a file of the group.
+// the group. So the real ids are asked of the pidfd (Linux 6.13), or read from /proc/PID/status, which anybody may read,
+// while the pidfd proves that PID is still the process that connected. Where both are out of reach (another pid
+// namespace, hidepid), the effective ids count: they are what the kernel itself would check for a file of the group.
 
 #include <sys/types.h>
 
@@ -32,7 +32,9 @@ struct Peer {
 std::expected<uid_t, shm::SystemError> uid_of_peer(int socket);
 
 // ESRCH when the process is dead. The pidfd is of the process that connected, whoever holds the socket by now.
-std::expected<Peer, shm::SystemError> identify_peer(int socket);
+// `program` is the name that the process gives itself, and may be anything, as every process may name itself as it likes;
+// empty: that name is looked up.
+std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view program = {});
 
 // What identify_peer takes from the text of /proc/PID/status; false when that is not such a text.
 struct ProcessStatus {

@@ -29,6 +29,7 @@ struct RefreshPlan {
   std::vector<std::optional<Group>> groups;
   std::vector<ControlGroup> groups_added;
   std::uint32_t drain_timeout_ms = 0;
+  config::IdleStrategy idle_strategy = config::IdleStrategy::power;
 
   [[nodiscard]] bool is_refused() const { return !errors.empty() || !config::all_live(changes); }
 };

@@ -249,9 +249,9 @@ void SessionPool::rotate(Upstream& upstream) {
     if (now.connections < sessions_max(*upstream.settings) && place != nullptr) {
       place->replaces = session->id.index;
       let_wait(*place);
-    } else {
+    } else if (session->tls->is_worn_out() || !upstream.endpoints.all_have_failed()) {
       life_->drain(*session, why);
-    }
+    }  // else it is all there is, while the endpoints that it should give way to cannot be had
     return;
   }
 }

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -34,11 +35,17 @@ class Aead {
   // Another key of the same algorithm and size (KeyUpdate, RFC 8446 section 7.2); the one before is wiped.
   virtual void set_key(std::span<const std::byte> key) = 0;
 
-  // Encrypts `parts`, any number of any size, in their order to `output`, which has the size of all of them and the tag.
+  // Encrypts `parts`, any number of any size, in their order, and the `last` byte behind them to `output`, which has the
+  // size of all of them and the tag.
   // The parts may change while they are read (a client owns them): what is sealed is then undefined, but a valid record.
   // `output` must be private. A part may lie exactly where it will be sealed (in place); else nothing overlaps.
   virtual void seal(const AeadNonce& nonce, std::span<const std::byte> additional,
-                    std::span<const std::span<const std::byte>> parts, std::span<std::byte> output) = 0;
+                    std::span<const std::span<const std::byte>> parts, std::optional<std::byte> last,
+                    std::span<std::byte> output) = 0;
+  void seal(const AeadNonce& nonce, std::span<const std::byte> additional,
+            std::span<const std::span<const std::byte>> parts, std::span<std::byte> output) {
+    seal(nonce, additional, parts, std::nullopt, output);
+  }
 
   // Decrypts `sealed` (ciphertext, then tag) to `output`, which has the size of the ciphertext and may lie exactly where
   // it does. `sealed` must be private; `output` need not be. False: the tag does not match, and `output` is zeroed.

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -47,11 +48,11 @@ inline bool tags_are_equal(std::span<const std::byte, kAeadTagBytes> a, std::spa
 inline void prefetch(std::span<const std::span<const std::byte>> parts) {
   constexpr std::size_t kCacheLineBytes = 64;
   for (const auto part : parts) {
-    for (std::size_t offset = 0; offset < part.size(); offset += kCacheLineBytes) {
-      __builtin_prefetch(part.data() + offset);
-    }
-    if (!part.empty()) {
-      __builtin_prefetch(&part.back());
+    const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
+    for (auto line = begin & ~(kCacheLineBytes - 1); line < begin + part.size(); line += kCacheLineBytes) {
+      __builtin_prefetch(reinterpret_cast<const void*>(line));
+      // GCC 12 takes a loop of prefetches alone for one that does nothing, and leaves it out.
+      __asm__ volatile("");
     }
   }
 }
@@ -71,7 +72,8 @@ class PartsAead final : public Aead {
   // Neighbours that are small are copied to where they will lie sealed, and sealed there in one go; a large part is sealed
   // from where it is. Copied bytes are private before the cipher sees them.
   void seal(const AeadNonce& nonce, std::span<const std::byte> additional,
-            std::span<const std::span<const std::byte>> parts, std::span<std::byte> output) override {
+            std::span<const std::span<const std::byte>> parts, std::optional<std::byte> last,
+            std::span<std::byte> output) override {
     prefetch(parts);
     std::byte* end = output.data();       // of what is in place, sealed or copied
     std::byte* unsealed = output.data();  // from here to `end` it is copied only
@@ -100,6 +102,11 @@ class PartsAead final : public Aead {
         unsealed = end + part.size();
       }
       end += part.size();
+    }
+    if (last) {
+      TMX_ASSERT(room > 0);
+      --room;
+      *end++ = *last;
     }
     TMX_ASSERT(room == 0);
     const AeadTag tag(end, kAeadTagBytes);

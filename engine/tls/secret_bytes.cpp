@@ -1,14 +1,8 @@
 #include "engine/tls/secret_bytes.hpp"
 
-#include <mbedtls/platform_util.h>
-
 #include <utility>
 
 namespace tlsmux::engine::tls {
-
-void wipe(std::span<std::byte> bytes) noexcept {
-  if (!bytes.empty()) mbedtls_platform_zeroize(bytes.data(), bytes.size());
-}
 
 SecretBytes::SecretBytes(std::size_t size) : memory_(std::make_unique<std::byte[]>(size)), size_(size) {}
 

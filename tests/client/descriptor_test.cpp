@@ -86,7 +86,7 @@ TEST_CASE("client.deadlines make the descriptor readable while the engine hangs"
   const int descriptor = tmx_channel_descriptor(attached.channel);
   expect_rest(attached.channel, descriptor);
   engine.signal(SIGSTOP);
-  REQUIRE(send(attached.channel, "A", 1, 60) == 0);
+  REQUIRE(send(attached.channel, "A", 1, 1000) == 0);
   REQUIRE(send(attached.channel, "A", 2, 20) == 0);  // earlier than the one that is set
   CHECK(next_by_descriptor(attached.channel, descriptor).tag == 2);
   CHECK(next_by_descriptor(attached.channel, descriptor).tag == 1);

@@ -106,7 +106,7 @@ TEST_CASE("segment.hole punched before the sealing is filled again") {
   REQUIRE(::fallocate(offer->memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
                       static_cast<off_t>(offer->reply.client_bytes)) == 0);
   REQUIRE(client.send(shm::MappedNotice{}));
-  REQUIRE(client.receive_as<shm::ServingNotice>());
+  REQUIRE(client.catch_up());
   struct stat status{};
   REQUIRE(::fstat(offer->memory.get(), &status) == 0);
   CHECK(static_cast<std::uint64_t>(status.st_blocks) * 512 >= offer->reply.client_bytes);
@@ -172,10 +172,10 @@ TEST_CASE("engine.attach with another layout or protocol is refused with both ve
 
   ControlClient other(server.path());
   shm::AttachRequest alien;
-  alien.header = {.version = 2, .type = shm::ControlType::attach, .bytes = sizeof alien};
+  alien.header = {.version = shm::kControlVersion + 1, .type = shm::ControlType::attach, .bytes = sizeof alien};
   REQUIRE(other.send_raw(std::as_bytes(std::span(&alien, 1))));
   CHECK(other.receive_error(text) == EPROTO);
-  CHECK(text.find("protocol 2") != std::string::npos);
+  CHECK(text.find("protocol " + std::to_string(shm::kControlVersion + 1)) != std::string::npos);
 }
 
 TEST_CASE("engine.attach that stops half-way is ended") {

@@ -1,5 +1,6 @@
 // Opening and closing channels, looking on.
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,6 +38,69 @@ TEST_CASE("engine.channel is opened with its wake descriptor") {
   CHECK(count == 1);
   REQUIRE(client.send_open_channel("acquirer"));
   CHECK(client.receive_as<shm::OpenChannelReply>()->channel == 1);
+}
+
+TEST_CASE("engine.channel is opened for who asks with the word that it has mapped") {
+  for (const auto strategy : {config::IdleStrategy::power, config::IdleStrategy::balanced}) {
+    ServerProcess server({.makes_spares = true, .idle_strategy = strategy});
+    for (int i = 0; i < 3; ++i) {
+      ControlClient client(server.path());
+      const auto offer = client.begin_attach(server.group());
+      REQUIRE(offer);
+      auto segment = test::map_segment(*offer);
+      REQUIRE(segment);
+      REQUIRE(client.send(shm::MappedNotice{}));
+      REQUIRE(client.send_open_channel("acquirer"));
+      const auto packet = client.receive();
+      shm::OpenChannelReply reply;
+      REQUIRE(packet);
+      REQUIRE(shm::read_message(*packet, reply));
+      CHECK(reply.channel == 0);
+      CHECK(reply.message_bytes_max == 99);
+      REQUIRE(packet->descriptors.size() == 1);
+      // The shard has it as well, sooner or later.
+      pollfd wanted{.fd = packet->descriptors[0].get(), .events = POLLIN, .revents = 0};
+      CHECK(::poll(&wanted, 1, 20'000) == 1);
+      server.log().wait_for("event=client_attached");
+      client.close();
+      server.log().wait_for("event=connection_closed");
+    }
+    CHECK(server.stop() == 0);
+  }
+}
+
+TEST_CASE("engine.channel is opened without asking the shard what it has said before") {
+  ServerProcess server({.refreshes = true});
+  const auto row_of = [&](ControlClient& client) {
+    REQUIRE(client.send_open_channel("counted"));
+    const auto reply = client.receive_as<shm::OpenChannelReply>();
+    REQUIRE(reply);
+    return reply->upstream;
+  };
+  ControlClient client(server.path());
+  REQUIRE(client.attach(server.group()));
+  CHECK(row_of(client) == 0);
+  CHECK(row_of(client) == 0);
+  ControlClient next(server.path());
+  REQUIRE(next.attach(server.group()));
+  CHECK(row_of(next) == 0);
+  // While the configuration is being changed, and once after it, only the shard knows.
+  ControlClient operator_client(server.path());
+  REQUIRE(operator_client.send(shm::RefreshRequest{}));
+  server.log().wait_for("event=refresh_ordered");
+  REQUIRE(operator_client.send(shm::ListGroupsRequest{}));
+  REQUIRE(operator_client.receive_as<shm::ListGroupsReply>());
+  CHECK(row_of(client) == 1);
+  CHECK(row_of(next) == 2);
+  ControlClient drainer(server.path());
+  shm::DrainUpstreamRequest order;
+  shm::set_text(order.upstream, "refresh");
+  REQUIRE(drainer.send(order));
+  REQUIRE(drainer.receive_as<shm::DrainUpstreamReply>());
+  REQUIRE(operator_client.receive_as<shm::RefreshReply>());
+  CHECK(row_of(client) == 3);
+  CHECK(row_of(next) == 3);
+  CHECK(server.stop() == 0);
 }
 
 TEST_CASE("engine.channel refusals come from the shard and leave the client served") {

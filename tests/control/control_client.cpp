@@ -73,7 +73,7 @@ std::optional<ControlClient::Attached> ControlClient::attach(std::string_view gr
   auto offer = begin_attach(group);
   if (!offer) return std::nullopt;
   auto segment = map_segment(*offer);
-  if (!segment || !send(shm::MappedNotice{}) || !receive_as<shm::ServingNotice>()) return std::nullopt;
+  if (!segment || !send(shm::MappedNotice{}) || !catch_up()) return std::nullopt;
   return Attached{.offer = std::move(*offer), .segment = std::move(*segment)};
 }
 

@@ -62,6 +62,8 @@ class ControlClient {
     if (!send_attach(group)) return std::nullopt;
     return receive_attachment();
   }
+  // False: it did not deal with all that was sent before.
+  bool catch_up() { return send(shm::ListGroupsRequest{}) && receive_as<shm::ListGroupsReply>(); }
   // To the end: mapped, sealed, served.
   struct Attached {
     Attachment offer;

@@ -43,6 +43,12 @@ const std::vector<Step> kSteps{
      [](ControlClient& client, const std::string& group) {
        return client.attach(group) && client.send_open_channel("acquirer");
      }},
+    {"mapped, and opening a channel at once",
+     [](ControlClient& client, const std::string& group) {
+       const auto offer = client.begin_attach(group);
+       return offer && test::map_segment(*offer) && client.send(shm::MappedNotice{}) &&
+              client.send_open_channel("acquirer");
+     }},
     {"waiting for a channel",
      [](ControlClient& client, const std::string& group) {
        return client.attach(group) && client.send_open_channel("silent");

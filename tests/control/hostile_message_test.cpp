@@ -53,13 +53,27 @@ TEST_CASE("hostile.message out of turn ends the connection that sent it") {
   ends(bytes_of(shm::AttachRequest{}), true);
   for (const bool attached : {false, true}) {
     ends(bytes_of(shm::AttachReply{}), attached);
-    ends(bytes_of(shm::ServingNotice{}), attached);
     ends(bytes_of(shm::OpenChannelReply{}), attached);
     ends(bytes_of(shm::Refusal{}), attached);
     ends(bytes_of(shm::DetachedNotice{}), attached);
     ends(bytes_of(shm::ListGroupsReply{}), attached);
   }
   CHECK(works(neighbour));
+}
+
+TEST_CASE("hostile.client that asks for a channel before it has mapped is ended and never served") {
+  ServerProcess server;
+  ControlClient client(server.path());
+  const auto offer = client.begin_attach(server.group());
+  REQUIRE(offer);
+  REQUIRE(client.send_open_channel("acquirer"));
+  CHECK(client.receive_error() == EPROTO);
+  CHECK(client.receive()->bytes.empty());
+  CHECK(server.log().wait_for("event=client_refused").find("before it is attached") != std::string::npos);
+  server.log().wait_for("event=connection_closed");
+  const auto segment = test::map_segment(*offer);
+  REQUIRE(segment);
+  CHECK(segment->client().back() == std::byte{0});  // no shard has written there
 }
 
 TEST_CASE("hostile.message of a wrong length ends the connection that sent it") {

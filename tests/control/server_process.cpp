@@ -82,18 +82,19 @@ class FakeShard {
       return replies.post(ClientOffended{.client = command.client, .rule = "it offended"});
     }
     client.is_held = client.is_held || upstream == "hold";
-    if (upstream != "acquirer" && upstream != "hold") {
+    if (upstream != "acquirer" && upstream != "hold" && upstream != "counted") {
       return replies.post(ChannelOpened{.client = command.client, .error = ENOENT, .error_text = "no such upstream"});
     }
     const auto [wake, is_new] = client.wakes.emplace(command.channel, std::move(command.wake));
     if (!is_new) std::_Exit(118);  // it is open
     const std::uint64_t one = 1;
     CHECK(::write(wake->second.get(), &one, sizeof one) == sizeof one);
+    if (command.is_told) return;
     replies.post(ChannelOpened{.client = command.client,
                                .error = 0,
                                .error_text = {},
                                .channel = command.channel,
-                               .upstream_row = 3,
+                               .upstream_row = upstream == "counted" ? counted_++ : 3,
                                .shard = 0,
                                .message_bytes_max = 99,
                                .timeout_ms = 1234});
@@ -106,8 +107,10 @@ class FakeShard {
   }
 
   void execute(DismissClient command) {
-    const auto client = clients_.extract(command.client);
-    if (!client.empty() && client.mapped().is_held) {
+    auto client = clients_.extract(command.client);
+    const bool is_held = !client.empty() && client.mapped().is_held;
+    client = {};  // its descriptors go before the answer
+    if (is_held) {
       held_.push_back(command.client);
     } else {
       replies.post(ClientReleased{.client = command.client});
@@ -122,6 +125,7 @@ class FakeShard {
   std::map<ClientId, Client> clients_;
   std::vector<ClientId> held_;  // gone, and not released
   int refreshes_ = 0;           // to be applied
+  std::uint32_t counted_ = 0;
   bool drained_ = false;
 };
 
@@ -175,6 +179,8 @@ control::ControlSettings make_settings(const ServerOptions& options, const std::
   settings.engine_pidfd = shm::open_pidfd(::getpid());
   settings.observers = options.observers;
   settings.drain_timeout_ms = 100;
+  settings.makes_spares = options.makes_spares;
+  settings.idle_strategy = options.idle_strategy;
   if (options.shards > 1) settings.shard_of = [](std::string_view name) { return name.ends_with("@1") ? 1U : 0U; };
   for (const auto& name : {group, std::string("OTHER")}) {
     settings.groups.push_back({.name = name,

@@ -5,6 +5,7 @@
 //   open_channel "acquirer"  opened
 //                "silent"    never answered
 //                "offend"    the client is declared to have broken a rule
+//                "counted"   opened; the row is how many the stand-in has opened before it by asking itself
 //                "hold"      as "acquirer", and the client is released only after an order to drain "release"
 //                another     ENOENT
 //   close_channel 0          closed; another that is not open: EBUSY
@@ -39,6 +40,8 @@ struct ServerOptions {
   std::vector<uid_t> observers{::geteuid()};
   std::uint64_t descriptors_max = 0;  // 0: as it is
   bool refreshes = false;
+  bool makes_spares = false;
+  config::IdleStrategy idle_strategy = config::IdleStrategy::power;
   std::uint32_t shards = 1;
 };
 

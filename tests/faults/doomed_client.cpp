@@ -38,7 +38,7 @@ bool go_by_hand(const config::Config& config, Point point, int writing) {
   if (point == Point::mapped) say_and_wait(writing);
   if (!control.send(shm::MappedNotice{})) return false;
   if (point == Point::acknowledged) say_and_wait(writing);
-  if (!control.receive_as<shm::ServingNotice>() || !control.send_open_channel("acquirer")) return false;
+  if (!control.send_open_channel("acquirer")) return false;
   say_and_wait(writing);
 }
 

@@ -1,12 +1,14 @@
 // Settings that change under sessions and requests that there are.
 #include <doctest/doctest.h>
 
+#include <cerrno>
 #include <memory>
 
 #include "tests/mux/scripted_tls.hpp"
 
 using namespace tlsmux;
 using test::MuxRig;
+using Stage = test::FakeNetwork::Stage;
 
 namespace {
 
@@ -43,6 +45,30 @@ TEST_CASE("engine.another age holds for sessions that there are") {
   CHECK(rig.starting() == 0);
   change_age(1000);
   CHECK(rig.starting() == 1);
+}
+
+TEST_CASE("engine.session to an endpoint that is gone serves while the new one cannot be had") {
+  auto config = one_session();
+  config.upstreams[0].sessions_max = 1;
+  Rig rig(config);
+  rig.change([](config::UpstreamSettings& upstream) {
+    upstream.endpoints = {{.host = "127.0.0.9", .port = 9}};
+    upstream.rotation.messages_max = 1;
+  });
+  // The place in excess tries the new one.
+  REQUIRE(rig.network[1].stage == Stage::connecting);
+  rig.connect(1, ECONNREFUSED);
+  rig.finish_close(1);
+  const auto first = rig.ask("0001");
+  const auto second = rig.ask("0002");
+  CHECK(rig.session(0).is_up());
+  rig.accept_all(0);
+  for (const auto& message : rig.heard(0)) rig.say(0, message);
+  rig.advance_to_due();
+  CHECK(rig.outcome(first) == "answered 0001");
+  CHECK(rig.outcome(second) == "answered 0002");
+  REQUIRE(rig.network[1].stage == Stage::connecting);
+  CHECK(rig.session(0).is_up());
 }
 
 TEST_CASE("engine.upstream of another shard has its index here and nothing else") {

@@ -138,7 +138,10 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
                   .listener = &listener,
                   .wake = {},
                   .channels = std::vector<bool>(geometry.channels),
-                  .channel = 0};
+                  .channel = 0,
+                  .geometry = geometry,
+                  .memory = std::make_shared<shm::Mapping>(std::move(mapping)),
+                  .wish = {}};
   ++clients_of_group_[group];
   commands_.emplace_back(engine::AdmitClient{.id = id,
                                              .group = group,
@@ -146,7 +149,7 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
                                              .uid = 0,
                                              .program = "simulated",
                                              .geometry = geometry,
-                                             .memory = std::make_shared<shm::Mapping>(std::move(mapping)),
+                                             .memory = clients_[id].memory,
                                              .doorbell = std::move(doorbell)});
   return Attached{.id = id, .attachment = std::move(attachment)};
 }
@@ -158,8 +161,31 @@ void EngineProcess::open_channel(engine::ClientId client, const std::string& ups
   *free = true;
   asker.channel = static_cast<std::uint32_t>(free - asker.channels.begin());
   asker.wake = make_eventfd();
-  commands_.emplace_back(engine::OpenChannel{
-      .client = client, .channel = asker.channel, .upstream = upstream, .flags = flags, .wake = duplicate(asker.wake)});
+  asker.wish = {.group = asker.group, .upstream = upstream, .flags = flags};
+  // The real control thread answers an offender no more: let the shard speak.
+  const auto* const known = asker.has_offended ? nullptr : openings_.find(asker.wish);
+  if (known != nullptr) shm::reset_channel(asker.memory->bytes(), asker.geometry, asker.channel);
+  commands_.emplace_back(engine::OpenChannel{.client = client,
+                                             .channel = asker.channel,
+                                             .upstream = upstream,
+                                             .flags = flags,
+                                             .wake = duplicate(asker.wake),
+                                             .is_told = known != nullptr});
+  if (known == nullptr) return;
+  auto opened = *known;
+  opened.client = client;
+  opened.channel = asker.channel;
+  take(opened);
+}
+
+void EngineProcess::order(engine::ApplyConfig order) {
+  ++orders_;
+  openings_.change_begins();
+  commands_.emplace_back(std::move(order));
+}
+
+void EngineProcess::take(const engine::ConfigApplied& /*reply*/) {
+  if (--orders_ == 0) openings_.change_ends();
 }
 
 void EngineProcess::close_channel(engine::ClientId client, std::uint32_t channel) {
@@ -187,10 +213,10 @@ void EngineProcess::refresh(std::uint32_t upstream, const config::UpstreamSettin
     config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
   }
   config->upstreams[upstream] = settings;
-  engine::ApplyConfig order{.config = std::move(config), .upstreams = {}};
-  order.upstreams.push_back(
+  engine::ApplyConfig changes{.config = std::move(config), .upstreams = {}};
+  changes.upstreams.push_back(
       {.kind = kind, .index = upstream, .tls_client = nullptr, .replace_sessions = replace_sessions});
-  commands_.emplace_back(std::move(order));
+  order(std::move(changes));
 }
 
 void EngineProcess::take_replies() {
@@ -206,6 +232,7 @@ void EngineProcess::take(const engine::ChannelOpened& reply) {
     found->second.channels[found->second.channel] = false;
     return found->second.listener->channel_refused(reply.error);
   }
+  openings_.remember(found->second.wish, reply);
   shm::OpenChannelReply opened;
   opened.channel = reply.channel;
   opened.upstream = reply.upstream_row;
@@ -223,7 +250,9 @@ void EngineProcess::take(const engine::ChannelClosed& reply) {
 
 void EngineProcess::take(const engine::ClientOffended& reply) {
   const auto found = clients_.find(reply.client);
-  if (found != clients_.end() && found->second.listener != nullptr) found->second.listener->detached(reply.rule);
+  if (found == clients_.end()) return;
+  found->second.has_offended = true;
+  if (found->second.listener != nullptr) found->second.listener->detached(reply.rule);
 }
 
 void EngineProcess::take(const engine::ClientReleased& reply) {

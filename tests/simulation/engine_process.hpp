@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/attachment.hpp"
+#include "engine/control/known_openings.hpp"
 #include "engine/shard.hpp"
 #include "shm/control_protocol.hpp"
 #include "tests/simulation/bells.hpp"
@@ -53,7 +54,7 @@ class EngineProcess {
                bool replace_sessions);
   // The tables of a group that the context's configuration has at its end; members can attach to it from now on.
   engine::ApplyConfig::Group make_group();
-  void order(engine::ApplyConfig order) { commands_.emplace_back(std::move(order)); }
+  void order(engine::ApplyConfig order);
 
   // ---- The data loop.
   // It does not sleep, or has been woken.
@@ -90,6 +91,10 @@ class EngineProcess {
     shm::UniqueFd wake;                   // of the channel that is being opened
     std::vector<bool> channels;           // by number; in use
     std::uint32_t channel = 0;            // that is being opened or closed
+    shm::ClientGeometry geometry;
+    std::shared_ptr<shm::Mapping> memory;
+    engine::control::KnownOpenings::Wish wish;
+    bool has_offended = false;
   };
 
   engine::StatusBoard make_board();
@@ -103,7 +108,7 @@ class EngineProcess {
   void take(const engine::ClientReleased& reply);
   void take(const engine::Drained& /*reply*/) {}
   void take(const engine::UpstreamDrained& /*reply*/) {}
-  void take(const engine::ConfigApplied& /*reply*/) {}
+  void take(const engine::ConfigApplied& reply);
   void take(const engine::NeedTraceNumbers& /*reply*/) {}  // the simulated clients take none
 
   // Where it matters, in the order in which the memory must outlive its users.
@@ -123,6 +128,8 @@ class EngineProcess {
 
   std::vector<engine::ShardCommand> commands_;
   std::map<engine::ClientId, ControlledClient> clients_;
+  engine::control::KnownOpenings openings_;
+  int orders_ = 0;  // not carried out yet
   std::vector<std::uint32_t> clients_of_group_;
   engine::ClientId last_id_ = 0;
   bool draining_ = false;

@@ -103,6 +103,32 @@ TEST_CASE("engine.what is published while a long ring is being drained is not fo
   CHECK(client->collect(0) == Words(310, kAnswered));
 }
 
+TEST_CASE("engine.a request that is on the ring before the shard knows its channel is taken") {
+  ShardRig rig;
+  const auto first = rig.attach_with_channel();  // from now on others need not ask the shard
+  const auto client = rig.attach();
+  rig.engine.open_channel(client->attached.id, "host");
+  REQUIRE(client->channels.size() == 1);
+  client->push(0, 50);
+  client->publish(0);
+  SUBCASE("and its ready bit is still set") {}
+  SUBCASE("though its ready bit is gone") { client->words().ready.store(0); }
+  rig.settle();
+  CHECK(client->collect(0) == Words{kAnswered});
+  // The same number once more, with what is on its rings now.
+  rig.engine.close_channel(client->attached.id, 0);
+  rig.settle();
+  REQUIRE(client->closed == std::vector<int>{0});
+  client->channels.clear();
+  rig.engine.open_channel(client->attached.id, "host");
+  REQUIRE(client->channels.size() == 1);
+  client->push(0, 20);
+  client->publish(0);
+  rig.settle();
+  CHECK(client->collect(0) == Words{kAnswered});
+  CHECK(client->offences.empty());
+}
+
 TEST_CASE("engine.a sleeping client is woken once for a batch") {
   ShardRig rig;
   const auto client = rig.attach_with_channel();

@@ -41,7 +41,6 @@ namespace tlsmux::test {
 enum class Flaw : std::uint8_t {
   none,
   silent,         // takes connections and never answers
-  no_serving,     // never says that it serves
   closes,         // closes after the attach message
   unsealed,       // memory whose size the engine could change
   wrong_size,     // memory that does not fit the geometry

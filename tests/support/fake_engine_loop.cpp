@@ -177,7 +177,6 @@ bool FakeEngineLoop::read_control(FakeClient& client) {
   }
   if (shm::read_message(*packet, mapped)) {
     must(shm::seal_client_memory(client.memory_fd.get()));
-    if (options_.flaw != Flaw::no_serving) tell(client, shm::ServingNotice{});
     return true;
   }
   if (shm::read_message(*packet, open_request)) {

@@ -72,6 +72,10 @@ TEST_CASE("record.aead gives OpenSSL's bytes for all sizes around blocks") {
         place.resize(size + kAeadTagBytes);
         aead->seal(with.nonce, with.additional, Parts{std::span(place).first(size)}, place);
         REQUIRE(place == expected);
+        if (size == 0) continue;
+        std::ranges::fill(place, std::byte{0});
+        aead->seal(with.nonce, with.additional, Parts{std::span(text).first(size - 1)}, text.back(), place);
+        REQUIRE(place == expected);
       }
     }
   }
@@ -108,6 +112,9 @@ TEST_CASE("record.aead gives the same bytes for every first size of a long text 
       const Parts parts = {whole.first(first), whole.subspan(first, text.size() - 1 - first), whole.last(1)};
       for (const auto& aead : with.aeads) {
         REQUIRE(seal(*aead, with.nonce, with.additional, parts) == expected);
+        Bytes sealed(expected.size());
+        aead->seal(with.nonce, with.additional, std::span(parts).first(2), text.back(), sealed);
+        REQUIRE(sealed == expected);
       }
     }
   }

@@ -41,15 +41,15 @@ Bytes with_more_behind_finished(Bytes flight, RecordProtection& protection, std:
       output.insert(output.end(), record.begin(), record.end());
       continue;
     }
-    const auto opened = protection.open(sequence, record);
-    REQUIRE(opened);
-    Bytes content(opened->content.begin(), opened->content.end());
+    engine::tls::OpenedRecord opened;
+    REQUIRE(protection.open(sequence, record, opened));
+    Bytes content(opened.content.begin(), opened.content.end());
     if (rest.empty()) {
       for (const int byte : more) content.push_back(std::byte(byte));
     }
     Bytes sealed(content.size() + 22);
     const std::array parts = {std::span<const std::byte>(content)};
-    sealed.resize(protection.seal(sequence++, opened->type, parts, sealed));
+    sealed.resize(protection.seal(sequence++, opened.type, parts, sealed));
     output.insert(output.end(), sealed.begin(), sealed.end());
   }
   return output;

@@ -60,23 +60,31 @@ RecordFault RecordLayer::fail(const RecordFault& fault) {
 std::expected<void, RecordFault> RecordLayer::seal(std::span<const std::span<const std::byte>> parts,
                                                    WireBuffer& wire) {
   if (fault_) return unexpected(*fault_);
-  if (suite_.version == kTls13) {
-    if (auto updated = update_key_if_due(wire); !updated) return unexpected(fail(updated.error()));
+  if (is_key_update_due()) {
+    if (auto updated = update_key(wire); !updated) return unexpected(fail(updated.error()));
   }
   if (sender_.seal(ContentType::application_data, parts, wire)) return {};
   return unexpected(fail({.kind = RecordFaultKind::used_up, .words = "the session has used up its sequence numbers"}));
 }
 
-// However often the peer has asked since the last record of data, it gets one KeyUpdate (RFC 8446 section 4.6.3).
-RecordLayer::Handled RecordLayer::update_key_if_due(WireBuffer& wire) {
+bool RecordLayer::must_ask_peer() const {
+  return suite_.is_gcm() && state_->receive_sequence >= kGcmRecordsMax && !has_asked_peer_;
+}
+
+bool RecordLayer::is_key_update_due() const {
+  if (suite_.version != kTls13) return false;
   // The KeyUpdate is the last record under the old key.
   const bool is_used_up = suite_.is_gcm() && state_->send_sequence >= kGcmRecordsMax - 1;
-  const bool peer_is_late = suite_.is_gcm() && state_->receive_sequence >= kGcmRecordsMax && !has_asked_peer_;
-  if (!must_update_key_ && !is_used_up && !peer_is_late) return {};
+  return must_update_key_ || is_used_up || must_ask_peer();
+}
+
+// However often the peer has asked since the last record of data, it gets one KeyUpdate (RFC 8446 section 4.6.3).
+RecordLayer::Handled RecordLayer::update_key(WireBuffer& wire) {
+  const bool asks_peer = must_ask_peer();
   must_update_key_ = false;
-  has_asked_peer_ = has_asked_peer_ || peer_is_late;
+  has_asked_peer_ = has_asked_peer_ || asks_peer;
   try {
-    if (sender_.update_key(peer_is_late, wire)) return {};
+    if (sender_.update_key(asks_peer, wire)) return {};
   } catch (const std::bad_alloc&) {
     return unexpected(no_memory());
   }
@@ -98,38 +106,32 @@ bool RecordLayer::is_worn_out() const {
 std::expected<OpenState, RecordFault> RecordLayer::open(std::span<std::byte> received, OnPlaintext on_plaintext,
                                                         OnTicket on_ticket, WireBuffer& wire) {
   if (fault_) return unexpected(*fault_);
-  auto handled = open_records(received, on_plaintext, on_ticket, wire);
-  receiver_.forget();
-  if (!handled) {
-    const auto& fault = handled.error();
-    // Told if there is room: the session is over either way.
-    if (fault.kind == RecordFaultKind::invalid) static_cast<void>(sender_.alert(fault.alert, wire));
-    return unexpected(fail(fault));
+  while (!received.empty() && !is_closed_by_peer_) {
+    const auto record = receiver_.next(received);
+    if (!record) return unexpected(end(invalid(record.error(), words_of_bad_record(record.error())), wire));
+    if (*record == nullptr) break;
+    const auto& opened = **record;
+    if (opened.type == ContentType::application_data && !opened.content.empty() && !handshake_.is_within_message()) {
+      records_without_data_ = 0;
+      on_plaintext(opened.content);
+    } else if (auto handled = handle(opened, on_ticket, wire); !handled) {
+      return unexpected(end(handled.error(), wire));
+    }
   }
+  receiver_.forget();
   return is_closed_by_peer_ ? OpenState::closed_by_peer : OpenState::open;
 }
 
-RecordLayer::Handled RecordLayer::open_records(std::span<std::byte> received, OnPlaintext on_plaintext,
-                                               OnTicket on_ticket, WireBuffer& wire) {
-  while (!is_closed_by_peer_) {
-    const auto record = receiver_.next(received);
-    if (!record) return unexpected(invalid(record.error(), words_of_bad_record(record.error())));
-    const auto& opened = *record;
-    if (!opened) break;
-    if (auto handled = handle(*opened, on_plaintext, on_ticket, wire); !handled) return handled;
-  }
-  return {};
+RecordFault RecordLayer::end(const RecordFault& fault, WireBuffer& wire) {
+  receiver_.forget();
+  // Told if there is room: the session is over either way.
+  if (fault.kind == RecordFaultKind::invalid) static_cast<void>(sender_.alert(fault.alert, wire));
+  return fail(fault);
 }
 
-RecordLayer::Handled RecordLayer::handle(const OpenedRecord& record, OnPlaintext on_plaintext, OnTicket on_ticket,
-                                         WireBuffer& wire) {
+RecordLayer::Handled RecordLayer::handle(const OpenedRecord& record, const OnTicket& on_ticket, WireBuffer& wire) {
   if (handshake_.is_within_message() && record.type != ContentType::handshake) {
     return unexpected(invalid(Alert::unexpected_message, "the host broke off a TLS handshake message"));
-  }
-  if (record.type == ContentType::application_data && !record.content.empty()) {
-    records_without_data_ = 0;
-    on_plaintext(record.content);
-    return {};
   }
   if (++records_without_data_ > kRecordsWithoutDataMax) {
     return unexpected(invalid(Alert::unexpected_message, "the host sends TLS messages without end, and no data"));

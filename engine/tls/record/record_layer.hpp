@@ -70,13 +70,16 @@ class RecordLayer {
 
   using Handled = std::expected<void, RecordFault>;
 
-  Handled open_records(std::span<std::byte> received, OnPlaintext on_plaintext, OnTicket on_ticket, WireBuffer& wire);
-  Handled handle(const OpenedRecord& record, OnPlaintext on_plaintext, OnTicket on_ticket, WireBuffer& wire);
+  // A record that is not data, or is out of place.
+  Handled handle(const OpenedRecord& record, const OnTicket& on_ticket, WireBuffer& wire);
   Handled handle_handshake(std::span<const std::byte> content, OnTicket on_ticket, WireBuffer& wire);
   Handled handle_tls_1_3_message(const HandshakeMessage& message, bool ends_record, OnTicket on_ticket);
   Handled handle_key_update(const HandshakeMessage& message, bool ends_record);
   Handled handle_alert(std::span<const std::byte> content);
-  Handled update_key_if_due(WireBuffer& wire);
+  [[nodiscard]] bool must_ask_peer() const;
+  [[nodiscard]] bool is_key_update_due() const;
+  Handled update_key(WireBuffer& wire);
+  RecordFault end(const RecordFault& fault, WireBuffer& wire);
   RecordFault fail(const RecordFault& fault);
 
   SessionState* state_;

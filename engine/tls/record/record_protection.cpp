@@ -1,19 +1,15 @@
 #include "engine/tls/record/record_protection.hpp"
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "shm/assert.hpp"
-#include "shm/shared_copy.hpp"
 
 namespace tlsmux::engine::tls {
 namespace {
-
-// More parts than that are joined before they are sealed: then few can be large enough to be sealed from where they lie.
-constexpr std::size_t kGatheredPartsMax = 7;
 
 // What a cipher reads right after it was written is written in one piece of sixteen bytes: a processor that finds it in
 // pieces waits for all of them to reach its cache, which costs as much as encrypting a hundred bytes.
@@ -115,28 +111,10 @@ std::size_t RecordProtection::seal(std::uint64_t sequence, ContentType type,
   const AdditionalData additional(suite_, sequence, header, text_bytes);
   PaddedNonce nonce;
   make_nonce(sequence, nonce);
-  seal_text(nonce.bytes, additional.bytes(), type, parts, body);
+  // In TLS 1.3 the type stands behind the content, and comes from here: the parts may lie in a client's memory.
+  const auto inner_type = suite_.version == kTls13 ? std::optional(std::byte(type)) : std::nullopt;
+  aead_->seal(nonce.bytes, additional.bytes(), parts, inner_type, body);
   return record_bytes;
-}
-
-// In TLS 1.3 the type stands behind the content, and comes from here: what lies in the parts may be a client's memory.
-void RecordProtection::seal_text(const AeadNonce& nonce, std::span<const std::byte> additional, ContentType type,
-                                 std::span<const std::span<const std::byte>> parts, std::span<std::byte> sealed) {
-  const auto inner_type = std::byte(type);
-  const auto behind = std::span(&inner_type, suite_.version == kTls13 ? 1 : 0);
-  std::array<std::span<const std::byte>, kGatheredPartsMax + 1> all;
-  if (parts.size() <= kGatheredPartsMax) {
-    *std::ranges::copy(parts, all.begin()).out = behind;
-    return aead_->seal(nonce, additional, std::span(all).first(parts.size() + 1), sealed);
-  }
-  auto rest = sealed;
-  for (const auto part : parts) {
-    shm::copy_bytes(rest, part);
-    rest = rest.subspan(part.size());
-  }
-  shm::copy_bytes(rest, behind);
-  all[0] = sealed.first(sealed.size() - kAeadTagBytes);
-  aead_->seal(nonce, additional, std::span(all).first(1), sealed);
 }
 
 std::expected<std::size_t, Alert> RecordProtection::record_bytes(
@@ -160,7 +138,31 @@ std::expected<std::size_t, Alert> RecordProtection::record_bytes(
   return bytes;
 }
 
-std::expected<OpenedRecord, Alert> RecordProtection::open(std::uint64_t sequence, std::span<std::byte> record) {
+std::expected<void, Alert> RecordProtection::open(std::uint64_t sequence, std::span<std::byte> record,
+                                                  OpenedRecord& opened) {
+  return suite_.version == kTls13 ? open_1_3(sequence, record, opened) : open_1_2(sequence, record, opened);
+}
+
+std::expected<void, Alert> RecordProtection::open_1_3(std::uint64_t sequence, std::span<std::byte> record,
+                                                      OpenedRecord& opened) {
+  const auto sealed = record.subspan(kRecordHeaderBytes);
+  const auto text = sealed.first(sealed.size() - kAeadTagBytes);
+  PaddedNonce nonce;
+  make_nonce(sequence, nonce);
+  // What is authenticated but not encrypted is the header as it came (RFC 8446 section 5.2).
+  if (!aead_->open(nonce.bytes, record.first(kRecordHeaderBytes), sealed, text)) {
+    return std::unexpected(Alert::bad_record_mac);
+  }
+  // The type is the last byte that is not zero (RFC 8446 section 5.4).
+  std::size_t end = text.size();
+  while (end > 0 && text[end - 1] == std::byte{0}) --end;
+  if (end == 0) return std::unexpected(Alert::unexpected_message);
+  opened = {static_cast<ContentType>(text[end - 1]), text.first(end - 1)};
+  return {};
+}
+
+std::expected<void, Alert> RecordProtection::open_1_2(std::uint64_t sequence, std::span<std::byte> record,
+                                                      OpenedRecord& opened) {
   const auto header = read_big_endian(record.first<8>()) >> kBitsBehindHeader;
   auto number = sequence;
   auto sealed = record.subspan(kRecordHeaderBytes);
@@ -175,12 +177,8 @@ std::expected<OpenedRecord, Alert> RecordProtection::open(std::uint64_t sequence
   if (!aead_->open(nonce.bytes, additional.bytes(), sealed, text)) {
     return std::unexpected(Alert::bad_record_mac);
   }
-  if (suite_.version == kTls12) return OpenedRecord{static_cast<ContentType>(header >> 32), text};
-  // The type is the last byte that is not zero (RFC 8446 section 5.4).
-  std::size_t end = text.size();
-  while (end > 0 && text[end - 1] == std::byte{0}) --end;
-  if (end == 0) return std::unexpected(Alert::unexpected_message);
-  return OpenedRecord{static_cast<ContentType>(text[end - 1]), text.first(end - 1)};
+  opened = {static_cast<ContentType>(header >> 32), text};
+  return {};
 }
 
 }  // namespace tlsmux::engine::tls

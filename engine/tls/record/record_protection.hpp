@@ -43,8 +43,8 @@ class RecordProtection {
   [[nodiscard]] std::expected<std::size_t, Alert> record_bytes(
       std::span<const std::byte, kRecordHeaderBytes> header) const;
 
-  // Decrypts in place one whole record, whose header record_bytes() has accepted.
-  std::expected<OpenedRecord, Alert> open(std::uint64_t sequence, std::span<std::byte> record);
+  // Decrypts in place one whole record, whose header record_bytes() has accepted. `opened` is written only if it is good.
+  std::expected<void, Alert> open(std::uint64_t sequence, std::span<std::byte> record, OpenedRecord& opened);
 
  private:
   // Sixteen bytes, so that it can be written at once: a processor that reads what was written in pieces waits.
@@ -53,10 +53,11 @@ class RecordProtection {
     std::array<std::byte, 4> padding;
   };
 
+  std::expected<void, Alert> open_1_3(std::uint64_t sequence, std::span<std::byte> record, OpenedRecord& opened);
+  std::expected<void, Alert> open_1_2(std::uint64_t sequence, std::span<std::byte> record, OpenedRecord& opened);
+
   // `number` is the explicit part of the nonce, where there is one, else the sequence number.
   void make_nonce(std::uint64_t number, PaddedNonce& nonce) const;
-  void seal_text(const AeadNonce& nonce, std::span<const std::byte> additional, ContentType type,
-                 std::span<const std::span<const std::byte>> parts, std::span<std::byte> sealed);
 
   RecordSuite suite_;
   std::unique_ptr<Aead> aead_;

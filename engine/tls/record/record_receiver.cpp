@@ -14,25 +14,43 @@ RecordReceiver::RecordReceiver(SessionState& state, const RecordSuite& suite,
                                std::unique_ptr<RecordProtection> protection)
     : state_(&state), suite_(suite), protection_(std::move(protection)), partial_(kRecordBytesMax) {}
 
-void RecordReceiver::forget() { wipe(std::exchange(opened_, {})); }
-
-std::expected<std::optional<OpenedRecord>, Alert> RecordReceiver::next(std::span<std::byte>& received) {
+std::expected<const OpenedRecord*, Alert> RecordReceiver::next(std::span<std::byte>& received) {
   forget();
+  std::span<std::byte> record;
   if (held_ == 0 && received.size() >= kRecordHeaderBytes) {
     const auto bytes = protection_->record_bytes(received.first<kRecordHeaderBytes>());
     if (!bytes) return std::unexpected(bytes.error());
     if (*bytes <= received.size()) {
-      const auto record = received.first(*bytes);
+      record = received.first(*bytes);
       received = received.subspan(*bytes);
-      return open(record);
     }
   }
-  if (!hold_up_to(kRecordHeaderBytes, received)) return std::nullopt;
+  if (record.empty()) {
+    const auto joined = next_in_pieces(received);
+    if (!joined) return std::unexpected(joined.error());
+    if (joined->empty()) return nullptr;
+    record = *joined;
+  }
+  // A peer that goes on without updating its key is not answered, as if the record did not verify.
+  if (state_->receive_sequence == std::numeric_limits<std::uint64_t>::max()) {
+    return std::unexpected(Alert::bad_record_mac);
+  }
+  if (const auto opened = protection_->open(state_->receive_sequence, record, opened_); !opened) {
+    return std::unexpected(opened.error());
+  }
+  ++state_->receive_sequence;
+  return &opened_;
+}
+
+// The record that has come in pieces; nothing as long as it is not whole.
+std::expected<std::span<std::byte>, Alert> RecordReceiver::next_in_pieces(std::span<std::byte>& received) {
+  constexpr std::span<std::byte> kNothing;
+  if (!hold_up_to(kRecordHeaderBytes, received)) return kNothing;
   const auto bytes = protection_->record_bytes(partial_.bytes().first<kRecordHeaderBytes>());
   if (!bytes) return std::unexpected(bytes.error());
-  if (!hold_up_to(*bytes, received)) return std::nullopt;
+  if (!hold_up_to(*bytes, received)) return kNothing;
   held_ = 0;
-  return open(partial_.bytes().first(*bytes));
+  return partial_.bytes().first(*bytes);
 }
 
 // True when so much of the record is there.
@@ -44,18 +62,6 @@ bool RecordReceiver::hold_up_to(std::size_t size, std::span<std::byte>& received
     received = received.subspan(piece.size());
   }
   return held_ >= size;
-}
-
-std::expected<std::optional<OpenedRecord>, Alert> RecordReceiver::open(std::span<std::byte> record) {
-  // A peer that goes on without updating its key is not answered, as if the record did not verify.
-  if (state_->receive_sequence == std::numeric_limits<std::uint64_t>::max()) {
-    return std::unexpected(Alert::bad_record_mac);
-  }
-  auto opened = protection_->open(state_->receive_sequence, record);
-  if (!opened) return std::unexpected(opened.error());
-  ++state_->receive_sequence;
-  opened_ = opened->content;
-  return *opened;
 }
 
 void RecordReceiver::update_key() {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
-#include <optional>
 #include <span>
+#include <utility>
 
 #include "engine/tls/record/record_protection.hpp"
 #include "engine/tls/secret_bytes.hpp"
@@ -20,12 +20,12 @@ class RecordReceiver {
   RecordReceiver(SessionState& state, const RecordSuite& suite, std::unique_ptr<RecordProtection> protection);
 
   // Takes bytes off the front of `received` up to the end of the next record, and opens that: where it lies, if it is
-  // whole there, else in memory of this object's. Nothing: all is consumed, and the next record goes on in what will come.
-  // The content is valid until the next call or forget(), which wipe it. Allocates nothing. After an error it is of no
-  // more use.
-  std::expected<std::optional<OpenedRecord>, Alert> next(std::span<std::byte>& received);
+  // whole there, else in memory of this object's. Null: all is consumed, and the next record goes on in what will come.
+  // The record is valid until the next call or forget(), which wipe its content. Allocates nothing. After an error it is
+  // of no more use.
+  std::expected<const OpenedRecord*, Alert> next(std::span<std::byte>& received);
   // Wipes what was opened last.
-  void forget();
+  void forget() { wipe(std::exchange(opened_.content, {})); }
 
   // The peer has updated its key (RFC 8446 section 7.2): the next record has the next one. Requires TLS 1.3.
   void update_key();
@@ -35,7 +35,7 @@ class RecordReceiver {
                       std::span<std::byte> output);
 
  private:
-  std::expected<std::optional<OpenedRecord>, Alert> open(std::span<std::byte> record);
+  std::expected<std::span<std::byte>, Alert> next_in_pieces(std::span<std::byte>& received);
   bool hold_up_to(std::size_t size, std::span<std::byte>& received);
 
   SessionState* state_;
@@ -43,7 +43,7 @@ class RecordReceiver {
   std::unique_ptr<RecordProtection> protection_;
   SecretBytes partial_;   // a record that came in pieces
   std::size_t held_ = 0;  // bytes of it
-  std::span<std::byte> opened_;
+  OpenedRecord opened_;
 };
 
 }  // namespace tlsmux::engine::tls

@@ -1,7 +1,6 @@
 #include "engine/tls/record/record_sender.hpp"
 
 #include <array>
-#include <limits>
 
 #include "shm/assert.hpp"
 
@@ -14,14 +13,6 @@ constexpr auto kFatal = std::byte{2};
 bool is_warning(Alert alert) { return alert == Alert::close_notify || alert == Alert::no_renegotiation; }
 
 }  // namespace
-
-bool RecordSender::seal(ContentType type, std::span<const std::span<const std::byte>> parts, WireBuffer& wire) {
-  // It must not wrap (RFC 8446 section 5.3, RFC 5246 section 6.1).
-  if (state_->send_sequence == std::numeric_limits<std::uint64_t>::max()) return false;
-  wire.commit(protection_->seal(state_->send_sequence, type, parts, wire.free_space()));
-  ++state_->send_sequence;
-  return true;
-}
 
 bool RecordSender::update_key(bool ask, WireBuffer& wire) {
   TMX_ASSERT(suite_.version == kTls13);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -23,7 +24,13 @@ class RecordSender {
   [[nodiscard]] std::size_t overhead_bytes() const { return suite_.overhead_bytes(); }
 
   // Appends one record. Requires room for it. False: no sequence number is left.
-  [[nodiscard]] bool seal(ContentType type, std::span<const std::span<const std::byte>> parts, WireBuffer& wire);
+  [[nodiscard]] bool seal(ContentType type, std::span<const std::span<const std::byte>> parts, WireBuffer& wire) {
+    // It must not wrap (RFC 8446 section 5.3, RFC 5246 section 6.1).
+    if (state_->send_sequence == std::numeric_limits<std::uint64_t>::max()) return false;
+    wire.commit(protection_->seal(state_->send_sequence, type, parts, wire.free_space()));
+    ++state_->send_sequence;
+    return true;
+  }
 
   // Appends KeyUpdate (RFC 8446 section 4.6.3); what is sealed from then on has the next key. With `ask` the peer is to
   // do the same. Requires TLS 1.3 and room for kKeyUpdateBytes and the overhead. False: no sequence number is left.
