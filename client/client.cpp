@@ -34,6 +34,7 @@ std::expected<std::shared_ptr<Client>, SystemError> Client::attach(ClientOptions
   client->timer_ = std::move(*timer);
   if (auto added = client->hub_.add(client->timer_.get()); !added) return std::unexpected(added.error());
   if (auto attached = client->wait_until_attached(); !attached) return std::unexpected(attached.error());
+  client->epoch_ = client->link_.attachment()->epoch();
   return client;
 }
 
