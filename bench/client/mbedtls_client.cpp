@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "bench/client/connect.hpp"
+#include "bench/client/session_file.hpp"
 #include "bench/client/stream_link.hpp"
 
 namespace {
@@ -122,8 +123,7 @@ class MbedtlsStream {
     std::size_t used = 0;
     if (mbedtls_ssl_get_session(&ssl_, &session) == 0 &&
         mbedtls_ssl_session_save(&session, bytes.data(), bytes.size(), &used) == 0) {
-      std::ofstream(session_file_, std::ios::binary)
-          .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(used));
+      write_session_file(session_file_, std::span(bytes).first(used));
     }
     mbedtls_ssl_session_free(&session);
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/client/connect.hpp"
+#include "bench/client/session_file.hpp"
 #include "bench/client/stream_link.hpp"
 
 namespace {
@@ -79,8 +80,7 @@ class OpensslStream {
     std::vector<unsigned char> bytes(static_cast<std::size_t>(i2d_SSL_SESSION(session, nullptr)));
     auto* to = bytes.data();
     i2d_SSL_SESSION(session, &to);
-    std::ofstream(session_file_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    write_session_file(session_file_, bytes);
   }
 
   void resume() {
