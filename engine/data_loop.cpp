@@ -33,7 +33,6 @@ constexpr std::uint32_t kResultsWatch = 1;
 constexpr std::uint32_t kFirstClientWatch = 2;
 
 constexpr std::uint64_t kWallClockIntervalNs = 1'000'000'000;
-constexpr std::uint64_t kFirstRequestNs = 100'000;
 constexpr std::uint64_t kSleepNsMax = 1'000'000'000;  // the heartbeat goes on
 
 std::uint64_t monotonic_ns() {
@@ -108,7 +107,6 @@ class Loop final : public io::IoEvents, public Bells {
  private:
   void wait();
   bool look_again();
-  bool look_for_first_request();
   void note_idleness();
   void take_commands();
   void take_results();
@@ -126,7 +124,6 @@ class Loop final : public io::IoEvents, public Bells {
   Idle idle_;
   std::uint64_t now_ns_ = 0;
   std::uint64_t idle_since_ns_ = 0;  // 0: it is not idle
-  std::uint64_t first_request_until_ns_ = 0;
   std::uint64_t wall_clock_due_ns_ = 0;
   bool is_busy_ = true;
   bool keys_are_locked_ = true;
@@ -144,17 +141,14 @@ void Loop::run() {
     is_busy_ = io_->tell(*this);
     if (std::exchange(has_commands_, false)) take_commands();
     if (std::exchange(has_results_, false)) take_results();
-    if (shard_.work()) {
-      is_busy_ = true;
-      first_request_until_ns_ = 0;
-    }
+    is_busy_ = shard_.work() || is_busy_;
     for (auto& reply : shard_.take_replies()) replies_->post(std::move(reply));
     note_idleness();
   }
 }
 
 void Loop::wait() {
-  const bool may_sleep = !is_busy_ && !look_again() && !look_for_first_request() && shard_.prepare_sleep();
+  const bool may_sleep = !is_busy_ && !look_again() && shard_.prepare_sleep();
   io_->wait(may_sleep ? time_until_due() : std::chrono::nanoseconds(0));
 }
 
@@ -172,16 +166,6 @@ bool Loop::look_again() {
       shm::pause_processor();
     }
   } while (monotonic_ns() < end_ns);
-  return false;
-}
-
-// Who opens a channel mostly has something to send, and may be waiting for this very processor.
-bool Loop::look_for_first_request() {
-  while (first_request_until_ns_ != 0) {
-    if (shard_.has_news() || io_->has_news()) return true;
-    if (monotonic_ns() >= first_request_until_ns_) first_request_until_ns_ = 0;
-    ::sched_yield();
-  }
   return false;
 }
 
@@ -217,12 +201,7 @@ void Loop::rung(std::uint32_t watch) {
 }
 
 void Loop::take_commands() {
-  for (auto& command : commands_->take()) {
-    const bool opens = std::holds_alternative<OpenChannel>(command);
-    if (opens && shard_.idle_strategy() != config::IdleStrategy::power)
-      first_request_until_ns_ = now_ns_ + kFirstRequestNs;
-    shard_.execute(std::move(command));
-  }
+  for (auto& command : commands_->take()) shard_.execute(std::move(command));
 }
 
 void Loop::take_results() {

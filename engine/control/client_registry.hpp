@@ -4,8 +4,8 @@
 // to it that nothing of a client is left once it is dead, has gone, or has broken a rule. Trusts no byte of a message.
 //
 // The first shard gets a client when it attaches, or with the first channel that the client opens right after; another one
-// when the client first asks for a channel to an upstream of that shard. Numbers of channels are given out here, since one number is open at one shard at a time. A client has been
-// released when each shard that has it has said so.
+// when the client first asks for a channel to an upstream of that shard. Numbers of channels are given out here, since one
+// number is open at one shard at a time. A client has been released when each shard that has it has said so.
 //
 // A client's death is what its pidfd says. The end of its socket means no more than that it has gone, since a forked
 // child may hold the socket of a dead client open and a living client may close it.
