@@ -95,7 +95,7 @@ void Host::apply_limits(Session& session) {
 
 void Host::read(Session& session) {
   touch(session);
-  if (session.paused || session.unheard || session.gone) return;
+  if (session.paused || session.unheard || session.gone || session.peer_ended) return;
   const IoStatus status = session.connection.receive();
   cut_frames(session);
   switch (status) {
@@ -109,8 +109,7 @@ void Host::read(Session& session) {
         if (session.responder.network_management().sign_offs() > 0) ++totals_.closed_after_sign_off;
         log_.end(session.number, "closed_by_peer", now_us());
       }
-      if (session.closing) session.gone = true;
-      linger(session);
+      linger(session);  // what it has asked before is still answered
       break;
     case IoStatus::failed: fail(session);
   }
@@ -233,7 +232,8 @@ void Host::update_pause(Session& session) {
 }
 
 void Host::update_events(Session& session) {
-  const std::uint32_t events = session.handshake_held ? 0 : session.connection.events(!session.paused);
+  const std::uint32_t events =
+      session.handshake_held ? 0 : session.connection.events(!session.paused && !session.peer_ended);
   if (events == session.events_registered) return;
   session.events_registered = events;
   epoll_event event = {};
