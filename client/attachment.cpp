@@ -41,6 +41,9 @@ std::expected<void, SystemError> check_descriptors(const shm::AttachReply& reply
   if (auto prepared = prepare_doorbell(offered.doorbell); !prepared) return prepared;
   // EPERM also says that it is a pidfd and that the process lives.
   if (::syscall(SYS_pidfd_send_signal, offered.engine.get(), 0, nullptr, 0) != 0 && errno != EPERM) {
+    if (errno == ESRCH) {
+      return std::unexpected(SystemError{.code = ECONNRESET, .message = "the engine ended while it was attached to"});
+    }
     return std::unexpected(shm::last_error("checking the engine's pidfd"));
   }
   return {};
@@ -127,6 +130,10 @@ void Attachment::mark_ready(std::uint32_t shard, std::uint32_t channel) {
 
 const shm::UpstreamRow* Attachment::upstream_row(std::uint32_t row) const {
   return row < group_.upstreams().size() ? &group_.upstreams()[row] : nullptr;
+}
+
+shm::PortLeases& Attachment::port_leases() const {
+  return *reinterpret_cast<shm::PortLeases*>(segment_->client().data() + geometry_.leases_offset());
 }
 
 shm::ClientHeader& Attachment::client_header() const {

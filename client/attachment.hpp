@@ -68,6 +68,9 @@ class Attachment {
 
   // A row of the group's table of upstreams; null if the table has no such row.
   [[nodiscard]] const shm::UpstreamRow* upstream_row(std::uint32_t row) const;
+  [[nodiscard]] const shm::GroupView& group() const { return group_; }
+
+  [[nodiscard]] shm::PortLeases& port_leases() const;
 
  private:
   Attachment() = default;

@@ -48,6 +48,9 @@ class ChannelRegistry {
   // When `pump` has something to do although nothing was received.
   [[nodiscard]] std::int64_t next_step_ns() const;
 
+  // A question is on the way.
+  [[nodiscard]] bool is_asking() const { return question_ != Question::none; }
+
   // The last refusal since the previous call.
   std::optional<shm::SystemError> take_refusal() { return std::exchange(refusal_, std::nullopt); }
 

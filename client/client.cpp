@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
+#include "client/ports/client_ports.hpp"
 #include "client/readable.hpp"
 #include "client/timer.hpp"
 
@@ -83,6 +84,7 @@ void Client::step_locked(std::int64_t now) {
     // Half of a conversation with the engine may be lost: begin anew, later.
     if (link_.attachment() != nullptr) link_.lose(Loss::detached, {.code = ENOMEM, .message = {}}, now);
     registry_.forget_engine();
+    if (ports_owner_ != nullptr) ports_owner_->engine_lost(now);
     epoch_ = 0;
   }
   set_timer(now);
@@ -106,7 +108,7 @@ void Client::look_for_answer(std::int64_t until_ns) {
 void Client::drive(std::int64_t now) {
   link_.step(now);
   while (auto packet = link_.receive(now)) {
-    const auto taken = registry_.take(*packet, link_.attachment(), now);
+    const auto taken = take(*packet, now);
     if (!taken) link_.lose(Loss::detached, taken.error(), now);
   }
   if (const auto refusal = registry_.take_refusal()) note_error(*refusal);
@@ -114,18 +116,36 @@ void Client::drive(std::int64_t now) {
   const auto epoch = link_.attachment() != nullptr ? link_.attachment()->epoch() : 0;
   if (epoch != epoch_) {
     if (epoch_ != 0) registry_.forget_engine();
+    if (epoch_ != 0 && ports_owner_ != nullptr) ports_owner_->engine_lost(now);
     epoch_ = epoch;
   }
   if (link_.attachment() == nullptr) {
     note_error(link_.last_failure());
     return;
   }
-  registry_.pump(link_.control(), now);
+  pump(now);
+}
+
+bool Client::asks_for_port() const { return ports_owner_ != nullptr && ports_owner_->questions().is_asking(); }
+
+// One question is on the way at a time, for a channel or a port: a refusal does not say what it refuses.
+std::expected<void, SystemError> Client::take(shm::Packet& packet, std::int64_t now) {
+  is_channels_turn_ = asks_for_port();
+  return is_channels_turn_ ? ports_owner_->questions().take(packet) : registry_.take(packet, link_.attachment(), now);
+}
+
+void Client::pump(std::int64_t now) {
+  const auto ask_for_channels = [&] {
+    if (!asks_for_port()) registry_.pump(link_.control(), now);
+  };
+  if (is_channels_turn_) ask_for_channels();
+  if (ports_owner_ != nullptr) ports_owner_->questions().pump(link_.control(), !registry_.is_asking());
+  if (!is_channels_turn_) ask_for_channels();
 }
 
 void Client::set_timer(std::int64_t now) {
   auto next = link_.next_step_ns();
-  if (link_.control() >= 0) next = std::min(next, registry_.next_step_ns());
+  if (link_.control() >= 0 && !asks_for_port()) next = std::min(next, registry_.next_step_ns());
   if (next == timer_set_ns_ && next > now) return;
   client::set_timer(timer_.get(), next);
   timer_set_ns_ = next;
@@ -165,6 +185,16 @@ void Client::leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedCha
   hub_.leave(epoll);
   registry_.remove(ticket, std::move(attached));
   step_locked(now_ns());
+}
+
+ClientPorts& Client::ports() {
+  if (auto* const ports = ports_.load(std::memory_order_acquire)) return *ports;
+  const std::lock_guard lock(mutex_);
+  if (ports_owner_ == nullptr) {
+    ports_owner_ = std::make_unique<ClientPorts>(*this);
+    ports_.store(ports_owner_.get(), std::memory_order_release);
+  }
+  return *ports_owner_;
 }
 
 bool Client::has_channels() {

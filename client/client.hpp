@@ -3,6 +3,7 @@
 // What the channels of one attached process share: the link to the engine and the control socket's questions, behind
 // one mutex. The mutex is held for a moment at a time, never across a wait, and never on the way of a request.
 
+#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -14,6 +15,8 @@
 #include "client/fork_guard.hpp"
 
 namespace tlsmux::client {
+
+class ClientPorts;
 
 class Client {
  public:
@@ -44,15 +47,23 @@ class Client {
   void look_for_answer(std::int64_t until_ns);
   void leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached);
 
+  // Made on first use.
+  ClientPorts& ports();
+
   [[nodiscard]] bool has_channels();
   [[nodiscard]] std::string last_error();
 
  private:
+  friend class ClientPorts;  // the port questions are the control socket's as well
+
   Client(ClientOptions options, std::shared_ptr<const ForkGuard> fork_guard);
 
   void step_locked(std::int64_t now);
   void step_quietly(ChannelTicket& ticket, std::int64_t now);
   void drive(std::int64_t now);
+  std::expected<void, shm::SystemError> take(shm::Packet& packet, std::int64_t now);
+  void pump(std::int64_t now);
+  [[nodiscard]] bool asks_for_port() const;
   void set_timer(std::int64_t now);
   std::expected<void, shm::SystemError> wait_until_attached();
   void note_error(const shm::SystemError& error);
@@ -64,10 +75,14 @@ class Client {
   EventHub hub_;
   EngineLink link_;
   ChannelRegistry registry_;
-  std::uint32_t epoch_ = 0;  // of the attachment that the registry knows; 0: none
-  shm::UniqueFd timer_;      // fires when a step is due
+  std::unique_ptr<ClientPorts> ports_owner_;
+  bool is_channels_turn_ = true;  // to ask, before the ports
+  std::uint32_t epoch_ = 0;       // of the attachment that the registry knows; 0: none
+  shm::UniqueFd timer_;           // fires when a step is due
   std::int64_t timer_set_ns_ = kNever;
   std::string last_error_;
+
+  std::atomic<ClientPorts*> ports_ = nullptr;  // the owner's, for those without the mutex
 };
 
 }  // namespace tlsmux::client

@@ -45,6 +45,8 @@ class EngineLink {
   [[nodiscard]] int control() const { return connection_.control.get(); }
   // What answers an attempt to attach; -1: none is under way.
   [[nodiscard]] int attempt_socket() const { return attempt_ ? attempt_->socket() : -1; }
+  // The pidfd of the engine; -1: away.
+  [[nodiscard]] int engine() const { return connection_.engine.get(); }
   // The next message of the engine, if there is one. Notices about the link itself are dealt with here.
   std::optional<shm::Packet> receive(std::int64_t now);
 

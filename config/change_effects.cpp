@@ -16,6 +16,8 @@ constexpr auto kEngine = std::to_array<EffectOfSetting>({
     {"worker_threads", Effect::engine_restart, "threads are started once"},
     {"in_flight_max", Effect::engine_restart, "the table of requests is made once"},
     {"drain_timeout_ms", Effect::immediate},
+    {"port_sweep_ms", Effect::immediate},
+    {"port_guard", Effect::engine_restart, "the guard is put in place before the engine starts"},
     {"log/level", Effect::immediate},
     {"log/file", Effect::engine_restart, "the log is opened before the engine gives up its rights"},
 });
@@ -26,6 +28,7 @@ constexpr auto kGroup = std::to_array<EffectOfSetting>({
     {"memory", Effect::new_clients},
     {"memory/clients_max", Effect::engine_restart, "the group's client directory is laid out once"},
     {"orphans", Effect::immediate},
+    {"ports", Effect::immediate},
 });
 
 constexpr auto kUpstream = std::to_array<EffectOfSetting>({

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/check_machine_ports.hpp"
 #include "config/findings.hpp"
 #include "config/identity.hpp"
 #include "config/json_pointer.hpp"
@@ -143,6 +145,16 @@ ConfigErrors check_files(const Config& config, std::span<const ConfigError> earl
   }
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     check_tls_files(config.upstreams[i].tls, pointer_to(pointer_to("/upstreams", i), "tls"), findings);
+  }
+  const bool any_ports = std::ranges::any_of(config.groups, [](const GroupSettings& group) {
+    return !group.ports.static_ports.empty() || !group.ports.dynamic.empty();
+  });
+  if (any_ports) {
+    if (const auto kernel = read_kernel_ports()) {
+      check_machine_ports(config, *kernel, findings);
+    } else {
+      findings.add("/groups", "the groups' ports cannot be compared with the kernel's own: " + kernel.error());
+    }
   }
   return std::move(findings).take();
 }

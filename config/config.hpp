@@ -24,6 +24,12 @@ struct LogSettings {
 // What a data loop does when there is nothing to do: how long it looks again before it sleeps. See engine/idle.hpp.
 enum class IdleStrategy : std::uint8_t { latency, balanced, power };
 
+// Where the guard of ports is put.
+struct PortGuardSettings {
+  std::string bpf_directory = "/sys/fs/bpf";  // a mounted bpffs; the guard lives in it, also without an engine
+  std::string cgroup;                         // whose sockets are guarded; empty: all, by the root of cgroup version 2
+};
+
 struct EngineSettings {
   std::string control_socket = "/run/tlsmux/control.sock";
   std::string state_directory;      // what must survive restarts; empty: the folder of control_socket
@@ -34,6 +40,8 @@ struct EngineSettings {
   std::uint32_t worker_threads = 2;         // for handshakes; of each shard
   std::uint32_t in_flight_max = 16384;      // requests held by the engine, over all clients
   std::uint32_t drain_timeout_ms = 10'000;  // how long SIGTERM waits for open requests
+  std::uint32_t port_sweep_ms = 1'000;      // how often the kernel is asked which ports are held
+  PortGuardSettings port_guard;
   LogSettings log;
 };
 
@@ -51,12 +59,46 @@ struct OrphanSettings {
   std::uint32_t age_max_s = 3600;
 };
 
+enum class PortProtocols : std::uint8_t { tcp, udp, both };
+
+struct StaticPortSettings {
+  std::uint16_t port = 0;
+  PortProtocols protocol = PortProtocols::tcp;
+  std::string label;    // by which applications ask for it
+  std::string program;  // the only one that may have it, by its name as in /proc/PID/comm; empty: any of the group
+};
+
+// From `from` to `to`, both included.
+struct DynamicPortSettings {
+  std::uint16_t from = 0;
+  std::uint16_t to = 0;
+  PortProtocols protocols = PortProtocols::both;
+};
+
+// What keeps others off the group's ports, beyond the interface for applications.
+struct PortEnforcementSettings {
+  bool reservation = false;  // in net.ipv4.ip_local_reserved_ports: the kernel gives them to nobody by itself
+  bool holders = false;      // a TCP socket that holds each port; for a group of one user, where there is no eBPF
+  bool guard = false;        // eBPF: the kernel refuses strangers; needs `reservation`
+};
+
+struct PortSettings {
+  std::vector<StaticPortSettings> static_ports;  // "static"
+  std::vector<DynamicPortSettings> dynamic;
+  std::uint32_t per_process_max = 0;     // dynamic ports of one process; 0: no limit
+  std::uint32_t free_min = 0;            // of each protocol: so many are not leased to processes in advance
+  std::uint32_t leases_per_process = 8;  // of each protocol, in advance, so that a claim needs no question; 0: none
+  std::uint32_t reuse_delay_ms = 1'000;  // before a dynamic port goes to somebody else
+  PortEnforcementSettings enforcement;
+};
+
 struct GroupSettings {
   std::string name;
   std::vector<std::string> users;        // names or numeric uids
   std::vector<std::string> unix_groups;  // names or numeric gids
   MemorySettings memory;
   OrphanSettings orphans = {};
+  PortSettings ports = {};
 };
 
 // As in RFC 2782: of the endpoints that are healthy, those of the lowest priority are used, shared out by weight.
@@ -217,6 +259,7 @@ struct RotationSettings {
 
 struct TcpSettings {
   std::string source_address;  // literal; empty: the kernel chooses
+  std::string source_ports;    // the group from whose dynamic ports the source port is taken; empty: the kernel chooses
   std::uint32_t keepalive_idle_s = 60;
   std::uint32_t keepalive_interval_s = 10;
   std::uint32_t keepalive_count = 3;

@@ -1,18 +1,15 @@
 #include "config/config_bundle.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <iterator>
-#include <memory>
-#include <system_error>
 #include <utility>
 
 #include "config/config_check.hpp"
 #include "config/iso8583_spec_json.hpp"
 #include "config/limits.hpp"
+#include "config/text_file.hpp"
 
 namespace tlsmux::config {
 namespace {
@@ -20,26 +17,8 @@ namespace {
 constexpr std::string_view kMagic = "TMXCONF1";
 constexpr std::size_t kLengthBytes = 4;
 
-std::string cannot_read(int error) { return "cannot be read: " + std::generic_category().message(error); }
-
-std::expected<std::string, std::string> read_text(const std::string& path, std::size_t bytes_max,
-                                                  std::string_view what) {
-  const auto close = [](std::FILE* file) { (void)std::fclose(file); };  // read only: nothing can be lost
-  const std::unique_ptr<std::FILE, decltype(close)> file(std::fopen(path.c_str(), "re"), close);
-  if (!file) return std::unexpected(cannot_read(errno));
-  std::string text(bytes_max + 1, '\0');
-  const std::size_t bytes = std::fread(text.data(), 1, text.size(), file.get());
-  if (std::ferror(file.get()) != 0) return std::unexpected(cannot_read(errno));
-  if (bytes > bytes_max) {
-    return std::unexpected("is larger than " + std::to_string(bytes_max) + " bytes; is this a " + std::string(what) +
-                           "?");
-  }
-  text.resize(bytes);
-  return text;
-}
-
 std::expected<std::string, std::string> read_spec(const std::string& path) {
-  return read_text(path, kIso8583SpecFileBytesMax, "field specification");
+  return read_text_file(path, kIso8583SpecFileBytesMax, "field specification");
 }
 
 void append(std::string& bytes, std::uint32_t number) {
@@ -109,7 +88,7 @@ std::expected<ConfigBundle, ConfigErrors> make_bundle(std::string text, const Re
 }
 
 std::expected<ConfigBundle, ConfigErrors> read_bundle(const std::string& path) {
-  auto text = read_text(path, kConfigFileBytesMax, "configuration file");
+  auto text = read_text_file(path, kConfigFileBytesMax, "configuration file");
   if (!text) return std::unexpected(ConfigErrors{{.pointer = "", .message = std::move(text.error())}});
   return make_bundle(std::move(*text), read_spec);
 }

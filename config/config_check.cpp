@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/check_ports.hpp"
 #include "config/check_upstream.hpp"
 #include "config/findings.hpp"
 #include "config/json_pointer.hpp"
@@ -103,6 +104,7 @@ ConfigErrors check(const Config& config, std::span<const ConfigError> earlier) {
   }
   check_unique_names(config.upstreams, "/upstreams", relations);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) check_upstream(config, i, relations);
+  check_ports(config, relations);
   check_sessions_of_all(config, relations);
   std::ranges::move(std::move(relations).take(), std::back_inserter(errors));
   return errors;

@@ -36,6 +36,12 @@ void describe(Visitor& visit, LogSettings& log) {
 }
 
 template <class Visitor>
+void describe(Visitor& visit, PortGuardSettings& guard) {
+  visit.text("bpf_directory", guard.bpf_directory, TextKind::path, Presence::has_default);
+  visit.text("cgroup", guard.cgroup, TextKind::path, Presence::may_be_empty);
+}
+
+template <class Visitor>
 void describe(Visitor& visit, EngineSettings& engine) {
   visit.text("control_socket", engine.control_socket, TextKind::socket_path, Presence::has_default);
   visit.text("state_directory", engine.state_directory, TextKind::path, Presence::may_be_empty);
@@ -46,6 +52,8 @@ void describe(Visitor& visit, EngineSettings& engine) {
   visit.number("worker_threads", engine.worker_threads, Range{1, kWorkerThreadsMax});
   visit.number("in_flight_max", engine.in_flight_max, Range{1, kRequestsInFlightMax});
   visit.number("drain_timeout_ms", engine.drain_timeout_ms, kTimeoutMs);
+  visit.number("port_sweep_ms", engine.port_sweep_ms, Range{kPortSweepMsMin, kPortSweepMsMax});
+  visit.object("port_guard", engine.port_guard);
   visit.object("log", engine.log);
 }
 
@@ -64,6 +72,39 @@ void describe(Visitor& visit, OrphanSettings& orphans) {
 }
 
 template <class Visitor>
+void describe(Visitor& visit, StaticPortSettings& port) {
+  visit.number("port", port.port, Range{1, 65535}, Presence::required);
+  visit.word("protocol", port.protocol);
+  visit.text("label", port.label, TextKind::port_label, Presence::required);
+  visit.text("program", port.program, TextKind::program, Presence::may_be_empty);
+}
+
+template <class Visitor>
+void describe(Visitor& visit, DynamicPortSettings& range) {
+  visit.number("from", range.from, Range{1, 65535}, Presence::required);
+  visit.number("to", range.to, Range{1, 65535}, Presence::required);
+  visit.word("protocols", range.protocols);
+}
+
+template <class Visitor>
+void describe(Visitor& visit, PortEnforcementSettings& enforcement) {
+  visit.flag("reservation", enforcement.reservation);
+  visit.flag("holders", enforcement.holders);
+  visit.flag("guard", enforcement.guard);
+}
+
+template <class Visitor>
+void describe(Visitor& visit, PortSettings& ports) {
+  visit.objects("static", ports.static_ports, Presence::has_default, Range{0, kStaticPortsPerGroupMax});
+  visit.objects("dynamic", ports.dynamic, Presence::has_default, Range{0, kPortRangesPerGroupMax});
+  visit.number("per_process_max", ports.per_process_max, Range{0, kPortsPerGroupMax});
+  visit.number("free_min", ports.free_min, Range{0, kPortsPerGroupMax});
+  visit.number("leases_per_process", ports.leases_per_process, Range{0, kPortLeasesMax});
+  visit.number("reuse_delay_ms", ports.reuse_delay_ms, Range{0, kReuseDelayMsMax});
+  visit.object("enforcement", ports.enforcement);
+}
+
+template <class Visitor>
 void describe(Visitor& visit, GroupSettings& group) {
   constexpr Range kAccounts{0, kAccountsPerGroupMax};
   visit.text("name", group.name, TextKind::name, Presence::required);
@@ -71,6 +112,7 @@ void describe(Visitor& visit, GroupSettings& group) {
   visit.texts("unix_groups", group.unix_groups, TextKind::unix_group, Presence::has_default, kAccounts);
   visit.object("memory", group.memory);
   visit.object("orphans", group.orphans);
+  visit.object("ports", group.ports);
 }
 
 template <class Visitor>
@@ -163,6 +205,7 @@ void describe(Visitor& visit, RotationSettings& rotation) {
 template <class Visitor>
 void describe(Visitor& visit, TcpSettings& tcp) {
   visit.text("source_address", tcp.source_address, TextKind::address, Presence::may_be_empty);
+  visit.text("source_ports", tcp.source_ports, TextKind::name, Presence::may_be_empty);
   visit.number("keepalive_idle_s", tcp.keepalive_idle_s, Range{1, kKeepaliveSMax});
   visit.number("keepalive_interval_s", tcp.keepalive_interval_s, Range{1, kKeepaliveSMax});
   visit.number("keepalive_count", tcp.keepalive_count, Range{1, kKeepaliveCountMax});

@@ -70,6 +70,17 @@ inline constexpr std::uint32_t kKeepaliveCountMax = 127;
 inline constexpr std::uint32_t kWorkerThreadsMax = 64;
 inline constexpr std::uint32_t kAccountsPerGroupMax = 256;  // entries in `users`, and in `unix_groups`
 
+inline constexpr std::uint32_t kStaticPortsPerGroupMax = 1024;
+inline constexpr std::uint32_t kPortRangesPerGroupMax = 64;
+inline constexpr std::uint32_t kPortsPerGroupMax = 1U << 15;  // of both protocols together
+inline constexpr std::uint32_t kPortLeasesMax = 32;           // of one process and protocol
+inline constexpr std::uint32_t kPortLabelBytesMax = 63;
+inline constexpr std::uint32_t kPortLabelsMax = 1024;  // of dynamic ports, remembered for a group
+inline constexpr std::uint32_t kProgramBytesMax = 15;  // as in /proc/PID/comm
+inline constexpr std::uint32_t kReuseDelayMsMax = 60U * 60 * 1000;
+inline constexpr std::uint32_t kPortSweepMsMin = 10;
+inline constexpr std::uint32_t kPortSweepMsMax = 60'000;
+
 inline constexpr std::uint32_t kNameBytesMax = 63;  // without the terminating zero
 inline constexpr std::uint32_t kCorrelationKeyBytesMax = 64;
 

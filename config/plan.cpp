@@ -60,6 +60,13 @@ std::string difference(const std::string& from, const std::string& to) {
   return from == to ? " has changed towards its end" : " " + from + " -> " + to;
 }
 
+// What is not the group's any more may be held: PORTS.md.
+bool may_lose_ports(Part part, Kind kind, std::string_view key) {
+  const bool are_ports = key.starts_with("ports/static/") || key.starts_with("ports/dynamic/");
+  return part == Part::group && kind != Kind::added && are_ports && !key.ends_with("/label") &&
+         !key.ends_with("/program");
+}
+
 // Compares two trees of the same settings.
 class Comparison {
  public:
@@ -83,12 +90,14 @@ class Comparison {
 
   void add(Kind kind, const Place& place, const std::string& words) {
     const EffectOfSetting& effect = effect_of(part_, place.key);
-    changes_.push_back({.kind = kind,
-                        .pointer = kind == Kind::removed ? place.pointer_from : place.pointer_to,
-                        .words = what_ + ": " + in_words(place.key) + words,
-                        .effect = effect.effect,
-                        .live = effect.effect != Effect::engine_restart,
-                        .why_not = std::string(effect.why_not)});
+    changes_.push_back(
+        {.kind = kind,
+         .pointer = kind == Kind::removed ? place.pointer_from : place.pointer_to,
+         .words = what_ + ": " + in_words(place.key) + words +
+                  (may_lose_ports(part_, kind, place.key) ? ", sockets on ports that it loses stay" : ""),
+         .effect = effect.effect,
+         .live = effect.effect != Effect::engine_restart,
+         .why_not = std::string(effect.why_not)});
   }
 
  private:

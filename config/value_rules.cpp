@@ -69,6 +69,13 @@ bool are_distinct(std::string_view text) {
   return std::ranges::all_of(text, [text](char character) { return std::ranges::count(text, character) == 1; });
 }
 
+// Printable ASCII but for what would have to be escaped, and the slash, which no program's file name has.
+bool is_program(std::string_view text) {
+  return text.size() <= kProgramBytesMax && std::ranges::all_of(text, [](char character) {
+           return character >= 0x20 && character < 0x7f && !std::string_view("\"\\/").contains(character);
+         });
+}
+
 // Whether the text is right for the kinds that have one rule only.
 bool fits(TextKind kind, std::string_view text) {
   switch (kind) {
@@ -81,6 +88,8 @@ bool fits(TextKind kind, std::string_view text) {
     case TextKind::processing_code_start: return are_digits(text, 1, 6);
     case TextKind::digit_map: return are_digits(text, 10, 10);
     case TextKind::digit_set: return are_digits(text, 1, 10) && are_distinct(text);
+    case TextKind::port_label: return text.size() <= kPortLabelBytesMax && consists_of(text, "_.+-");
+    case TextKind::program: return is_program(text);
     default: return true;
   }
 }
@@ -120,6 +129,12 @@ std::string_view expected_text(TextKind kind) {
     case TextKind::processing_code_start: return "the start of a processing code, one to six digits";
     case TextKind::digit_map: return "ten digits: what 0, 1 and so on to 9 count as";
     case TextKind::digit_set: return "one to ten different digits";
+    case TextKind::port_label:
+      static_assert(kPortLabelBytesMax == 63);
+      return "a label of 1 to 63 letters, digits, \"_\", \".\", \"+\" and \"-\"";
+    case TextKind::program:
+      static_assert(kProgramBytesMax == 15);
+      return "a program's name as in /proc/PID/comm: at most 15 printable ASCII characters, no slash or quotation mark";
   }
   return "a text";
 }

@@ -39,6 +39,8 @@ enum class TextKind : std::uint8_t {
   processing_code_start,  // the first digits of field 3
   digit_map,              // what each of the ten digits becomes
   digit_set,
+  port_label,  // of a port: what may stand in a line of /etc/services
+  program,     // as in /proc/PID/comm
 };
 
 enum class Presence : std::uint8_t {

@@ -58,6 +58,13 @@ inline constexpr auto kWords<IdleStrategy> = std::to_array<Word<IdleStrategy>>({
 });
 
 template <>
+inline constexpr auto kWords<PortProtocols> = std::to_array<Word<PortProtocols>>({
+    {"tcp", PortProtocols::tcp},
+    {"udp", PortProtocols::udp},
+    {"both", PortProtocols::both},
+});
+
+template <>
 inline constexpr auto kWords<KeepAlive> = std::to_array<Word<KeepAlive>>({
     {"ignore", KeepAlive::ignore},
     {"echo", KeepAlive::echo},

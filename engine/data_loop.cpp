@@ -80,7 +80,7 @@ class Loop final : public io::IoEvents, public Bells {
         events_(parts.log),
         workers_(&workers),
         shard_(parts.config, {io, workers, events_, *this}, std::move(parts.tls_clients), std::move(parts.board),
-               parts.seed, parts.shard) {
+               parts.seed, parts.shard, parts.source_ports) {
     io.watch(kCommandsWatch, commands_->descriptor());
     io.watch(kResultsWatch, workers.results().descriptor());
   }

@@ -28,7 +28,8 @@ struct DataLoopParts {
   StatusBoard board;
   std::uint64_t seed = 0;
   std::uint32_t shard = 0;
-  std::optional<std::uint32_t> cpu{};  // where the thread runs; nothing: the kernel chooses
+  std::vector<std::vector<std::uint16_t>> source_ports{};  // for each upstream with tcp.source_ports; may be shorter
+  std::optional<std::uint32_t> cpu{};                      // where the thread runs; nothing: the kernel chooses
 };
 
 class DataLoop {

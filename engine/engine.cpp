@@ -14,6 +14,8 @@
 #include "engine/engine_vitals.hpp"
 #include "engine/group_memory.hpp"
 #include "engine/log.hpp"
+#include "engine/ports/port_desk.hpp"
+#include "engine/ports/system_port_world.hpp"
 #include "engine/refresh.hpp"
 #include "engine/shard_of.hpp"
 #include "shm/pidfd.hpp"
@@ -90,15 +92,67 @@ struct Shards {
   }
 };
 
+// The groups' tables, and what dead engines have left in theirs.
+struct Groups {
+  std::vector<GroupMemory> memory;
+  std::vector<shm::GroupPart> parts;
+  std::vector<std::vector<ports::PortEntry>> ports_before;
+};
+
+std::expected<Groups, shm::SystemError> make_groups(broker::BrokerClient& broker, const config::Config& config,
+                                                    const shm::GroupIdentity& identity, std::int64_t wall_offset_s,
+                                                    Log& log) {
+  Groups groups;
+  for (std::uint32_t i = 0; i < config.groups.size(); ++i) {
+    const auto& name = config.groups[i].name;
+    auto before = read_dead_engines_ports(broker, name, {.index = i}, wall_offset_s);
+    if (!before) {
+      log.error("ports_not_adopted", {{"group", name},
+                                      {"why", before.error().message},
+                                      {"means", "who holds its ports is known by their sockets only"}});
+    }
+    groups.ports_before.push_back(before ? std::move(*before) : std::vector<ports::PortEntry>{});
+    auto group = make_group(broker, config, i, {.index = i}, identity);
+    if (!group) return std::unexpected(group.error());
+    groups.parts.push_back(group->part);
+    groups.memory.push_back(std::move(*group));
+  }
+  return groups;
+}
+
+// Takes over what a dead engine has left, and looks once who holds what.
+void open_port_desk(PortDesk& desk, const config::Config& config, const control::ControlSettings& settings,
+                    const Groups& groups) {
+  for (std::size_t i = 0; i < config.groups.size(); ++i) {
+    desk.add_group(config.groups[i],
+                   {.membership = settings.groups[i].membership, .part = groups.parts[i], .memory = nullptr},
+                   groups.ports_before[i]);
+  }
+  desk.look_at_enforcement();
+  desk.run_timers();
+}
+
+ports::PortOwner own_identity(const control::ControlSettings& settings) {
+  return {.pid = settings.engine_pid,
+          .uid = ::getuid(),
+          .client_id = 0,
+          .pidfd_inode = shm::pidfd_inode(settings.engine_pidfd.get()),
+          .program = "tlsmuxd"};
+}
+
 std::expected<void, shm::SystemError> start_shards(const config::Config& config, Log& log,
                                                    std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
-                                                   const std::vector<shm::GroupPart>& parts, std::uint64_t seed,
-                                                   Shards& shards) {
-  const auto wall_offset_s = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_MONOTONIC);
+                                                   const std::vector<shm::GroupPart>& parts, PortDesk& desk,
+                                                   std::int64_t wall_offset_s, std::uint64_t seed, Shards& shards) {
   const auto vitals = std::make_shared<EngineVitals>(config.engine.shards);
   for (std::uint32_t shard = 0; shard < config.engine.shards; ++shard) {
     std::vector<std::unique_ptr<tls::TlsClient>> own(tls_clients.size());
-    for (std::size_t i = shard; i < own.size(); i += config.engine.shards) own[i] = std::move(tls_clients[i]);
+    std::vector<std::vector<std::uint16_t>> source_ports(config.upstreams.size());
+    for (std::uint32_t i = shard; i < own.size(); i += config.engine.shards) {
+      own[i] = std::move(tls_clients[i]);
+      const auto& upstream = config.upstreams[i];
+      if (!upstream.tcp.source_ports.empty()) source_ports[i] = desk.source_ports(i, upstream);
+    }
     auto& mailboxes = shards.mailboxes.emplace_back();
     auto loop =
         DataLoop::start({.config = config,
@@ -109,6 +163,7 @@ std::expected<void, shm::SystemError> start_shards(const config::Config& config,
                          .board = StatusBoard(config, parts, wall_offset_s, {.shard = shard, .vitals = vitals}),
                          .seed = seed + shard,
                          .shard = shard,
+                         .source_ports = std::move(source_ports),
                          .cpu = config.engine.cpus.empty() ? std::nullopt : std::optional(config.engine.cpus[shard])});
     if (!loop) return std::unexpected(loop.error());
     shards.loops.push_back(std::move(*loop));
@@ -126,27 +181,32 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
   auto library = tls::TlsLibrary::create();
   if (!library) return std::unexpected(shm::SystemError{.code = EINVAL, .message = library.error().words});
 
-  std::vector<GroupMemory> groups;
-  std::vector<shm::GroupPart> parts;
+  const auto wall_offset_s = seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_MONOTONIC);
   const shm::GroupIdentity identity{.group = {},
                                     .boot_id = *boot_id,
                                     .engine_pid = static_cast<std::uint32_t>(::getpid()),
                                     .shard_count = config.engine.shards,
                                     .engine_started_s = seconds_of(CLOCK_REALTIME)};
-  for (std::uint32_t i = 0; i < config.groups.size(); ++i) {
-    auto group = make_group(broker, config, i, {.index = i}, identity);
-    if (!group) return std::unexpected(group.error());
-    parts.push_back(group->part);
-    groups.push_back(std::move(*group));
-  }
+  auto groups = make_groups(broker, config, identity, wall_offset_s, log);
+  if (!groups) return std::unexpected(groups.error());
   Refresh refresh(broker, **library, config, identity, log);
   auto tls_clients = refresh.make_tls_clients();
   if (!tls_clients) return std::unexpected(tls_clients.error());
-  auto settings = control_settings(broker, config, groups, *boot_id, resources.broker_socket.get(), refresh);
+  auto settings = control_settings(broker, config, groups->memory, *boot_id, resources.broker_socket.get(), refresh);
   if (!settings) return std::unexpected(settings.error());
 
+  auto world = SystemPortWorld::open(broker, [&](std::uint32_t group) { return refresh.place_of_group(group); });
+  if (!world) return std::unexpected(world.error());
+  PortDesk desk(
+      *world, log,
+      {.engine = own_identity(*settings), .wall_offset_s = wall_offset_s, .sweep_ms = config.engine.port_sweep_ms});
+  open_port_desk(desk, config, *settings, *groups);
+  settings->ports = &desk;
+
   Shards shards;
-  if (auto started = start_shards(config, log, std::move(*tls_clients), parts, *seed, shards); !started) return started;
+  const auto started =
+      start_shards(config, log, std::move(*tls_clients), groups->parts, desk, wall_offset_s, *seed, shards);
+  if (!started) return started;
 
   control::ControlServer control(std::move(*settings), shards.for_control(), log);
   if (auto opened = control.open(); !opened) return std::unexpected(opened.error());
@@ -157,7 +217,9 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
                        {"records_by", tls::name((*library)->aead_library())}});
   const auto requests_left = control.run();
   log.info("drained", {{"requests_left", requests_left}});
-  if (!broker.remove_group_objects()) refresh.remove_group_objects();
+  if (!broker.remove_group_objects()) {
+    refresh.remove_group_objects([&](std::uint32_t group) { return !desk.group(group)->tables().is_empty(); });
+  }
   return {};
 }
 

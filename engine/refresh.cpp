@@ -55,10 +55,6 @@ config::Config present(const config::Config& config) {
   return result;
 }
 
-bool may_use(const config::UpstreamSettings& upstream, const std::string& group) {
-  return !is_gone(upstream) && std::ranges::find(upstream.groups, group) != upstream.groups.end();
-}
-
 // Within the list of upstreams; what was removed is told by its place in the earlier configuration.
 std::string setting_of(const config::Change& change, std::size_t place_before, std::size_t place) {
   const bool is_removed = change.kind == config::Change::Kind::removed;
@@ -90,16 +86,8 @@ Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const c
                           .contents = {}});
     prefix_bytes_ = std::max(prefix_bytes_, mux::prefix_bytes(config.upstreams[i]));
   }
+  for (std::uint32_t i = 0; i < config.groups.size(); ++i) groups_.push_back(i);
   add_rows();
-}
-
-// For the groups that have none yet, as group_tables() gives them.
-void Refresh::add_rows() {
-  for (auto i = rows_.size(); i < config_->groups.size(); ++i) {
-    auto& rows = rows_.emplace_back();
-    rows.taken = rows_taken(*config_, i);
-    rows.count = static_cast<std::size_t>(std::ranges::count(rows.taken, true)) + kSpareUpstreamRows;
-  }
 }
 
 std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> Refresh::make_tls_client(
@@ -166,7 +154,9 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
       config::Config{.engine = candidate.engine,
                      .groups = in_order_of(config_->groups, candidate.groups),
                      .upstreams = in_order_of(config_->upstreams, candidate.upstreams)});
+  next_groups_.clear();
   for (auto& group : next_config_->groups) {
+    next_groups_.push_back(place_of(candidate.groups, group.name));
     if (is_gone(group)) group.orphans.count_max = 0;
   }
   if (auto room = check_rows(); !room) {
@@ -197,27 +187,6 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
   result.idle_strategy = candidate.engine.idle_strategy;
   result.order = std::move(order);
   return result;
-}
-
-// By upstream, whether the group has a row for it, now or since earlier: they are never given back.
-std::vector<bool> Refresh::rows_taken(const config::Config& config, std::size_t group) const {
-  auto taken = rows_[group].taken;
-  taken.resize(config.upstreams.size());
-  for (std::size_t i = 0; i < taken.size(); ++i) {
-    taken[i] = taken[i] || may_use(config.upstreams[i], config.groups[group].name);
-  }
-  return taken;
-}
-
-std::expected<void, std::string> Refresh::check_rows() const {
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const auto taken = rows_taken(*next_config_, i);
-    if (static_cast<std::size_t>(std::ranges::count(taken, true)) <= rows_[i].count) continue;
-    return std::unexpected(
-        "group " + next_config_->groups[i].name + ": its tables have room for " + std::to_string(rows_[i].count) +
-        " upstreams, those that were removed since the engine was started included; restart tlsmuxd\n");
-  }
-  return {};
 }
 
 std::string Refresh::why_not_added(const config::UpstreamSettings& settings, std::uint32_t& spare_places) const {
@@ -379,6 +348,7 @@ void Refresh::adopt() {
   add_rows();
   if (config_->groups.size() > before->groups.size()) broker::raise_limits(present(*config_), log_);
   upstreams_ = std::exchange(next_upstreams_, {});
+  groups_ = std::exchange(next_groups_, {});
   log_.set_level(config_->engine.log.level);
   // If the broker is dead the engine ends soon anyway.
   if (const auto adopted = broker_.adopt_candidate(); !adopted) {
@@ -391,8 +361,10 @@ void Refresh::adopt() {
   }
 }
 
-void Refresh::remove_group_objects() const {
-  for (const auto& group : present(*config_).groups) shm::remove_group_object(group.name);
+void Refresh::remove_group_objects(shm::FunctionRef<bool(std::uint32_t group)> is_left) const {
+  for (std::uint32_t i = 0; i < config_->groups.size(); ++i) {
+    if (!is_gone(config_->groups[i]) && !is_left(i)) shm::remove_group_object(config_->groups[i].name);
+  }
 }
 
 }  // namespace tlsmux::engine

@@ -15,10 +15,12 @@
 #include "engine/control/refresher.hpp"
 #include "engine/log.hpp"
 #include "engine/mux/multiplexer.hpp"
+#include "engine/ports/port_rows.hpp"
 #include "engine/shard_of.hpp"
 #include "engine/tls/tls_library.hpp"
 #include "engine/tls/tls_session.hpp"
 #include "engine/tls_contents.hpp"
+#include "shm/function_ref.hpp"
 #include "shm/group_part.hpp"
 #include "shm/system_error.hpp"
 
@@ -40,6 +42,9 @@ class Refresh final : public control::Refresher {
   // Where the broker's configuration has what is upstream `index` here.
   [[nodiscard]] std::uint32_t place_at_broker(std::uint32_t index) const { return upstreams_[index].place; }
 
+  // The same of group `index`.
+  [[nodiscard]] broker::ConfigPlace place_of_group(std::uint32_t index) const { return {.index = groups_[index]}; }
+
   // The shard of the upstream that has this name now; any of a name that none has.
   [[nodiscard]] std::uint32_t shard_of(std::string_view name) const {
     const auto& all = config_->upstreams;
@@ -47,8 +52,9 @@ class Refresh final : public control::Refresher {
     return engine::shard_of(static_cast<std::size_t>(index), shards());
   }
 
-  // Removes the objects of all groups that there are now, for a broker that is dead. The engine still holds the locks.
-  void remove_group_objects() const;
+  // Removes the objects of the groups that there are now, for a broker that is dead, but for those of which the next
+  // tlsmuxd is to know what they say. The engine still holds the locks.
+  void remove_group_objects(shm::FunctionRef<bool(std::uint32_t group)> is_left) const;
 
  private:
   struct Upstream {
@@ -83,18 +89,21 @@ class Refresh final : public control::Refresher {
   Log& log_;
   std::shared_ptr<const config::Config> config_;  // with everything at the engine's own places
   std::vector<Upstream> upstreams_;
+  std::vector<std::uint32_t> groups_;  // where the broker's configuration has them
   message::SipHashKey contents_key_;
   // What the engine was started with room for.
   std::size_t prefix_bytes_ = 0;  // of each request
   struct Rows {
     std::size_t count = 0;
     std::vector<bool> taken;  // by upstream
+    PortRows ports;
   };
-  std::vector<Rows> rows_;                   // for upstreams, of each group
+  std::vector<Rows> rows_;                   // of each group; `count` and `taken` are those for upstreams
   std::vector<std::uint32_t> spare_places_;  // of each shard
   // Of the last prepare(), until they are adopted.
   std::shared_ptr<config::Config> next_config_;
   std::vector<Upstream> next_upstreams_;
+  std::vector<std::uint32_t> next_groups_;
 };
 
 }  // namespace tlsmux::engine

@@ -22,7 +22,8 @@ constexpr std::uint32_t kChannelFlags =
 }  // namespace
 
 Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
-             StatusBoard board, std::uint64_t seed, std::uint32_t shard)
+             StatusBoard board, std::uint64_t seed, std::uint32_t shard,
+             const std::vector<std::vector<std::uint16_t>>& source_ports)
     : number_(shard),
       config_(config),
       bells_(&seams.bells),
@@ -35,7 +36,9 @@ Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::un
       upstream_drains_(multiplexer_),
       trace_numbers_(config_),
       intake_(config_, multiplexer_, notices_, trace_numbers_),
-      board_(std::move(board)) {}
+      board_(std::move(board)) {
+  for (std::size_t i = 0; i < source_ports.size(); ++i) multiplexer_.set_source_ports(i, source_ports[i]);
+}
 
 void Shard::set_time(std::uint64_t now_ns) {
   now_ns_ = now_ns;
@@ -202,11 +205,14 @@ void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConf
     board_.set_groups(index, groups);
   }
   if (changed.kind != ApplyConfig::Kind::added && !multiplexer_.serves(index)) return;
+  const bool is_there = changed.kind != ApplyConfig::Kind::added;
+  if (changed.source_ports && is_there) multiplexer_.set_source_ports(index, *changed.source_ports);
   switch (changed.kind) {
     case ApplyConfig::Kind::removed: return multiplexer_.remove_upstream(index);
     case ApplyConfig::Kind::added:
       trace_numbers_.add_upstream(settings->trace_numbers);
-      multiplexer_.add_upstream(settings, std::move(changed.tls_client));
+      multiplexer_.add_upstream(settings, std::move(changed.tls_client),
+                                changed.source_ports.value_or(std::vector<std::uint16_t>{}));
       break;
     case ApplyConfig::Kind::restarted:
       multiplexer_.restart_upstream(index, settings, std::move(changed.tls_client));

@@ -31,9 +31,11 @@ struct ShardSeams {
 class Shard {
  public:
   // The seams outlive it. One TLS client for each upstream, in their order; null for those of other shards, of which this
-  // one, number `shard`, keeps no more than their places. See shard_of.hpp.
+  // one, number `shard`, keeps no more than their places. See shard_of.hpp. `source_ports` are those of tcp.source_ports, for
+  // each upstream; of those behind its end there are none.
   Shard(const config::Config& config, ShardSeams seams, std::vector<std::unique_ptr<tls::TlsClient>> tls_clients,
-        StatusBoard board, std::uint64_t seed, std::uint32_t shard = 0);
+        StatusBoard board, std::uint64_t seed, std::uint32_t shard = 0,
+        const std::vector<std::vector<std::uint16_t>>& source_ports = {});
 
   // Where news of connections, handshakes and names go.
   mux::Multiplexer& multiplexer() { return multiplexer_; }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -85,6 +86,8 @@ struct ApplyConfig {
     std::uint32_t index = 0;
     std::unique_ptr<tls::TlsClient> tls_client;  // null: as before; of one that is added: another shard's upstream
     bool replace_sessions = false;
+    // For tcp.source_ports: all that the upstream has from now on. Nothing: as before.
+    std::optional<std::vector<std::uint16_t>> source_ports{};
   };
 
   // Groups and upstreams where they are in the engine. What is removed keeps its place, without a name.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/ports/port_rows.hpp"
 #include "shm/assert.hpp"
 #include "shm/control_protocol.hpp"
 #include "shm/row.hpp"
@@ -54,6 +55,11 @@ shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
   const auto& settings = config.groups[group];
   auto tables = tables_of_shards(config, settings, config.engine.shards);
   tables.upstreams = static_cast<std::uint32_t>(upstreams_of(config, settings.name).size()) + kSpareUpstreamRows;
+  const auto of_ports = port_rows_made(settings);
+  tables.port_rules = of_ports.rules;
+  tables.ports = of_ports.ports;
+  tables.port_denials = kPortDenialRows;
+  tables.port_summaries = 1;
   return tables;
 }
 

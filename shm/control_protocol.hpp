@@ -20,6 +20,10 @@
 //                     <-   groups       (those that the asker may observe)
 //   drain_upstream    ->                (root and the engine's user)
 //                     <-   upstream_drained, once no request is open on it
+//   claim_port        ->                (clients)
+//                     <-   port_claimed
+//   release_port      ->                (clients; nothing is answered)
+//   refill_ports      ->                (clients: look at the words of my leases; nothing is answered)
 //   refresh           ->                (root and the engine's user)
 //                     <-   refreshed    + 1 descriptor: a memfd with the plan, as text or JSON
 //
@@ -58,6 +62,10 @@ enum class ControlType : std::uint16_t {
   upstream_drained = 16,
   refresh = 17,
   refreshed = 18,
+  claim_port = 19,
+  port_claimed = 20,
+  release_port = 21,
+  refill_ports = 22,
 };
 
 struct ControlHeader {
@@ -199,6 +207,56 @@ struct RefreshReply {
   RefreshResult result{};
   std::uint32_t changes = 0;
   std::uint64_t text_bytes = 0;
+};
+
+enum class PortClaimKind : std::uint32_t {
+  dynamic = 1,   // any of the group's; with a label the one that bore it before
+  labelled = 2,  // the static port with this label; without a label the first free one that the program may have
+  number = 3,    // `port`, whatever it is
+};
+
+// A port is the owner's from the answer on, and stays so while the kernel knows a socket on it.
+struct ClaimPortRequest {
+  static constexpr ControlType kType = ControlType::claim_port;
+  ControlHeader header;
+  PortClaimKind kind{};
+  std::uint32_t protocol = 0;  // kPortTcp or kPortUdp
+  std::uint32_t port = 0;
+  std::uint32_t owner_pid =
+      0;                     // a process of the same user in whose name it is claimed, such as a shell; 0: the client
+  std::uint32_t leases = 0;  // 1: the client wants ports on lease
+  std::uint32_t reserved0 = 0;
+  PortLabel label{};
+  std::array<std::uint64_t, 2> reserved{};
+};
+
+// A refusal's error: EACCES another group's or program's; EADDRINUSE taken, or none is free, or the process has its
+// fill; ENOENT no such label, or of a number: no group's port, so that anybody may bind it.
+struct ClaimPortReply {
+  static constexpr ControlType kType = ControlType::port_claimed;
+  ControlHeader header;
+  std::uint32_t port = 0;
+  std::uint32_t share_port = 0;  // 1: a holder has it too; bind with SO_REUSEPORT
+};
+
+// Of ReleasePortRequest: bind said EADDRINUSE. `by_anyone`: of a port that the owner had before, so that its own socket may
+// hold it; it is not given back, but looked into.
+inline constexpr std::uint32_t kInUseByAnother = 1;
+inline constexpr std::uint32_t kInUseByAnyone = 2;
+
+// The owner has closed its socket or is about to, or could not bind.
+struct ReleasePortRequest {
+  static constexpr ControlType kType = ControlType::release_port;
+  ControlHeader header;
+  std::uint32_t protocol = 0;
+  std::uint32_t port = 0;
+  std::uint32_t in_use = 0;     // kInUseBy..., or 0
+  std::uint32_t owner_pid = 0;  // as when it was claimed
+};
+
+struct RefillPortsRequest {
+  static constexpr ControlType kType = ControlType::refill_ports;
+  ControlHeader header;
 };
 
 // `error` is an errno: EACCES not a member, ENOENT no such group or upstream, EAGAIN full, EPROTO, ...

@@ -1,6 +1,7 @@
 #include "shm/group_part.hpp"
 
 #include <memory>
+#include <utility>
 
 #include "shm/assert.hpp"
 #include "shm/control_protocol.hpp"
@@ -10,19 +11,32 @@ namespace tlsmux::shm {
 namespace {
 
 struct Offsets {
-  std::uint64_t clients = sizeof(GroupHeader);
+  std::uint64_t clients = 0;
   std::uint64_t upstreams = 0;
   std::uint64_t sessions = 0;
   std::uint64_t endpoints = 0;
+  std::uint64_t port_rules = 0;
+  std::uint64_t ports = 0;
+  std::uint64_t port_denials = 0;
+  std::uint64_t port_summaries = 0;
   std::uint64_t end = 0;
 };
 
 Offsets offsets_of(const GroupTables& tables) {
+  std::uint64_t end = sizeof(GroupHeader);
+  const auto place = [&end](std::uint32_t rows, std::size_t row_bytes) {
+    return std::exchange(end, end + std::uint64_t{rows} * row_bytes);
+  };
   Offsets offsets;
-  offsets.upstreams = offsets.clients + std::uint64_t{tables.clients} * sizeof(ClientRow);
-  offsets.sessions = offsets.upstreams + std::uint64_t{tables.upstreams} * sizeof(UpstreamRow);
-  offsets.endpoints = offsets.sessions + std::uint64_t{tables.sessions} * sizeof(SessionRow);
-  offsets.end = round_up(offsets.endpoints + std::uint64_t{tables.endpoints} * sizeof(EndpointRow), kPageBytes);
+  offsets.clients = place(tables.clients, sizeof(ClientRow));
+  offsets.upstreams = place(tables.upstreams, sizeof(UpstreamRow));
+  offsets.sessions = place(tables.sessions, sizeof(SessionRow));
+  offsets.endpoints = place(tables.endpoints, sizeof(EndpointRow));
+  offsets.port_rules = place(tables.port_rules, sizeof(PortConfigurationRow));
+  offsets.ports = place(tables.ports, sizeof(PortRow));
+  offsets.port_denials = place(tables.port_denials, sizeof(PortDenialRow));
+  offsets.port_summaries = place(tables.port_summaries, sizeof(PortSummaryRow));
+  offsets.end = round_up(end, kPageBytes);
   return offsets;
 }
 
@@ -68,6 +82,10 @@ GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tabl
   part.upstreams_ = make_rows<UpstreamRow>(memory.data() + offsets.upstreams, tables.upstreams);
   part.sessions_ = make_rows<SessionRow>(memory.data() + offsets.sessions, tables.sessions);
   part.endpoints_ = make_rows<EndpointRow>(memory.data() + offsets.endpoints, tables.endpoints);
+  part.port_rules_ = make_rows<PortConfigurationRow>(memory.data() + offsets.port_rules, tables.port_rules);
+  part.ports_ = make_rows<PortRow>(memory.data() + offsets.ports, tables.ports);
+  part.port_denials_ = make_rows<PortDenialRow>(memory.data() + offsets.port_denials, tables.port_denials);
+  part.port_summaries_ = make_rows<PortSummaryRow>(memory.data() + offsets.port_summaries, tables.port_summaries);
 
   auto& header = *part.header_;
   header.magic = kGroupMagic;
@@ -83,7 +101,13 @@ GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tabl
   header.sections[1] = section<UpstreamRow>(SectionKind::upstreams, offsets.upstreams, tables.upstreams);
   header.sections[2] = section<SessionRow>(SectionKind::sessions, offsets.sessions, tables.sessions);
   header.sections[3] = section<EndpointRow>(SectionKind::endpoints, offsets.endpoints, tables.endpoints);
-  header.section_count = 4;
+  header.sections[4] =
+      section<PortConfigurationRow>(SectionKind::port_configuration, offsets.port_rules, tables.port_rules);
+  header.sections[5] = section<PortRow>(SectionKind::port_allocation, offsets.ports, tables.ports);
+  header.sections[6] = section<PortDenialRow>(SectionKind::port_denials, offsets.port_denials, tables.port_denials);
+  header.sections[7] =
+      section<PortSummaryRow>(SectionKind::port_summary, offsets.port_summaries, tables.port_summaries);
+  header.section_count = 8;
   header.version.store(kLayoutVersion, std::memory_order_release);
   return part;
 }
@@ -100,18 +124,24 @@ std::expected<GroupView, SystemError> GroupView::open(std::span<const std::byte>
   if (view.header_->total_bytes != memory.size()) {
     return std::unexpected(not_readable("the group's part is not as large as it says"));
   }
-  auto clients = view_of<ClientRow>(memory, SectionKind::clients);
-  auto upstreams = view_of<UpstreamRow>(memory, SectionKind::upstreams);
-  auto sessions = view_of<SessionRow>(memory, SectionKind::sessions);
-  auto endpoints = view_of<EndpointRow>(memory, SectionKind::endpoints);
-  if (!clients) return std::unexpected(clients.error());
-  if (!upstreams) return std::unexpected(upstreams.error());
-  if (!sessions) return std::unexpected(sessions.error());
-  if (!endpoints) return std::unexpected(endpoints.error());
-  view.clients_ = *clients;
-  view.upstreams_ = *upstreams;
-  view.sessions_ = *sessions;
-  view.endpoints_ = *endpoints;
+  std::expected<void, SystemError> outcome;
+  const auto look = [&]<typename Row>(RowView<Row>& rows, SectionKind kind) {
+    auto found = view_of<Row>(memory, kind);
+    if (found) {
+      rows = *found;
+    } else {
+      outcome = std::unexpected(found.error());
+    }
+  };
+  look(view.clients_, SectionKind::clients);
+  look(view.upstreams_, SectionKind::upstreams);
+  look(view.sessions_, SectionKind::sessions);
+  look(view.endpoints_, SectionKind::endpoints);
+  look(view.port_rules_, SectionKind::port_configuration);
+  look(view.ports_, SectionKind::port_allocation);
+  look(view.port_denials_, SectionKind::port_denials);
+  look(view.port_summaries_, SectionKind::port_summary);
+  if (!outcome) return std::unexpected(outcome.error());
   return view;
 }
 

@@ -18,6 +18,10 @@ struct GroupTables {
   std::uint32_t upstreams = 0;
   std::uint32_t sessions = 0;
   std::uint32_t endpoints = 0;
+  std::uint32_t port_rules = 0;
+  std::uint32_t ports = 0;
+  std::uint32_t port_denials = 0;
+  std::uint32_t port_summaries = 0;  // 0 or 1
 
   // A whole number of pages.
   [[nodiscard]] std::uint64_t total_bytes() const;
@@ -43,6 +47,10 @@ class GroupPart {
   [[nodiscard]] std::span<UpstreamRow> upstreams() const { return upstreams_; }
   [[nodiscard]] std::span<SessionRow> sessions() const { return sessions_; }
   [[nodiscard]] std::span<EndpointRow> endpoints() const { return endpoints_; }
+  [[nodiscard]] std::span<PortConfigurationRow> port_rules() const { return port_rules_; }
+  [[nodiscard]] std::span<PortRow> ports() const { return ports_; }
+  [[nodiscard]] std::span<PortDenialRow> port_denials() const { return port_denials_; }
+  [[nodiscard]] std::span<PortSummaryRow> port_summaries() const { return port_summaries_; }
 
  private:
   GroupHeader* header_ = nullptr;
@@ -50,6 +58,10 @@ class GroupPart {
   std::span<UpstreamRow> upstreams_;
   std::span<SessionRow> sessions_;
   std::span<EndpointRow> endpoints_;
+  std::span<PortConfigurationRow> port_rules_;
+  std::span<PortRow> ports_;
+  std::span<PortDenialRow> port_denials_;
+  std::span<PortSummaryRow> port_summaries_;
 };
 
 // A table that may have longer rows than this version knows.
@@ -83,6 +95,10 @@ class GroupView {
   [[nodiscard]] const RowView<UpstreamRow>& upstreams() const { return upstreams_; }
   [[nodiscard]] const RowView<SessionRow>& sessions() const { return sessions_; }
   [[nodiscard]] const RowView<EndpointRow>& endpoints() const { return endpoints_; }
+  [[nodiscard]] const RowView<PortConfigurationRow>& port_rules() const { return port_rules_; }
+  [[nodiscard]] const RowView<PortRow>& ports() const { return ports_; }
+  [[nodiscard]] const RowView<PortDenialRow>& port_denials() const { return port_denials_; }
+  [[nodiscard]] const RowView<PortSummaryRow>& port_summaries() const { return port_summaries_; }
 
  private:
   const GroupHeader* header_ = nullptr;
@@ -90,6 +106,10 @@ class GroupView {
   RowView<UpstreamRow> upstreams_;
   RowView<SessionRow> sessions_;
   RowView<EndpointRow> endpoints_;
+  RowView<PortConfigurationRow> port_rules_;
+  RowView<PortRow> ports_;
+  RowView<PortDenialRow> port_denials_;
+  RowView<PortSummaryRow> port_summaries_;
 };
 
 }  // namespace tlsmux::shm

@@ -1,6 +1,7 @@
 #pragma once
 
-// What lies in the segment, byte for byte. LAYOUT.md draws it and says who writes each word. No logic here.
+// What lies in the segment, byte for byte, but for what is about ports (port_layout.hpp). LAYOUT.md draws it and says who
+// writes each word. No logic here.
 //
 // Everything is fixed-width, little-endian as the machine is, naturally aligned, and addressed by offsets from the
 // start of its part. Fields are never moved or reused within a major version; new ones take reserved space.
@@ -11,7 +12,9 @@
 #include <cstdint>
 
 #include "config/limits.hpp"
+#include "shm/layout_words.hpp"
 #include "shm/outcome.hpp"
+#include "shm/port_layout.hpp"  // the rest of it
 #include "shm/slot_word.hpp"
 
 namespace tlsmux::shm {
@@ -21,10 +24,8 @@ inline constexpr std::uint32_t kLayoutMinor = 0;
 inline constexpr std::uint32_t kLayoutVersion = kLayoutMajor << 16 | kLayoutMinor;
 inline constexpr std::uint64_t kGroupMagic = 0x50554f5247584d54;   // "TMXGROUP"
 inline constexpr std::uint64_t kClientMagic = 0x544e4c4349584d54;  // "TMXICLNT"
-inline constexpr std::size_t kCacheLineBytes = 64;
 
-using Name = std::array<char, config::kNameBytesMax + 1>;  // zero-terminated
-using BootId = std::array<std::uint8_t, 16>;               // random for each start of an engine
+using BootId = std::array<std::uint8_t, 16>;  // random for each start of an engine
 
 // ---- The group's part: written by the engine only, mapped read-only by members. ----
 
@@ -38,6 +39,8 @@ enum class SectionKind : std::uint32_t {
   port_configuration = 4,
   port_allocation = 5,
   endpoints = 6,
+  port_summary = 7,
+  port_denials = 8,
 };
 
 // A table of equal rows. Readers step by `row_bytes`, so that rows may grow in a minor version.
@@ -70,9 +73,6 @@ struct alignas(kCacheLineBytes) GroupHeader {
 static_assert(offsetof(GroupHeader, version) == 8 && offsetof(GroupHeader, sections) == 128);
 static_assert(offsetof(GroupHeader, heartbeat_ns) == 576 && sizeof(GroupHeader) == 640);
 
-// Rows are read while they are written: `sequence` is odd during a write, and a reader retries (see row.hpp).
-using RowSequence = std::atomic<std::uint32_t>;
-
 struct alignas(kCacheLineBytes) ClientRow {
   RowSequence sequence;
   std::uint32_t pid;  // 0: the row is empty
@@ -89,7 +89,6 @@ struct alignas(kCacheLineBytes) ClientRow {
 static_assert(sizeof(ClientRow) == 128);
 
 inline constexpr std::size_t kHistogramBuckets = 512;  // see latency_histogram.hpp
-using Text = std::array<char, 240>;
 
 // One upstream as this group sees it: the outcomes and latencies are of the group's own requests.
 struct alignas(kCacheLineBytes) UpstreamRow {

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <utility>
+
 #include "shm/assert.hpp"
 
 namespace tlsmux::shm {
@@ -61,7 +63,10 @@ std::expected<Packet, SystemError> receive_packet(int socket) {
   message.msg_control = &space;
   message.msg_controllen = sizeof space;
   ssize_t received = -1;
+  bool was_reset = false;
   while ((received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0) {
+    // The other side has closed without reading all. The kernel says that once, before what the other side had sent.
+    if (errno == ECONNRESET && !std::exchange(was_reset, true)) continue;
     if (errno != EINTR) return std::unexpected(last_error("receiving on a control socket"));
   }
   take_descriptors(message, packet.descriptors);

@@ -4,7 +4,8 @@
 
 namespace tlsmux::client::cli {
 
-// `tlsmux check`: prints every error of a configuration file. Returns the exit code.
+// `tlsmux check`: prints every error of a configuration file, and as a warning each of its ports that a process has which
+// may not have it. Returns the exit code, in which warnings do not count.
 int run_check(const std::string& path);
 
 }  // namespace tlsmux::client::cli

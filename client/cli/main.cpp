@@ -8,6 +8,7 @@
 #include "client/cli/drain.hpp"
 #include "client/cli/exit_code.hpp"
 #include "client/cli/listen.hpp"
+#include "client/cli/ports_commands.hpp"
 #include "client/cli/refresh.hpp"
 #include "client/cli/send.hpp"
 #include "client/cli/status.hpp"
@@ -19,8 +20,8 @@ namespace cli = tlsmux::client::cli;
 
 constexpr const char* kAfterword =
     "Exit codes: 0 done, or the request was answered; 1 errors in the configuration, the request could not be made,\n"
-    "a drain had to end requests, or a refresh was refused; 2 wrong usage; 3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, or "
-    "no access to it.\n"
+    "a drain had to end requests, a refresh or a port was refused, or ports --check found differences; 2 wrong usage;\n"
+    "3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, or no access to it.\n"
     "Environment: TLSMUX_GROUP and TLSMUX_CONTROL_SOCKET stand in for --group and --control-socket.";
 
 void add_engine_options(CLI::App& command, std::string& group, std::string& control_socket) {
@@ -112,6 +113,7 @@ int main(int argc, char** argv) {
   const auto* listen = add_listen(arguments, listen_options);
   const auto* drain = add_drain(arguments, drain_options);
   const auto* refresh = add_refresh(arguments, refresh_options);
+  const cli::PortsCommands ports(arguments);
   add_status(arguments, status_options);
   try {
     arguments.parse(argc, argv);
@@ -123,5 +125,6 @@ int main(int argc, char** argv) {
   if (listen->parsed()) return cli::run_listen(listen_options);
   if (drain->parsed()) return cli::run_drain(drain_options);
   if (refresh->parsed()) return cli::run_refresh(refresh_options);
+  if (ports.parsed()) return ports.run();
   return cli::run_status(status_options);
 }

@@ -12,16 +12,6 @@
 namespace tlsmux::client::cli {
 namespace {
 
-std::string state_name(shm::EngineState state) {
-  switch (state) {
-    case shm::EngineState::starting: return "starting";
-    case shm::EngineState::running: return "running";
-    case shm::EngineState::draining: return "draining";
-    case shm::EngineState::stopped: return "stopped";
-  }
-  return "unknown";
-}
-
 std::string state_name(shm::SessionState state) {
   switch (state) {
     case shm::SessionState::none: return "none";
@@ -161,6 +151,16 @@ void add_clients(const shm::GroupView& view, GroupStatus& status) {
 }
 
 }  // namespace
+
+std::string state_name(shm::EngineState state) {
+  switch (state) {
+    case shm::EngineState::starting: return "starting";
+    case shm::EngineState::running: return "running";
+    case shm::EngineState::draining: return "draining";
+    case shm::EngineState::stopped: return "stopped";
+  }
+  return "unknown";
+}
 
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns) {
   const auto& header = observed.view.header();

@@ -93,4 +93,6 @@ struct GroupStatus {
 // `now_ns` is CLOCK_MONOTONIC. Rows that the engine keeps changing, or died while changing, are left out.
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns);
 
+std::string state_name(shm::EngineState state);
+
 }  // namespace tlsmux::client::cli

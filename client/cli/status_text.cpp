@@ -1,34 +1,16 @@
 #include "client/cli/status_text.hpp"
 
-#include <time.h>
-
 #include <array>
 #include <cstdio>
 
 #include "client/cli/table.hpp"
+#include "client/cli/time_text.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
 
 constexpr std::uint64_t kHeartbeatWorryNs = 3'000'000'000;  // it comes every second at least
 constexpr std::int64_t kCertificateWorryS = 30LL * 24 * 3600;
-
-std::string clock_text(std::int64_t at_s, const char* format) {
-  const auto at = static_cast<time_t>(at_s);
-  tm parts{};
-  ::localtime_r(&at, &parts);
-  std::array<char, 32> text{};
-  return {text.data(), ::strftime(text.data(), text.size(), format, &parts)};
-}
-
-// "12 s", "7 min", "3 h 20 min", "41 days". What begins in this second may seem to lie ahead.
-std::string span_text(std::int64_t seconds) {
-  if (seconds < 0) return "0 s";
-  if (seconds < 120) return std::to_string(seconds) + " s";
-  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
-  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + " h " + std::to_string(seconds / 60 % 60) + " min";
-  return std::to_string(seconds / 86400) + " days";
-}
 
 std::string latency_text(std::uint64_t ns) {
   if (ns == 0) return "-";

@@ -13,11 +13,17 @@ bool is_number(const std::string& cell) {
 
 std::string Table::text(std::string_view indent) const {
   std::vector<std::size_t> widths(rows_.front().size());
-  std::vector<bool> right(widths.size(), rows_.size() > 1);
+  std::vector<bool> has_number(widths.size(), false);
+  std::vector<bool> has_words(widths.size(), false);
   for (std::size_t r = 0; r < rows_.size(); ++r) {
     for (std::size_t c = 0; c < widths.size(); ++c) {
       widths[c] = std::max(widths[c], rows_[r][c].size());
-      if (r > 0 && !is_number(rows_[r][c])) right[c] = false;
+      if (r == 0) continue;
+      if (is_number(rows_[r][c])) {
+        has_number[c] = true;
+      } else if (rows_[r][c] != "-") {
+        has_words[c] = true;
+      }
     }
   }
   std::string text;
@@ -26,7 +32,7 @@ std::string Table::text(std::string_view indent) const {
     for (std::size_t c = 0; c < widths.size(); ++c) {
       if (c > 0) line += "  ";
       const std::string padding(widths[c] - row[c].size(), ' ');
-      line += right[c] ? padding + row[c] : row[c] + padding;
+      line += has_number[c] && !has_words[c] ? padding + row[c] : row[c] + padding;
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + '\n';

@@ -6,7 +6,7 @@
 
 namespace tlsmux::client::cli {
 
-// Columns as wide as their widest cell; numbers (cells of digits alone) stand right.
+// Columns as wide as their widest cell. One of numbers (digits alone, or "-" for none) stands right.
 class Table {
  public:
   explicit Table(std::vector<std::string> head) : rows_{std::move(head)} {}

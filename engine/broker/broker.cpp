@@ -13,8 +13,12 @@
 #include <vector>
 
 #include "config/identity.hpp"
+#include "config/state_folder.hpp"
 #include "engine/broker/engine_identity.hpp"
 #include "engine/broker/group_locks.hpp"
+#include "engine/broker/port_enforcement.hpp"
+#include "engine/broker/port_table_store.hpp"
+#include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/resource_limits.hpp"
 #include "engine/broker/supervisor.hpp"
 #include "engine/log.hpp"
@@ -70,13 +74,24 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
     return kExitCannotStart;
   }
   GroupLocks locks(std::move(*taken));
-  CandidateConfig candidate(config, locks, path);
+  PortEnforcement ports(config.engine, identity->uid, log);
+  if (const auto errors = ports.find_errors(config, nullptr); !errors.empty()) {
+    for (const auto& error : errors) cannot_start(error.pointer + ": " + error.message);
+    return kExitCannotStart;
+  }
+  ports.apply(config);
+  const PortTableStore port_tables(config::state_folder(config.engine), config.engine.control_socket, log);
+  PredecessorObjects predecessors(identity->uid, &port_tables);
+  predecessors.forget_others(config.groups);
+  CandidateConfig candidate(config, locks, path, &ports);
   const RequestScope scope{.config = config,
                            .log = log,
                            .engine_uid = identity->uid,
                            .engine_gid = identity->gid,
                            .key_log_allowed = is_key_log_allowed(),
-                           .candidate = &candidate};
+                           .candidate = &candidate,
+                           .ports = &ports,
+                           .predecessors = &predecessors};
   const int exit_code = Supervisor({.config = config,
                                     .main = engine_main,
                                     .identity = *identity,
@@ -86,6 +101,8 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
                                     .log = log})
                             .run();
   candidate.drop();
+  ports.leave();
+  predecessors.keep_all(config.groups);
   for (const auto& group : config.groups) shm::remove_group_object(group.name);
   log.info("stopped", {{"exit_code", exit_code}});
   return exit_code;

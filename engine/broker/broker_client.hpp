@@ -5,11 +5,15 @@
 #include <cstdint>
 #include <expected>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/broker/broker_protocol.hpp"
+#include "engine/broker/port_levels.hpp"
 #include "engine/trace_blocks.hpp"
+#include "ports/socket_owner.hpp"
 #include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -57,11 +61,37 @@ class BrokerClient {
   std::expected<void, shm::SystemError> adopt_candidate();
   std::expected<void, shm::SystemError> drop_candidate();
 
+  // For reading: the object of the group that an engine before this one had, until this one has reported that it serves.
+  // It may be of any content: the broker knows who made it, not what was written. Nothing: there is none.
+  std::expected<std::optional<shm::UniqueFd>, shm::SystemError> open_predecessor(ConfigPlace group);
+  // Of those sockets that are on ports of the configured groups, the ones whose process was found. Asks the broker for
+  // kSocketOwnersMax at a time, some milliseconds each.
+  std::expected<std::vector<ports::SocketOwner>, shm::SystemError> find_socket_owners(
+      std::span<const std::uint64_t> socket_inodes);
+  // As it is now: changes when a candidate is adopted.
+  std::expected<PortLevels, shm::SystemError> port_enforcement(ConfigPlace group);
+  // A non-blocking eventfd that counts when the broker has changed that by itself: it has put back what others took
+  // away, so that the guard is another one, or has failed to. Empty: this broker looks after no ports.
+  std::expected<shm::UniqueFd, shm::SystemError> watch_port_enforcement();
+  // For ports::GuardEvents. Nothing: there is no guard. Another one may be there after a candidate was adopted, or by
+  // what watch_port_enforcement() tells.
+  std::expected<std::vector<shm::UniqueFd>, shm::SystemError> open_guard_events();
+  // A process that is a member by a supplementary Unix group, which the guard does not see. The broker looks for itself,
+  // and dismisses it when it is dead. EACCES: it is no member; ESRCH: it is dead; ENOENT: the group has no guard;
+  // EAGAIN: as many as the group may have clients are admitted.
+  std::expected<void, shm::SystemError> admit_to_guard(ConfigPlace group, std::uint32_t pid);
+  std::expected<void, shm::SystemError> dismiss_from_guard(ConfigPlace group, std::uint32_t pid);
+
  private:
+  struct Answered {
+    Reply reply;
+    std::vector<shm::UniqueFd> descriptors;
+  };
   // Fills `descriptors`, all of them, on success.
-  std::expected<Reply, shm::SystemError> call(Request request, std::span<shm::UniqueFd> descriptors);
+  std::expected<Reply, shm::SystemError> call(const Request& request, std::span<shm::UniqueFd> descriptors);
   std::expected<shm::UniqueFd, shm::SystemError> call_for_one(const Request& request);
-  std::expected<Reply, shm::SystemError> receive(const Request& request, std::span<shm::UniqueFd> descriptors);
+  std::expected<Answered, shm::SystemError> call_for_any(Request request);
+  std::expected<Answered, shm::SystemError> receive(const Request& request);
 
   int socket_;
   std::mutex mutex_;

@@ -29,7 +29,21 @@ enum class Operation : std::uint32_t {
   load_candidate = 7,
   adopt_candidate = 8,  // it is the configuration from now on; objects and locks of groups that are gone go
   drop_candidate = 9,   // it is forgotten, and what was made for its groups goes
+  // Reply: for reading, the object of group `index` that an engine before this one made, or what was kept of it when
+  // tlsmuxd was stopped. ENOENT: there is none.
+  open_predecessor = 10,
+  find_socket_owners = 11,  // of `sockets`; reply: `owners`, of those on ports of the configured groups
+  // How the ports of group `index` are kept from others. Reply: a sealed memfd with PortLevelsRecord, then an inode for
+  // each socket that holds a port of it.
+  port_enforcement = 12,
+  open_guard_events = 13,   // reply: descriptors for ports::GuardEvents. ENOENT: there is no guard
+  admit_to_guard = 14,      // process `pid`, a member of group `index`; EACCES if it is none
+  dismiss_from_guard = 15,  // the same process
+  // Reply: an eventfd that counts when the broker has put back what enforces ports, or has failed to.
+  watch_port_enforcement = 16,
 };
+
+inline constexpr std::size_t kSocketOwnersMax = 8;  // of one request
 
 enum class FileKind : std::uint32_t {
   none = 0,
@@ -55,9 +69,20 @@ struct Request {
   std::uint32_t candidate = 0;  // 1: `index` is a place in the candidate
   std::uint32_t begins = 0;     // 0 or 1
   std::uint32_t reserved = 0;
+  std::uint32_t pid = 0;
   TraceHolds held{};
+  std::array<std::uint64_t, kSocketOwnersMax> sockets{};  // inodes; zeros behind the last
 };
-static_assert(sizeof(Request) == 576);
+static_assert(sizeof(Request) == 640);
+
+struct SocketOwnerRecord {
+  std::uint64_t socket_inode = 0;
+  std::uint64_t pidfd_inode = 0;
+  std::uint32_t pid = 0;
+  std::uint32_t uid = 0;
+  shm::ProgramName program{};
+};
+static_assert(sizeof(SocketOwnerRecord) == 56);
 
 struct Reply {
   std::uint32_t magic = kBrokerMagic;
@@ -69,7 +94,23 @@ struct Reply {
   std::uint32_t block_count = 0;
   shm::Text text{};
   TraceHolds held{};
+  std::uint32_t owner_count = 0;
+  std::uint32_t reserved = 0;
+  std::array<SocketOwnerRecord, kSocketOwnersMax> owners{};
 };
-static_assert(sizeof(Reply) == 792);
+static_assert(sizeof(Reply) == 1248);
+
+struct PortLevelRecord {
+  shm::PortEnforcement state{};
+  shm::Text text{};
+};
+
+struct PortLevelsRecord {
+  PortLevelRecord reservation;
+  PortLevelRecord holders;
+  PortLevelRecord guard;
+  std::uint32_t holder_count = 0;
+};
+static_assert(sizeof(PortLevelsRecord) == 3 * 244 + 4);
 
 }  // namespace tlsmux::engine::broker

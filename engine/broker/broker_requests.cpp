@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "config/identity.hpp"
+#include "config/state_folder.hpp"
 #include "engine/broker/file_access.hpp"
 #include "engine/broker/trace_store.hpp"
 #include "engine/trace_blocks.hpp"
@@ -20,33 +21,6 @@
 
 namespace tlsmux::engine::broker {
 namespace {
-
-Answer failure(const Request& request, int error, std::string_view text) {
-  Answer answer;
-  answer.reply.operation = request.operation;
-  answer.reply.sequence = request.sequence;
-  answer.reply.error = error;
-  shm::set_text(answer.reply.text, text);
-  return answer;
-}
-
-Answer failure(const Request& request, const shm::SystemError& error) {
-  return failure(request, error.code != 0 ? error.code : EIO, error.message);
-}
-
-Answer success(const Request& request, std::vector<shm::UniqueFd> descriptors = {}) {
-  Answer answer;
-  answer.reply.operation = request.operation;
-  answer.reply.sequence = request.sequence;
-  answer.descriptors = std::move(descriptors);
-  return answer;
-}
-
-Answer success(const Request& request, shm::UniqueFd descriptor) {
-  std::vector<shm::UniqueFd> descriptors;
-  descriptors.push_back(std::move(descriptor));
-  return success(request, std::move(descriptors));
-}
 
 std::optional<Request> read_request(const shm::Packet& packet) {
   Request request;
@@ -64,33 +38,61 @@ gid_t reader_gid_of(const config::GroupSettings& group, gid_t engine_gid) {
 
 }  // namespace
 
-// Which fields an operation uses; the others must be zero.
 struct BrokerRequests::Row {
   Handler handler;
   Operation operation;
-  bool uses_index;
-  bool uses_file;
-  bool uses_bytes;
-  bool uses_blocks;
-  bool uses_candidate;
-};
-
-const BrokerRequests::Row BrokerRequests::kRows[] = {
-    {&BrokerRequests::open_listener, Operation::open_listener, false, false, false, false, false},
-    {&BrokerRequests::create_group_object, Operation::create_group_object, true, false, true, false, true},
-    {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, false, false, false, false, false},
-    {&BrokerRequests::open_file, Operation::open_file, true, true, false, false, true},
-    {&BrokerRequests::report_serving, Operation::report_serving, false, false, false, false, false},
-    {&BrokerRequests::reserve_trace_numbers, Operation::reserve_trace_numbers, true, false, false, true, false},
-    {&BrokerRequests::load_candidate, Operation::load_candidate, false, false, false, false, false},
-    {&BrokerRequests::adopt_candidate, Operation::adopt_candidate, false, false, false, false, false},
-    {&BrokerRequests::drop_candidate, Operation::drop_candidate, false, false, false, false, false},
+  unsigned uses;  // which fields; the others must be zero
 };
 
 namespace {
 
-bool uses_no_trace_numbers(const Request& request) {
-  return request.blocks == 0 && request.begins == 0 && request.held.all.count == 0 && request.held.kept.count == 0;
+enum Use : unsigned {
+  kNothing = 0,
+  kIndex = 1,
+  kFile = 2,
+  kBytes = 4,
+  kBlocks = 8,
+  kCandidate = 16,
+  kPid = 32,
+  kSockets = 64,
+};
+
+}  // namespace
+
+const BrokerRequests::Row BrokerRequests::kRows[] = {
+    {&BrokerRequests::open_listener, Operation::open_listener, kNothing},
+    {&BrokerRequests::create_group_object, Operation::create_group_object, kIndex | kBytes | kCandidate},
+    {&BrokerRequests::remove_group_objects, Operation::remove_group_objects, kNothing},
+    {&BrokerRequests::open_file, Operation::open_file, kIndex | kFile | kCandidate},
+    {&BrokerRequests::report_serving, Operation::report_serving, kNothing},
+    {&BrokerRequests::reserve_trace_numbers, Operation::reserve_trace_numbers, kIndex | kBlocks},
+    {&BrokerRequests::load_candidate, Operation::load_candidate, kNothing},
+    {&BrokerRequests::adopt_candidate, Operation::adopt_candidate, kNothing},
+    {&BrokerRequests::drop_candidate, Operation::drop_candidate, kNothing},
+    {&BrokerRequests::open_predecessor, Operation::open_predecessor, kIndex | kCandidate},
+    {&BrokerRequests::find_socket_owners, Operation::find_socket_owners, kSockets},
+    {&BrokerRequests::port_enforcement, Operation::port_enforcement, kIndex | kCandidate},
+    {&BrokerRequests::open_guard_events, Operation::open_guard_events, kNothing},
+    {&BrokerRequests::admit_to_guard, Operation::admit_to_guard, kIndex | kCandidate | kPid},
+    {&BrokerRequests::dismiss_from_guard, Operation::dismiss_from_guard, kIndex | kCandidate | kPid},
+    {&BrokerRequests::watch_port_enforcement, Operation::watch_port_enforcement, kNothing},
+};
+
+namespace {
+
+// The fields that it sets, as far as they are not zero.
+unsigned fields_of(const Request& request) {
+  unsigned set = kNothing;
+  const auto add = [&set](bool is_set, Use field) { set |= is_set ? field : kNothing; };
+  add(request.index != 0, kIndex);
+  add(request.file != FileKind::none || request.entry != 0, kFile);
+  add(request.bytes != 0, kBytes);
+  add(request.blocks != 0 || request.begins != 0 || request.held.all.count != 0 || request.held.kept.count != 0,
+      kBlocks);
+  add(request.candidate != 0, kCandidate);
+  add(request.pid != 0, kPid);
+  add(std::ranges::any_of(request.sockets, [](auto inode) { return inode != 0; }), kSockets);
+  return set;
 }
 
 }  // namespace
@@ -99,10 +101,8 @@ Answer BrokerRequests::answer(const shm::Packet& packet) {
   const auto request = read_request(packet);
   if (!request) return malformed_answer({});
   const auto* row = std::ranges::find(kRows, request->operation, &Row::operation);
-  const bool good = row != std::end(kRows) && (row->uses_index || request->index == 0) &&
-                    (row->uses_file || (request->file == FileKind::none && request->entry == 0)) &&
-                    (row->uses_bytes || request->bytes == 0) && (row->uses_blocks || uses_no_trace_numbers(*request)) &&
-                    request->candidate <= (row->uses_candidate ? 1U : 0U) && request->reserved == 0;
+  const bool good = row != std::end(kRows) && (fields_of(*request) & ~row->uses) == 0 && request->candidate <= 1 &&
+                    request->reserved == 0;
   return good ? (this->*row->handler)(*request) : malformed_answer(*request);
 }
 
@@ -111,9 +111,19 @@ Answer BrokerRequests::malformed_answer(const Request& request) {
   return failure(request, EPROTO, "no such request");
 }
 
+const config::Config* BrokerRequests::find_config(const Request& request) const {
+  if (request.candidate == 0) return &scope_.config;
+  return scope_.candidate != nullptr ? scope_.candidate->get() : nullptr;
+}
+
+const config::GroupSettings* BrokerRequests::find_group(const Request& request) const {
+  const auto* config = find_config(request);
+  if (config == nullptr || request.index >= config->groups.size()) return nullptr;
+  return &config->groups[request.index];
+}
+
 const config::UpstreamSettings* BrokerRequests::find_upstream(const Request& request) const {
-  const auto* candidate = scope_.candidate != nullptr ? scope_.candidate->get() : nullptr;
-  const auto* config = request.candidate != 0 ? candidate : &scope_.config;
+  const auto* config = find_config(request);
   if (config == nullptr || request.index >= config->upstreams.size()) return nullptr;
   return &config->upstreams[request.index];
 }
@@ -135,11 +145,13 @@ Answer BrokerRequests::create_group_object(const Request& request) {
   }
   const auto& group = config->groups[request.index];
   const auto& name = group.name;
+  if (scope_.predecessors != nullptr) scope_.predecessors->about_to_make(name);
   auto writable = shm::create_group_object(name, request.bytes);
   if (!writable) return failure(request, writable.error());
   // By the descriptor and not by the name, which the engine's user could lead elsewhere once it is the owner.
   shm::UniqueFd readable(::open(("/proc/self/fd/" + std::to_string(writable->get())).c_str(), O_RDONLY | O_CLOEXEC));
   if (!readable) return failure(request, shm::last_error("opening /dev/shm/" + shm::group_object_name(name)));
+  if (scope_.predecessors != nullptr) scope_.predecessors->made(name, readable.get());
   const auto reader_gid = reader_gid_of(group, scope_.engine_gid);
   if (::fchown(writable->get(), scope_.engine_uid, reader_gid) != 0) {
     if (errno != EPERM)
@@ -231,7 +243,7 @@ Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
     return malformed_answer(request);
   }
   const TraceNeed need{.blocks = request.blocks, .begins = request.begins != 0, .held = request.held};
-  trace_store_.set_folder(state_folder(scope_.config.engine));
+  trace_store_.set_folder(config::state_folder(scope_.config.engine));
   const auto reserved = trace_store_.reserve(upstream.name, upstream.trace_numbers, need, ::time(nullptr));
   if (!reserved) return failure(request, reserved.error());
   if (reserved->memory != TraceMemory::file) log_lost_trace_numbers(upstream, reserved->memory);
@@ -243,7 +255,7 @@ Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
 }
 
 void BrokerRequests::log_lost_trace_numbers(const config::UpstreamSettings& upstream, TraceMemory memory) {
-  const auto file = state_folder(scope_.config.engine) + "/" + upstream.name + ".trace";
+  const auto file = config::state_folder(scope_.config.engine) + "/" + upstream.name + ".trace";
   if (memory == TraceMemory::broker) {
     scope_.log.warning("trace_number_file_lost", {{"upstream", upstream.name},
                                                   {"file", file},
@@ -275,6 +287,8 @@ Answer BrokerRequests::adopt_candidate(const Request& request) {
     return failure(request, ENOENT, "there is no candidate to adopt");
   }
   scope_.log.set_level(scope_.config.engine.log.level);
+  if (scope_.ports != nullptr) scope_.ports->apply(scope_.config);
+  if (scope_.predecessors != nullptr) scope_.predecessors->forget_others(scope_.config.groups);
   return success(request);
 }
 
@@ -285,6 +299,7 @@ Answer BrokerRequests::drop_candidate(const Request& request) {
 
 Answer BrokerRequests::report_serving(const Request& request) {
   serving_ = true;
+  if (scope_.predecessors != nullptr) scope_.predecessors->engine_serves();
   return success(request);
 }
 

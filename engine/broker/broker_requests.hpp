@@ -10,8 +10,11 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "engine/broker/answer.hpp"
 #include "engine/broker/broker_protocol.hpp"
 #include "engine/broker/candidate_config.hpp"
+#include "engine/broker/port_enforcement.hpp"
+#include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/trace_store.hpp"
 #include "engine/log.hpp"
 #include "shm/seqpacket.hpp"
@@ -32,11 +35,10 @@ struct RequestScope {
   bool key_log_allowed = false;
   // Null: the configuration cannot be changed. Adopting changes `config`.
   CandidateConfig* candidate = nullptr;
-};
-
-struct Answer {
-  Reply reply;
-  std::vector<shm::UniqueFd> descriptors;
+  // Null: this broker looks after no ports.
+  PortEnforcement* ports = nullptr;
+  // Null: engines learn nothing from those before them.
+  PredecessorObjects* predecessors = nullptr;
 };
 
 // For the life of one engine.
@@ -72,6 +74,17 @@ class BrokerRequests {
   Answer load_candidate(const Request& request);
   Answer adopt_candidate(const Request& request);
   Answer drop_candidate(const Request& request);
+  // In broker_port_requests.cpp.
+  Answer open_predecessor(const Request& request);
+  Answer find_socket_owners(const Request& request);
+  Answer port_enforcement(const Request& request);
+  Answer open_guard_events(const Request& request);
+  Answer admit_to_guard(const Request& request);
+  Answer dismiss_from_guard(const Request& request);
+  Answer watch_port_enforcement(const Request& request);
+  // The configuration or the candidate, as it says; null: there is none.
+  [[nodiscard]] const config::Config* find_config(const Request& request) const;
+  [[nodiscard]] const config::GroupSettings* find_group(const Request& request) const;
   // The upstream that it names, of the configuration or the candidate; null when there is none.
   [[nodiscard]] const config::UpstreamSettings* find_upstream(const Request& request) const;
 

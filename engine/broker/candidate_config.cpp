@@ -32,6 +32,12 @@ std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load()
   if (!result) return result;
   const auto served = locks_->take_for(*config);
   if (!served.empty()) return loaded(true, config::format_errors(path_, served));
+  if (ports_ != nullptr) {
+    if (const auto impossible = ports_->find_errors(*config, present_); !impossible.empty()) {
+      drop();
+      return loaded(true, config::format_errors(path_, impossible));
+    }
+  }
   candidate_ = std::move(*config);
   return result;
 }

@@ -9,6 +9,7 @@
 
 #include "config/config.hpp"
 #include "engine/broker/group_locks.hpp"
+#include "engine/broker/port_enforcement.hpp"
 #include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -16,16 +17,18 @@ namespace tlsmux::engine::broker {
 
 class CandidateConfig {
  public:
-  // `present` and its groups' locks outlive it; adopt() replaces what they are. An empty path: there is no file.
-  CandidateConfig(config::Config& present, GroupLocks& locks, std::string path)
-      : present_(&present), locks_(&locks), path_(std::move(path)) {}
+  // `present` and its groups' locks outlive it; adopt() replaces what they are. An empty path: there is no file. `ports`
+  // outlives it, too; null: ports are not looked at.
+  CandidateConfig(config::Config& present, GroupLocks& locks, std::string path, const PortEnforcement* ports = nullptr)
+      : present_(&present), locks_(&locks), path_(std::move(path)), ports_(ports) {}
 
   struct Loaded {
     bool is_refused = false;
     shm::UniqueFd text;  // sealed: the bundle, or all errors
   };
-  // In place of an earlier candidate. Groups that it adds are locked; one that another engine serves is an error. Blocks
-  // on the file system and the account database.
+  // In place of an earlier candidate. Groups that it adds are locked; one that another engine serves is an error, and
+  // so are ports that one gives out, and what the machine does not allow. Blocks on the file system and the account
+  // database.
   std::expected<Loaded, shm::SystemError> load();
 
   // Null: there is none.
@@ -40,6 +43,7 @@ class CandidateConfig {
   config::Config* present_;
   GroupLocks* locks_;
   std::string path_;
+  const PortEnforcement* ports_;
   std::optional<config::Config> candidate_;
 };
 

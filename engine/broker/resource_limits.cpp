@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/mux/state.hpp"
+#include "ports/port_plan.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
@@ -33,6 +34,9 @@ std::uint64_t descriptors_needed(const config::Config& config) {
   const auto per_client = kDescriptorsPerClient + config.engine.shards;
   for (const auto& group : config.groups) {
     needed += std::uint64_t{group.memory.clients_max} * (per_client + group.memory.channels_per_client);
+    // Of the broker, for IPv4 and IPv6; and a pidfd for each process that the guard has let in.
+    if (group.ports.enforcement.holders) needed += 2 * ports::make_plan(group).all(ports::Protocol::tcp).count();
+    if (group.ports.enforcement.guard) needed += group.memory.clients_max;
   }
   for (const auto& upstream : config.upstreams) needed += mux::session_places(upstream);
   return needed;

@@ -10,7 +10,7 @@
 
 namespace tlsmux::engine::broker {
 
-// Descriptors that an engine with this configuration holds when all its clients are there.
+// Descriptors that an engine with this configuration holds when all its clients are there, or its broker.
 std::uint64_t descriptors_needed(const config::Config& config);
 
 // For this process and those it forks.

@@ -23,6 +23,8 @@ using std::chrono::milliseconds;
 constexpr std::uint32_t kMalformedMax = 8;
 // What an engine may take over its own drain time-out before it is killed.
 constexpr milliseconds kDrainGrace{5'000};
+// Whether what keeps others off the ports is still in place.
+constexpr milliseconds kPortsLookedAfterEvery{5'000};
 
 shm::UniqueFd open_signals() {
   sigset_t wanted;
@@ -62,6 +64,7 @@ bool Supervisor::start_first() {
     parts_.log.error("cannot_start", {{"error", listener.error()}});
     return false;
   }
+  if (parts_.scope.ports != nullptr) repair_at_ = Clock::now() + kPortsLookedAfterEvery;
   listener_.emplace(std::move(*listener));
   requests_->set_listener(listener_->descriptor());
   return true;
@@ -95,20 +98,24 @@ bool Supervisor::start_engine() {
 
 void Supervisor::wait_for_events() {
   // poll() passes over negative descriptors.
-  std::array<pollfd, 3> wanted{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+  auto* const ports = parts_.scope.ports;
+  std::array<pollfd, 4> wanted{{{.fd = signals_.get(), .events = POLLIN, .revents = 0},
                                 {.fd = engine_ ? engine_->pidfd.get() : -1, .events = POLLIN, .revents = 0},
-                                {.fd = engine_ ? engine_->socket.get() : -1, .events = POLLIN, .revents = 0}}};
+                                {.fd = engine_ ? engine_->socket.get() : -1, .events = POLLIN, .revents = 0},
+                                {.fd = ports != nullptr ? ports->deaths() : -1, .events = POLLIN, .revents = 0}}};
   if (::poll(wanted.data(), wanted.size(), milliseconds_to_next_timer()) < 0) return;
   const bool engine_dead = wanted[1].revents != 0;
   if (wanted[2].revents != 0) on_request();
   if (wanted[0].revents != 0) on_signal();
+  if (wanted[3].revents != 0) ports->on_deaths();
   if (engine_dead) on_engine_end();
   on_timers();
 }
 
 int Supervisor::milliseconds_to_next_timer() const {
-  if (!start_at_ && !kill_at_) return -1;
-  const auto next = std::min(start_at_.value_or(Clock::time_point::max()), kill_at_.value_or(Clock::time_point::max()));
+  if (!start_at_ && !kill_at_ && !repair_at_) return -1;
+  auto next = Clock::time_point::max();
+  for (const auto& timer : {start_at_, kill_at_, repair_at_}) next = std::min(next, timer.value_or(next));
   const auto left = std::chrono::ceil<milliseconds>(next - Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
 }
@@ -117,6 +124,10 @@ void Supervisor::on_timers() {
   const auto now = Clock::now();
   if (start_at_ && now >= *start_at_ && !exit_code_ && !start_engine()) {
     start_at_ = now + policy_.next_delay(milliseconds(0));
+  }
+  if (repair_at_ && now >= *repair_at_) {
+    parts_.scope.ports->repair();
+    repair_at_ = now + kPortsLookedAfterEvery;
   }
   if (kill_at_ && now >= *kill_at_) {
     kill_at_.reset();
@@ -191,6 +202,7 @@ void Supervisor::on_engine_end() {
   const auto pid = engine_->pid;
   engine_.reset();
   kill_at_.reset();
+  if (parts_.scope.predecessors != nullptr) parts_.scope.predecessors->engine_died();
   if (end.exited && end.code == kExitClean) {
     parts_.log.info("engine_ended", {{"pid", pid}});
     return end_with(kExitClean);

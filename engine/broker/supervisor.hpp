@@ -64,6 +64,7 @@ class Supervisor {
   std::optional<Clock::time_point> unserved_since_;
   std::optional<Clock::time_point> start_at_;
   std::optional<Clock::time_point> kill_at_;
+  std::optional<Clock::time_point> repair_at_;
   std::uint32_t restarts_ = 0;
   bool ever_served_ = false;
   bool stopping_ = false;

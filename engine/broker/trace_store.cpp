@@ -1,20 +1,14 @@
 #include "engine/broker/trace_store.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
-#include <filesystem>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/private_file.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
@@ -81,42 +75,10 @@ std::string to_text(const Record& record) {
 }
 
 // Nothing: no file, or not one of ours.
-std::expected<std::optional<Record>, SystemError> read_record(int folder, const std::string& name) {
-  const shm::UniqueFd file(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-  if (!file) {
-    if (errno == ENOENT || errno == ELOOP) return std::nullopt;
-    return std::unexpected(shm::last_error("opening " + name));
-  }
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) return std::unexpected(shm::last_error("looking at " + name));
-  if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 022) != 0) return std::nullopt;
-
-  std::array<char, kFileBytesMax> bytes{};
-  const auto size = ::read(file.get(), bytes.data(), bytes.size());
-  if (size < 0) return std::unexpected(shm::last_error("reading " + name));
-  return parse({bytes.data(), static_cast<std::size_t>(size)});
-}
-
-std::expected<void, SystemError> write_record(int folder, const std::string& name, const Record& record) {
-  const auto fresh = name + ".new";
-  if (::unlinkat(folder, fresh.c_str(), 0) != 0 && errno != ENOENT) {
-    return std::unexpected(shm::last_error("removing " + fresh));
-  }
-  const shm::UniqueFd file(
-      ::openat(folder, fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!file) return std::unexpected(shm::last_error("making " + fresh));
-  const auto text = to_text(record);
-  errno = ENOSPC;  // of a short write
-  if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return std::unexpected(shm::last_error("writing " + fresh));
-  }
-  // In this order: neither half a file nor the old one may be found after a power cut.
-  if (::fsync(file.get()) != 0) return std::unexpected(shm::last_error("writing " + fresh));
-  if (::renameat(folder, fresh.c_str(), folder, name.c_str()) != 0) {
-    return std::unexpected(shm::last_error("moving " + fresh + " into place"));
-  }
-  if (::fsync(folder) != 0) return std::unexpected(shm::last_error("writing the folder of " + name));
-  return {};
+std::expected<std::optional<Record>, SystemError> read_record(const std::string& path) {
+  const auto text = shm::read_private_file(path, kFileBytesMax);
+  if (!text && text.error().code != EBADMSG) return std::unexpected(text.error());
+  return text && *text ? parse(**text) : std::nullopt;
 }
 
 std::uint32_t block_of_time(std::uint32_t blocks, std::int64_t now_s) {
@@ -136,10 +98,8 @@ std::uint32_t block_from(const config::TraceNumberSettings& settings, std::uint3
 std::expected<TraceStore::Reserved, SystemError> TraceStore::reserve(const std::string& upstream,
                                                                      const config::TraceNumberSettings& settings,
                                                                      const TraceNeed& need, std::int64_t now_s) {
-  const shm::UniqueFd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder) return std::unexpected(shm::last_error("opening the folder " + folder_));
-  const auto name = upstream + ".trace";
-  const auto written = read_record(folder.get(), name);
+  const auto path = folder_ + "/" + upstream + ".trace";
+  const auto written = read_record(path);
   if (!written) return std::unexpected(written.error());
 
   Reserved reserved;
@@ -165,14 +125,9 @@ std::expected<TraceStore::Reserved, SystemError> TraceStore::reserve(const std::
   const auto end = chunk.first + chunk.count;
   const Record record{.next = end < count ? trace_block(settings, end).first : settings.first,
                       .held = {.all = pack(std::move(held)), .kept = before.kept}};
-  if (auto done = write_record(folder.get(), name, record); !done) return std::unexpected(done.error());
+  if (auto done = shm::replace_file(path, to_text(record)); !done) return std::unexpected(done.error());
   next_[upstream] = record.next;
   return reserved;
-}
-
-std::string state_folder(const config::EngineSettings& engine) {
-  if (!engine.state_directory.empty()) return engine.state_directory;
-  return std::filesystem::path(engine.control_socket).parent_path().string();
 }
 
 }  // namespace tlsmux::engine::broker

@@ -47,7 +47,4 @@ class TraceStore {
   std::map<std::string, std::uint32_t> next_;  // the number at which the round goes on, by upstream
 };
 
-// Where the files are: `state_directory`, or the folder of the control socket.
-std::string state_folder(const config::EngineSettings& engine);
-
 }  // namespace tlsmux::engine::broker

@@ -242,6 +242,13 @@ void ClientRegistry::end(Connection& connection, bool died) {
   lobby_.leave(connection.id);
   if (connection.stage != Stage::serving && connection.stage != Stage::leaving) return forget(connection);
   // Twice for one that first closed its socket and then died, as the kernel does for every process that ends.
+  if (settings_.ports != nullptr) {
+    if (died) {
+      settings_.ports->client_died(connection.id);
+    } else {
+      settings_.ports->client_left(connection.id);
+    }
+  }
   if (connection.stage == Stage::serving || died) {
     for (const auto& serving : connection.shards) {
       shards_[serving.shard].commands->post(DismissClient{.client = connection.id, .died = died});
@@ -253,6 +260,7 @@ void ClientRegistry::end(Connection& connection, bool died) {
 void ClientRegistry::forget(Connection& connection) {
   const auto id = connection.id;
   if (connection.stage != Stage::arrived) {
+    forget_at_port_desk(connection);
     --clients_[connection.group];
     connection.memory = {};  // unmapped before it is unguarded
     guard_.remove(id);

@@ -56,6 +56,8 @@ class ClientRegistry {
   void expire(Clock::time_point now);
   // Gives descriptors back by closing the newest connection that is no client. False if there is none.
   bool shed_newest();
+  // Those who have broken a rule about ports.
+  void detach_port_offenders();
   // The shards are about to be told of another configuration; they have all changed over.
   void change_begins() { openings_.change_begins(); }
   void change_ends() { openings_.change_ends(); }
@@ -114,8 +116,16 @@ class ClientRegistry {
   std::expected<void, Denial> prepare_channel(Connection& connection, std::uint32_t shard);
   [[nodiscard]] std::uint32_t shard_of(std::string_view upstream) const;
   bool identify(Connection& connection, std::string_view program = {});
-  bool may_ask_shard(Connection& connection);
+  bool may_ask(Connection& connection);
   bool may_give_orders(Connection& connection);
+
+  // port_requests.cpp
+  void on_claim_port(Connection& connection, const shm::ClaimPortRequest& request);
+  void on_release_port(Connection& connection, const shm::ReleasePortRequest& request);
+  void on_refill_ports(Connection& connection, const shm::RefillPortsRequest& request);
+  void show_to_port_desk(const Connection& connection) const;
+  void forget_at_port_desk(Connection& connection);
+  [[nodiscard]] bool is_served(ClientId id) const;
 
   // client_registry.cpp
   void on_channel_opened(const ChannelOpened& reply);

@@ -54,6 +54,9 @@ void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
     case shm::ControlType::list_groups: return dispatch(connection, packet, &ClientRegistry::on_list_groups);
     case shm::ControlType::drain_upstream: return dispatch(connection, packet, &ClientRegistry::on_drain_upstream);
     case shm::ControlType::refresh: return dispatch(connection, packet, &ClientRegistry::on_refresh);
+    case shm::ControlType::claim_port: return dispatch(connection, packet, &ClientRegistry::on_claim_port);
+    case shm::ControlType::release_port: return dispatch(connection, packet, &ClientRegistry::on_release_port);
+    case shm::ControlType::refill_ports: return dispatch(connection, packet, &ClientRegistry::on_refill_ports);
     default: return detach(connection, EPROTO, "it sent a message that clients do not send");
   }
 }
@@ -171,6 +174,7 @@ void ClientRegistry::admit(Connection& connection) {
   unlogged_.push_back(connection.id);
   if (unlogged_.size() >= kUnloggedMax) do_chores();
   expect_message();
+  show_to_port_desk(connection);
 }
 
 void ClientRegistry::do_what_has_waited() {
@@ -214,7 +218,7 @@ std::uint32_t ClientRegistry::shard_of(std::string_view upstream) const {
 }
 
 void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChannelRequest& request) {
-  if (!may_ask_shard(connection)) return;
+  if (!may_ask(connection)) return;
   expects_until_ = {};
   auto& wish = connection.channel.wish;
   wish = {.group = connection.group, .upstream = std::string(shm::text_of(request.upstream)), .flags = request.flags};
@@ -278,7 +282,7 @@ std::expected<void, Denial> ClientRegistry::prepare_channel(Connection& connecti
 }
 
 void ClientRegistry::on_close_channel(Connection& connection, const shm::CloseChannelRequest& request) {
-  if (!may_ask_shard(connection)) return;
+  if (!may_ask(connection)) return;
   connection.pending = PendingRequest::close_channel;
   connection.channel.number = request.channel;
   const auto& channels = connection.shard_of_channel;
@@ -378,11 +382,12 @@ bool ClientRegistry::identify(Connection& connection, std::string_view program) 
   return false;
 }
 
-bool ClientRegistry::may_ask_shard(Connection& connection) {
+bool ClientRegistry::may_ask(Connection& connection) {
   const bool one_at_a_time = connection.pending == PendingRequest::none;
   if (connection.stage == Stage::serving && one_at_a_time) return true;
-  detach(connection, EPROTO,
-         one_at_a_time ? "it asks for channels before it is attached" : "it asks again before it was answered");
+  detach(
+      connection, EPROTO,
+      one_at_a_time ? "it asks for channels or ports before it is attached" : "it asks again before it was answered");
   return false;
 }
 

@@ -53,7 +53,9 @@ ApplyConfig part_for_shard(ApplyConfig& order, std::uint32_t shard, std::uint32_
                    .groups_removed = order.groups_removed};
   for (auto& change : order.upstreams) {
     auto& copy = part.upstreams.emplace_back(change.kind, change.index, nullptr, change.replace_sessions);
-    if (shard_of(change.index, shards) == shard) copy.tls_client = std::move(change.tls_client);
+    if (shard_of(change.index, shards) != shard) continue;
+    copy.tls_client = std::move(change.tls_client);
+    copy.source_ports = change.source_ports;
   }
   return part;
 }
@@ -87,6 +89,9 @@ std::expected<void, shm::SystemError> ControlServer::open() {
   if (settings_.broker_socket >= 0) {
     wanted.push_back({settings_.broker_socket, {.source = Source::broker}, EPOLLRDHUP});
   }
+  if (settings_.ports != nullptr && settings_.ports->descriptor() >= 0) {
+    wanted.push_back({settings_.ports->descriptor(), {.source = Source::ports}, EPOLLIN});
+  }
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     wanted.push_back({shards_[i].replies->descriptor(), {.source = Source::shard, .id = i}, EPOLLIN});
   }
@@ -101,8 +106,25 @@ std::uint32_t ControlServer::run() {
     wait();
     for (const auto& order : clients_.take_refresh_orders()) start_refresh(order);
     clients_.expire(Lobby::Clock::now());
+    if (settings_.ports != nullptr) settings_.ports->run_timers();
+    clients_.detach_port_offenders();
   }
+  hear_the_last();
   return requests_left_;
+}
+
+// What clients have said before the end, such as that a port is given back, the next engine is to know by the tables.
+void ControlServer::hear_the_last() {
+  constexpr int kMessagesMax = 256;  // of a client
+  for (int i = 0; i < kMessagesMax; ++i) {
+    bool is_quiet = true;
+    for (const auto event : poll_.wait(0)) {
+      if (event.source != Source::socket) continue;
+      on_event(event);
+      is_quiet = false;
+    }
+    if (is_quiet) return;
+  }
 }
 
 void ControlServer::wait() {
@@ -123,6 +145,7 @@ void ControlServer::on_event(EventLabel event) {
     case Source::signals: return on_signal();
     case Source::broker: poll_.remove(settings_.broker_socket); return start_draining("the broker is dead");
     case Source::memory_fault: return clients_.on_memory_fault();
+    case Source::ports: return settings_.ports->on_events();
     case Source::shard: return on_shard(event.id);
     case Source::socket: return clients_.on_socket(event.id);
     case Source::process: return clients_.on_process_end(event.id);
@@ -220,6 +243,7 @@ void ControlServer::start_refresh(const ClientRegistry::RefreshOrder& order) {
   if (plan.is_refused()) return answer_refresh(shm::RefreshResult::refused);
   if (order.dry_run) return answer_refresh(shm::RefreshResult::planned);
   if (!plan.order) return answer_refresh(shm::RefreshResult::applied);  // it is so already
+  if (settings_.ports != nullptr) refresh_ports(plan);
   refresh_->shards_left = shards_.size();
   clients_.change_begins();
   for (std::uint32_t i = 0; i < shards_.size(); ++i) {
@@ -246,7 +270,34 @@ void ControlServer::finish_refresh() {
   clients_.change_ends();
   clients_.groups_changed();
   settings_.refresher->adopt();
+  // The broker has put what enforces them in place by now.
+  if (settings_.ports != nullptr) settings_.ports->look_at_enforcement();
   answer_refresh(shm::RefreshResult::applied);
+}
+
+// Before the shards, which get the ports that their connections are made from with the order.
+void ControlServer::refresh_ports(RefreshPlan& plan) {
+  auto& ports = *settings_.ports;
+  const auto& config = *plan.order->config;
+  for (std::uint32_t i = 0; i < settings_.groups.size(); ++i) {
+    if (plan.groups[i]) {
+      ports.change_group(i, config.groups[i], plan.groups[i]->membership);
+    } else if (!settings_.groups[i].is_removed) {
+      ports.remove_group(i);
+    }
+  }
+  for (std::size_t i = 0; i < plan.groups_added.size(); ++i) {
+    const auto& added = plan.order->groups_added[i];
+    ports.add_group(config.groups[settings_.groups.size() + i],
+                    {.membership = plan.groups_added[i].membership, .part = added.part, .memory = added.memory});
+  }
+  ports.set_sweep_ms(config.engine.port_sweep_ms);
+  for (auto& change : plan.order->upstreams) {
+    const auto& upstream = config.upstreams[change.index];
+    const bool has_none = change.kind == ApplyConfig::Kind::removed || upstream.tcp.source_ports.empty();
+    if (has_none) ports.drop_source_ports(change.index);
+    change.source_ports = has_none ? std::vector<std::uint16_t>{} : ports.source_ports(change.index, upstream);
+  }
 }
 
 void ControlServer::answer_refresh(shm::RefreshResult result) {
@@ -271,7 +322,12 @@ void ControlServer::answer_refresh(shm::RefreshResult result) {
 }
 
 int ControlServer::milliseconds_to_deadline() const {
-  const auto next = clients_.next_deadline();
+  auto next = clients_.next_deadline();
+  const auto ports_ns = settings_.ports == nullptr ? 0 : settings_.ports->next_deadline_ns();
+  if (ports_ns != 0) {
+    const Lobby::Clock::time_point ports_next{std::chrono::nanoseconds(ports_ns)};
+    next = next ? std::min(*next, ports_next) : ports_next;
+  }
   if (!next) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Lobby::Clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));

@@ -33,6 +33,7 @@ class ControlServer {
 
  private:
   void wait();
+  void hear_the_last();
   void on_event(EventLabel event);
   void on_listener();
   void on_signal();
@@ -42,6 +43,7 @@ class ControlServer {
   void start_draining(std::string_view reason);
   void start_refresh(const ClientRegistry::RefreshOrder& order);
   void finish_refresh();
+  void refresh_ports(RefreshPlan& plan);
   void answer_refresh(shm::RefreshResult result);
   [[nodiscard]] int milliseconds_to_deadline() const;
 

@@ -14,6 +14,7 @@
 #include "engine/control/control_group.hpp"
 #include "engine/control/refresher.hpp"
 #include "engine/mailbox.hpp"
+#include "engine/ports/port_desk.hpp"
 #include "engine/shard_command.hpp"
 #include "shm/layout.hpp"
 #include "shm/system_error.hpp"
@@ -37,6 +38,7 @@ struct ControlSettings {
   // The shard that an upstream belongs to; of a name that no upstream has, any: it refuses. Empty: there is one shard.
   std::function<std::uint32_t(std::string_view upstream)> shard_of;
   Refresher* refresher = nullptr;  // outlives the server; null: the configuration cannot be changed
+  PortDesk* ports = nullptr;       // outlives the server; null: nobody gets ports here
   int broker_socket = -1;          // its end of file ends the engine; -1: there is no broker. Stays the caller's
 };
 

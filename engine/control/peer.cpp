@@ -1,8 +1,6 @@
 #include "engine/control/peer.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
-
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -135,11 +133,6 @@ bool read_real_ids(std::string_view program, Peer& peer, gid_t& gid) {
   return true;
 }
 
-bool is_dead(int pidfd) {
-  pollfd wanted{.fd = pidfd, .events = POLLIN, .revents = 0};
-  return ::poll(&wanted, 1, 0) > 0;
-}
-
 std::string_view line_of(std::string_view text, std::string_view key) {
   for (std::size_t at = 0; at < text.size();) {
     const auto end = std::min(text.find('\n', at), text.size());
@@ -192,7 +185,7 @@ std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view
   gid_t gid = credentials->gid;
   [[maybe_unused]] const bool are_real = read_real_ids(program, peer, gid);
   // Alive after the reading: the number has meant this process all the time.
-  if (is_dead(peer.pidfd.get())) return std::unexpected(dead());
+  if (shm::is_dead(peer.pidfd.get())) return std::unexpected(dead());
   peer.gids = std::move(*gids);
   peer.gids.push_back(gid);
   return peer;

@@ -30,9 +30,11 @@ bool apply(const shm::UniqueFd& socket, const mux::ConnectOptions& options) {
 bool bind_to(const shm::UniqueFd& socket, const mux::Address& source) {
   sockaddr_storage storage{};
   const auto bytes = fill_address(source, storage);
-  // The port is chosen by connect, so that it need only be free towards that host.
-  return set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1) &&
-         ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) == 0;
+  // A port of ours comes back while its last connection lingers in TIME_WAIT. Without one, connect chooses it, so that
+  // it need only be free towards that host.
+  const bool is_ready =
+      source.port != 0 ? set(socket, SOL_SOCKET, SO_REUSEADDR, 1) : set(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+  return is_ready && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), bytes) == 0;
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ namespace tlsmux::engine::io {
 socklen_t fill_address(const mux::Address& from, sockaddr_storage& storage);
 
 // A blocking socket, as io_uring wants it: with O_NONBLOCK it would hand EAGAIN back instead of waiting. Bound to the
-// source address if there is one. The errno of what failed.
+// source address and port if there are any. The errno of what failed.
 std::expected<shm::UniqueFd, int> open_socket(mux::AddressFamily family, const mux::ConnectOptions& options);
 
 }  // namespace tlsmux::engine::io

@@ -262,7 +262,8 @@ void Multiplexer::set_groups(std::size_t groups) {
 }
 
 void Multiplexer::add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
-                               std::unique_ptr<tls::TlsClient> tls_client) {
+                               std::unique_ptr<tls::TlsClient> tls_client,
+                               const std::vector<std::uint16_t>& source_ports) {
   const auto places = tls_client != nullptr ? session_places(*settings) : 0;
   TMX_ASSERT(state_.sessions_given + places <= state_.sessions.size());
   const auto index = static_cast<std::uint32_t>(state_.upstreams.size());
@@ -274,6 +275,7 @@ void Multiplexer::add_upstream(std::shared_ptr<const config::UpstreamSettings> s
     session.number = number;
     upstream.sessions.push_back(&session);
   }
+  upstream.source_ports.set(source_ports);
   pool_.resume(upstream);
 }
 

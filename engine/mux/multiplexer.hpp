@@ -126,10 +126,15 @@ class Multiplexer {
 
   // So many groups from now on; never fewer than before.
   void set_groups(std::size_t groups);
+  // The ports that connections to an upstream with tcp.source_ports are made from. Before start(), or before whatever
+  // makes sessions that need them. Connections that there are keep theirs.
+  void set_source_ports(std::size_t upstream, const std::vector<std::uint16_t>& ports) {
+    state_.upstreams[upstream]->source_ports.set(ports);
+  }
   // One more upstream, at the next index. Requires enough spare places for its sessions (kSpareSessionPlaces),
   // and that its send memory and prefix are no larger than what there is. Without a TLS client: another shard's.
   void add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
-                    std::unique_ptr<tls::TlsClient> tls_client);
+                    std::unique_ptr<tls::TlsClient> tls_client, const std::vector<std::uint16_t>& source_ports = {});
   // New requests are refused with upstream_removed, and those that wait; those in flight end, then its sessions. Its index
   // stays taken.
   void remove_upstream(std::size_t upstream);

@@ -21,7 +21,7 @@ namespace tlsmux::engine::mux {
 
 // How connections to an upstream are made.
 struct ConnectOptions {
-  std::optional<Address> source;       // port 0; none: the kernel chooses
+  std::optional<Address> source;       // its port, or all of it, may be zero: the kernel chooses that; none: likewise
   std::uint32_t keepalive_idle_s = 0;  // before the first probe; 0: as the system has it, like the next ones
   std::uint32_t keepalive_interval_s = 0;
   std::uint32_t keepalive_count = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/mux/session_source.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::mux {
@@ -33,6 +34,7 @@ void SessionLife::start(Session& session, std::uint32_t endpoint) {
   session.end_reason = Reason::none;
   session.end_words.clear();
   session.facts = {};
+  session.source_ports_tried = 0;
   session.requests = session.heard_ns = session.retire_ns = session.heartbeat_ns = 0;
   session.heartbeats_missed = 0;
   session.cutter = std::make_unique<message::FrameCutter>(upstream.framing);
@@ -75,13 +77,18 @@ void SessionLife::addresses_found(Session& session, std::vector<Address> address
 void SessionLife::connect_next_address(Session& session) {
   session.address = session.addresses.front();
   session.addresses.erase(session.addresses.begin());
-  const auto& upstream = state_->upstream_of(session);
+  auto& upstream = state_->upstream_of(session);
   state_->set_state(session, SessionState::connecting);
   state_->set_timer_in_ms(session.timer_ns, upstream.settings->timeouts.connect_ms);
+  const auto options = take_source(upstream, session);
+  if (!options) {
+    session.addresses.clear();  // there is no port for these either
+    return fail(session, Reason::connect_failed, options.error());
+  }
   session.wire = tls::WireBuffer(state_->seams.network.send_memory(session.id.index));
   session.offered_position = 0;
   session.has_connection = true;
-  state_->seams.network.connect(session.id, session.address, upstream.connect_options);
+  state_->seams.network.connect(session.id, session.address, *options);
 }
 
 void SessionLife::connected(SessionId id, int error) {
@@ -90,8 +97,11 @@ void SessionLife::connected(SessionId id, int error) {
   const auto& upstream = state_->upstream_of(*session);
   const auto& settings = *upstream.settings;
   if (error != 0) {
-    const auto from = settings.tcp.source_address.empty() ? "" : " from source_address " + settings.tcp.source_address;
-    return fail(*session, reason_of_connect_error(error), "connect" + from + ": " + std::string(std::strerror(error)));
+    if (is_worth_another_port(upstream, *session, error)) {
+      session->addresses.insert(session->addresses.begin(), session->address);
+    }
+    return fail(*session, reason_of_connect_error(error),
+                "connect" + source_in_words(upstream, *session) + ": " + std::string(std::strerror(error)));
   }
   const auto& host = upstream.endpoints[session->endpoint].settings.host;
   auto tls = upstream.tls_client->start(settings.tls.server_name.empty() ? host : settings.tls.server_name);
@@ -331,6 +341,7 @@ void SessionLife::finish(Session& session) {
   }
   end_.settle_requests(session, event);
   conversation_->end(session);
+  give_source_back(upstream, session);
   ++session.id.generation;  // news of this connection that still comes finds nobody
   session.closing = session.host_ended = false;
   if (!session.orderly && !session.was_ready && !state_->draining && !session.addresses.empty()) {

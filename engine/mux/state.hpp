@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/session_places.hpp"
 #include "engine/message/correlation.hpp"
 #include "engine/message/frame_cutter.hpp"
 #include "engine/message/framing.hpp"
@@ -21,6 +22,7 @@
 #include "engine/mux/key_table.hpp"
 #include "engine/mux/request_table.hpp"
 #include "engine/mux/seams.hpp"
+#include "engine/mux/source_ports.hpp"
 #include "engine/tls/tls_session.hpp"
 #include "shm/layout.hpp"
 
@@ -51,8 +53,10 @@ struct Session {
   std::uint32_t endpoint = 0;
   std::vector<Address> addresses;  // of the endpoint, still to be tried
   Address address;
-  bool has_connection = false;  // at the network, made or being made
-  bool host_ended = false;      // the host has closed its side while the handshake goes on
+  bool has_connection = false;           // at the network, made or being made
+  std::uint16_t source_port = 0;         // of tcp.source_ports, taken for this connection; 0: none
+  std::uint32_t source_ports_tried = 0;  // for this address, without success
+  bool host_ended = false;               // the host has closed its side while the handshake goes on
 
   std::unique_ptr<tls::TlsSession> tls;       // null while a worker has it
   std::vector<std::byte> handshake_received;  // meanwhile
@@ -107,10 +111,7 @@ struct Session {
   }
 };
 
-// As many as an upstream may have, and one to try a better endpoint while all of them serve.
-inline std::uint32_t session_places(const config::UpstreamSettings& settings) {
-  return std::max(settings.sessions, settings.sessions_max) + 1;
-}
+using config::session_places;
 
 // What a refresh of the configuration may add to a running engine, over all upstreams.
 inline constexpr std::uint32_t kSpareSessionPlaces = 32;
@@ -141,6 +142,7 @@ struct Upstream {
   EngineMessages messages;
   std::unique_ptr<tls::TlsClient> tls_client;  // null: another shard serves it
   ConnectOptions connect_options;
+  SourcePorts source_ports;  // for tcp.source_ports
   EndpointTable endpoints;
   FairQueue queue;
   KeyTable keys;

@@ -1,4 +1,6 @@
 // The `tlsmux` command as scripts use it.
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -6,7 +8,9 @@
 #include <cstdlib>
 
 #include "client/cli/hex.hpp"
+#include "shm/unique_fd.hpp"
 #include "tests/client/client_fixture.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 using namespace tlsmux::test;
 namespace cli = tlsmux::client::cli;
@@ -118,6 +122,68 @@ TEST_CASE("client.check lists every error of a configuration") {
   CHECK(run("", "check " + path, kOnlyErrors).exit_code == 1);
   CHECK(run("", "check", kOnlyErrors).exit_code == 2);
   CHECK(run("", "--version", kOnlyOutput).text == "tlsmux " TLSMUX_VERSION "\n");
+}
+
+TEST_CASE("client.check warns of ports that somebody has who may not") {
+  const tlsmux::shm::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in own{};
+  own.sin_family = AF_INET;
+  socklen_t bytes = sizeof own;
+  REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&own), bytes) == 0);
+  REQUIRE(::listen(socket.get(), 1) == 0);
+  REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &bytes) == 0);
+  const auto port = std::to_string(ntohs(own.sin_port));
+  const tlsmux::test::TemporaryFolder folder;
+  const auto path = folder.add("config.json", R"({
+    "groups": [{"name": "G", "users": ["4000000000"], "ports": {"static": [{"port": )" +
+                                                  port + R"(, "label": "a"}], "enforcement": {"reservation": true}}}],
+    "upstreams": [{"name": "U", "groups": ["G"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
+  const auto warned = run("", "check " + path, kOnlyErrors);
+  CHECK(warned.text.starts_with(path + ": warning: port " + port + "/tcp of group G is held by "));
+  CHECK(warned.text.contains("pid " + std::to_string(::getpid())));
+  CHECK(run("", "check " + path, kOnlyOutput).text == path + ": no errors, 1 warning\n");
+  CHECK(warned.exit_code == 0);
+}
+
+TEST_CASE("client.ports are imported from a services file, and exported to one") {
+  const tlsmux::test::TemporaryFolder folder;
+  const std::string services = "Service EBANKING\nUser pay\nStatic 1414 TCP mqlisten\nDynamic [1000-3000] TCP,UDP\n";
+  const auto imported = run("", "ports import " + folder.add("services", services), kOnlyOutput);
+  CHECK(imported.exit_code == 0);
+  CHECK(imported.text.starts_with("[\n  {\n    \"name\": \"EBANKING\","));
+  const auto path = folder.add("config.json", "{\"groups\": " + imported.text + R"(, "upstreams": [
+    {"name": "U", "groups": ["EBANKING"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
+  CHECK(run("", "ports export " + path, kOnlyOutput).text == services);
+
+  const auto wrong = folder.add("wrong", "Service EBANKING\nUser pay\nStatic 70000 TCP mqlisten\n");
+  const auto refused = run("", "ports import " + wrong, kOnlyErrors);
+  CHECK(refused.text == wrong + ":3:8: a port must be a whole number between 1 and 65535, is \"70000\"\n1 error\n");
+  CHECK(refused.exit_code == 1);
+  CHECK(run("", "ports export " + wrong, kOnlyErrors).exit_code == 1);
+  CHECK(run("", "ports import " + folder.path(), kOnlyErrors).text ==
+        folder.path() + ": cannot be read: Is a directory\n1 error\n");
+}
+
+TEST_CASE("client.ports are claimed for another process, and the number stands alone on the output") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.ports.dynamic = {4000};
+  options.ports.has_holders = true;
+  ThreadEngine engine(options);
+  const auto claim = "ports claim " + options.group + " dynamic:log --control-socket " + options.control_socket;
+  CHECK(run("", claim + " --protocol udp --for 4711", kOnlyOutput).text == "4000\n");
+  const auto refused = run("", claim, kOnlyErrors);
+  CHECK(refused.text == "tlsmux ports claim: the fake engine refuses\\x09this port\n");
+  CHECK(refused.exit_code == 1);
+  CHECK(run("", claim + " --protocol sctp", kOnlyErrors).exit_code == 2);
+  const auto claims = engine.ports().claims;
+  REQUIRE(claims.size() == 2);
+  CHECK(claims[0].kind == tlsmux::shm::PortClaimKind::dynamic);
+  CHECK(claims[0].protocol == tlsmux::shm::kPortUdp);
+  CHECK(claims[0].owner_pid == 4711);
+  CHECK(claims[0].leases == 0);
+  CHECK(tlsmux::shm::text_of(claims[0].label) == "log");
+  CHECK(claims[1].owner_pid != 0);
 }
 
 TEST_CASE("client.listen prints notices without their payload") {

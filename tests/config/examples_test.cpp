@@ -33,7 +33,7 @@ TEST_CASE("config.every example is good") {
     (void)example(entry.path().filename());
     ++count;
   }
-  CHECK(count >= 2);
+  CHECK(count >= 3);
 }
 
 TEST_CASE("config.the acquirer example holds what its comments say") {
@@ -49,6 +49,18 @@ TEST_CASE("config.the acquirer example holds what its comments say") {
   CHECK(acquirer.framing.keep_alive == KeepAlive::echo);
   CHECK(config.upstreams[1].endpoints[0].host == "2001:db8::17");
   CHECK(config.upstreams[1].framing.length_encoding == LengthEncoding::ascii);
+}
+
+TEST_CASE("config.the ports example holds what its comments say") {
+  const Config config = example("ports.json");
+  REQUIRE(config.groups.size() == 2);
+  const PortSettings& ports = config.groups[0].ports;
+  CHECK(ports.static_ports[0].program == "nginx");
+  CHECK(ports.static_ports[1].port > ports.dynamic[0].from);
+  CHECK(ports.static_ports[1].port < ports.dynamic[0].to);
+  CHECK(ports.enforcement.guard);
+  CHECK(config.groups[1].ports.enforcement.holders);
+  CHECK(config.upstreams[0].tcp.source_ports == "EBANKING");
 }
 
 TEST_CASE("config.what the acquirer example comments out is good as well") {

@@ -143,7 +143,7 @@ const std::vector<BadValue> kBadValues = {
     {"/engine/a~1b~0c", "1",
      "/engine/a~1b~0c: unknown key; give \"control_socket\", \"state_directory\", \"user\", \"shards\", "
      "\"cpus\", \"idle_strategy\", \"worker_threads\", \"in_flight_max\", "
-     "\"drain_timeout_ms\" or \"log\""},
+     "\"drain_timeout_ms\", \"port_sweep_ms\", \"port_guard\" or \"log\""},
 };
 
 TEST_CASE("config.each wrong value has one error that says what would be right") {

@@ -132,6 +132,30 @@ TEST_CASE("config.a plan tells entries of lists by what is in them") {
   CHECK(changes[0].words == "upstream \"acquirer\": endpoints 2 -> 3 entries");
 }
 
+TEST_CASE("config.ports change in a running engine, the place of their guard does not") {
+  const std::string one = "1 change, which can be applied to a running engine\n";
+  CHECK(text_of([](Config& config) {
+          config.groups[0].ports.static_ports.push_back({.port = 1414, .label = "mqlisten", .program = {}});
+        }) ==
+        "group \"EBANKING\": ports.static[0] added: port 1414, protocol \"tcp\", label \"mqlisten\", program \"\" (at "
+        "once)\n" +
+            one);
+  Config from = good();
+  from.groups[0].ports.dynamic = {{.from = 1000, .to = 3000}};
+  Config to = from;
+  to.groups[0].ports.dynamic[0].to = 2000;
+  CHECK(plan_text(plan(from, to)) ==
+        "group \"EBANKING\": ports.dynamic[0].to 3000 -> 2000, sockets on ports that it loses stay (at once)\n" + one);
+  CHECK(text_of([](Config& config) { config.groups[0].ports.enforcement.reservation = true; }) ==
+        "group \"EBANKING\": ports.enforcement.reservation false -> true (at once)\n" + one);
+  CHECK(text_of([](Config& config) { upstream(config).tcp.source_ports = "POS"; }) ==
+        "upstream \"acquirer\": tcp.source_ports \"\" -> \"POS\" (sessions are replaced in good order)\n" + one);
+  CHECK(text_of([](Config& config) { config.engine.port_guard.cgroup = "/c"; }) ==
+        "engine: port_guard.cgroup \"\" -> \"/c\" (needs a restart: the guard is put in place before the engine "
+        "starts; see /engine/port_guard/cgroup)\n"
+        "1 change, which cannot be applied to a running engine: restart tlsmuxd, or take it back\n");
+}
+
 TEST_CASE("config.a specification that changed under the same name is a change") {
   Config from = good();
   upstream(from).correlation.iso8583.spec = "/etc/spec.json";

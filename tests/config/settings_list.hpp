@@ -35,6 +35,8 @@ inline std::string text_pattern(TextKind kind, bool may_be_empty) {
     case TextKind::processing_code_start: return "^[0-9]" + from(1) + "6}$";
     case TextKind::digit_map: return "^[0-9]{10}$";
     case TextKind::digit_set: return "^[0-9]" + from(1) + "10}$";
+    case TextKind::port_label: return "^[A-Za-z0-9_.+-]" + from(1) + std::to_string(kPortLabelBytesMax) + "}$";
+    case TextKind::program: return R"(^[ !#-.0-\[\]-~]*$)";
     case TextKind::user:
     case TextKind::unix_group:
     case TextKind::alpn: break;
@@ -52,6 +54,7 @@ inline std::uint32_t text_bytes_max(TextKind kind) {
     case TextKind::socket_path: return kSocketPathBytesMax;
     case TextKind::alpn: return kAlpnBytesMax;
     case TextKind::tls_name: return kTlsNameBytesMax;
+    case TextKind::program: return kProgramBytesMax;
     default: return 0;
   }
 }

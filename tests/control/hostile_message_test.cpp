@@ -1,5 +1,6 @@
 // Packets that no honest client sends. Whatever they are, the one who sent them goes, and nobody else notices.
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -34,6 +35,26 @@ std::vector<std::byte> bytes_of(Message message) {
 bool works(ControlClient& client) { return client.send_open_channel("nowhere") && client.receive_error() == ENOENT; }
 
 }  // namespace
+
+TEST_CASE("hostile.message that is left unread hides nothing that was said before the end") {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const shm::UniqueFd client(ends[0]);
+  shm::UniqueFd engine(ends[1]);
+  shm::DetachedNotice notice;
+  notice.error = EPROTO;
+  REQUIRE(shm::send_message(engine.get(), notice));
+  REQUIRE(shm::send_message(client.get(), shm::RefillPortsRequest{}));
+  engine.reset();
+  const auto packet = shm::receive_packet(client.get());
+  REQUIRE(packet);
+  shm::DetachedNotice told;
+  REQUIRE(shm::read_message(*packet, told));
+  CHECK(told.error == EPROTO);
+  const auto end = shm::receive_packet(client.get());
+  REQUIRE(end);
+  CHECK(end->bytes.empty());
+}
 
 TEST_CASE("hostile.message out of turn ends the connection that sent it") {
   ServerProcess server;

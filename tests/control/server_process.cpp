@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <deque>
 #include <map>
@@ -18,7 +19,10 @@
 
 #include "engine/broker/control_listener.hpp"
 #include "engine/control/control_server.hpp"
+#include "engine/status_board.hpp"
+#include "shm/group_part.hpp"
 #include "shm/pidfd.hpp"
+#include "tests/engine/fake_port_world.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -186,11 +190,50 @@ control::ControlSettings make_settings(const ServerOptions& options, const std::
     settings.groups.push_back({.name = name,
                                .membership = name == group ? options.members : config::Membership{},
                                .memory = options.memory,
-                               .object = make_object(name),
+                               .object = make_object(unique_group()),
                                .object_bytes = kGroupBytes});
   }
   return settings;
 }
+
+class PortWorldOfServer final : public FakePortWorld {
+ public:
+  bool is_alive(const ports::PortOwner& owner) override {
+    const auto pidfd = shm::open_pidfd(static_cast<pid_t>(owner.pid));
+    return pidfd && !shm::is_dead(pidfd.get()) && shm::pidfd_inode(pidfd.get()) == owner.pidfd_inode;
+  }
+  std::uint64_t now_ns() override {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
+  }
+};
+
+// A desk with the tables of the first group in memory of its own.
+class Ports {
+ public:
+  Ports(const ServerOptions& options, const std::string& group, Log& log)
+      : desk_(world_, log, {.engine = {.pid = 1, .program = "tlsmuxd"}}) {
+    for (const auto& name : {group, std::string("OTHER")}) {
+      config::GroupSettings settings;
+      settings.name = name;
+      settings.memory = options.memory;
+      const bool has_ports = options.ports && name == group;
+      if (has_ports) settings.ports = *options.ports;
+      const auto tables = group_tables({.engine = {}, .groups = {settings}, .upstreams = {}}, 0);
+      auto object = shm::create_client_memory(tables.total_bytes());
+      auto memory = shm::Mapping::map(object->get(), tables.total_bytes(), shm::Access::read_write);
+      const auto part = shm::GroupPart::format(memory->bytes(), tables, {.group = name});
+      desk_.add_group(settings, {.membership = has_ports ? options.members : config::Membership{},
+                                 .part = part,
+                                 .memory = std::make_shared<const shm::Mapping>(std::move(*memory))});
+    }
+  }
+  PortDesk& desk() { return desk_; }
+
+ private:
+  PortWorldOfServer world_;
+  PortDesk desk_;
+};
 
 }  // namespace
 
@@ -228,6 +271,8 @@ int ServerProcess::run(const ServerOptions& options) {
 
   FakeRefresher refresher(options, log);
   if (options.refreshes) settings.refresher = &refresher;
+  std::optional<Ports> ports;
+  if (options.ports) settings.ports = &ports.emplace(options, group_, log).desk();
   std::deque<FakeShard> shards(options.shards);
   std::vector<control::ShardMailboxes> mailboxes;
   for (auto& shard : shards) mailboxes.push_back({.commands = &shard.commands, .replies = &shard.replies});

@@ -15,6 +15,9 @@
 // With `refreshes` there is a stand-in for the configuration, too: the first refresh adds a group "ADDED" with the same
 // members, the second removes it, and so on; the shard applies each when it is told to drain "refresh".
 //
+// With `ports` there is a desk for ports of that group, in a world without sockets, where no process can be identified. Which
+// clients are alive is so.
+//
 // The stand-in writes into a client's memory when it is admitted and at each request, as a shard would.
 
 #include <sys/types.h>
@@ -22,6 +25,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +47,7 @@ struct ServerOptions {
   bool makes_spares = false;
   config::IdleStrategy idle_strategy = config::IdleStrategy::power;
   std::uint32_t shards = 1;
+  std::optional<config::PortSettings> ports{};
 };
 
 inline constexpr std::uint64_t kGroupBytes = 8192;

@@ -55,6 +55,36 @@ TEST_CASE("engine.a socket is bound to its source address, and the port is left 
   CHECK(own.sin_port == 0);
 }
 
+TEST_CASE("engine.a socket has its source port, also one that lingers") {
+  // Any port that is free now.
+  const auto any = open_socket(AddressFamily::ipv4, {.source = parse_literal("127.0.0.1", 0)});
+  REQUIRE(any);
+  REQUIRE(::listen(any->get(), 1) == 0);
+  sockaddr_in host{};
+  socklen_t bytes = sizeof host;
+  REQUIRE(::getsockname(any->get(), reinterpret_cast<sockaddr*>(&host), &bytes) == 0);
+
+  auto first = open_socket(AddressFamily::ipv4, {.source = parse_literal("0.0.0.0", 0)});
+  REQUIRE(first);
+  REQUIRE(::connect(first->get(), reinterpret_cast<const sockaddr*>(&host), sizeof host) == 0);
+  sockaddr_in own{};
+  REQUIRE(::getsockname(first->get(), reinterpret_cast<sockaddr*>(&own), &bytes) == 0);
+  const auto port = ntohs(own.sin_port);
+  first->reset();
+
+  for (int i = 0; i < 2; ++i) {
+    const auto again = open_socket(AddressFamily::ipv4, {.source = parse_literal("0.0.0.0", port)});
+    if (!again) {
+      // The first of ours lingers without SO_REUSEADDR, or another program has the port.
+      CHECK(again.error() == EADDRINUSE);
+      return;
+    }
+    REQUIRE(::getsockname(again->get(), reinterpret_cast<sockaddr*>(&own), &bytes) == 0);
+    CHECK(ntohs(own.sin_port) == port);
+    CHECK(option(*again, SOL_SOCKET, SO_REUSEADDR) == 1);
+  }
+}
+
 TEST_CASE("engine.a source address that is not ours is refused") {
   // RFC 5737: of no machine.
   const auto socket = open_socket(AddressFamily::ipv4, {.source = parse_literal("192.0.2.1", 0)});

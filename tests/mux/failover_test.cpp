@@ -195,6 +195,7 @@ TEST_CASE("engine.round_robin gives each session its turn") {
 TEST_CASE("engine.connections are made as the upstream's tcp settings say") {
   auto config = test::keyed_config();
   config.upstreams[0].tcp = {.source_address = "127.0.0.9",
+                             .source_ports = {},
                              .keepalive_idle_s = 7,
                              .keepalive_interval_s = 3,
                              .keepalive_count = 2,

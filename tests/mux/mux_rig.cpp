@@ -13,7 +13,7 @@ using Stage = FakeNetwork::Stage;
 namespace {
 
 std::size_t session_count(const config::Config& config) {
-  std::size_t count = 0;
+  std::size_t count = engine::mux::kSpareSessionPlaces;
   for (const auto& upstream : config.upstreams) count += engine::mux::session_places(upstream);
   return count;
 }
@@ -41,12 +41,13 @@ config::Config keyed_config() {
   return config;
 }
 
-MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes)
+MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes, const std::vector<std::uint16_t>& source_ports)
     : config(std::move(settings)),
       network(session_count(config), send_memory_bytes),
       mux(config, {network, workers, callers, notices, events, trace_numbers}, make_tls_clients(), 1),
       hosts_(session_count(config)) {
   mux.set_time(now_ns);
+  mux.set_source_ports(0, source_ports);
   mux.start();
 }
 

@@ -20,7 +20,9 @@ config::Config keyed_config();
 
 class MuxRig {
  public:
-  explicit MuxRig(config::Config config, std::size_t send_memory_bytes = 64 * 1024);
+  // `source_ports` are the first upstream's.
+  explicit MuxRig(config::Config config, std::size_t send_memory_bytes = 64 * 1024,
+                  const std::vector<std::uint16_t>& source_ports = {});
 
   // ---- Time.
   void advance_ms(std::uint64_t ms) { advance_ns(ms * engine::mux::kNanosecondsPerMillisecond); }

@@ -123,6 +123,12 @@ std::vector<ThreadEngine::Reply> ThreadEngine::replies() {
   return replies;
 }
 
+FakePortLog ThreadEngine::ports() {
+  FakePortLog log;
+  in_loop([&] { log = loop_->ports(); });
+  return log;
+}
+
 ForkedEngine::ForkedEngine(const FakeEngineOptions& options) {
   std::array<int, 2> ready{};
   TMX_ASSERT(::pipe(ready.data()) == 0);

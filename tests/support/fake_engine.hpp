@@ -21,6 +21,10 @@
 // What the client has ended by itself is returned to it. Notices wait until the channel has lent a pair of slots. A reply
 // ends MAYBE_SENT (reply_sent). Upstreams: "HOST" opens, "HOST2" too (but not for unsolicited messages: EACCES),
 // "FORBIDDEN" is refused with EACCES, all others with ENOENT. Trace numbers come in blocks that follow each other.
+//
+// Ports: the dynamic ones are given in turn, on lease and by answers, and never twice. The label "admin" is the static
+// port's, "silent" gets no answer, "forbidden" EACCES, "nonsense" an answer that is none, all others ENOENT. The tables
+// have the static port, and a bound UDP port 4711 with the label "journal".
 #pragma once
 
 #include <sys/types.h>
@@ -33,6 +37,7 @@
 #include <thread>
 #include <vector>
 
+#include "shm/control_protocol.hpp"
 #include "shm/geometry.hpp"
 #include "shm/unique_fd.hpp"
 
@@ -48,6 +53,21 @@ enum class Flaw : std::uint8_t {
   no_pidfd,       // something else in its place
 };
 
+struct FakePortOptions {
+  std::vector<std::uint16_t> dynamic;
+  std::uint16_t static_port = 0;   // TCP
+  std::uint16_t foreign_port = 0;  // claimed by number: EACCES; all others but the static one: ENOENT
+  std::uint32_t leases = 0;
+  bool has_holders = false;  // of some of its ports
+};
+
+// What clients have asked for.
+struct FakePortLog {
+  std::vector<shm::ClaimPortRequest> claims;
+  std::vector<shm::ReleasePortRequest> releases;
+  int refills = 0;
+};
+
 struct FakeEngineOptions {
   std::string group;
   std::string control_socket;
@@ -58,7 +78,8 @@ struct FakeEngineOptions {
   std::vector<std::string> notices;  // as the letters U, Y, O and what follows: for each channel that subscribes
   std::uint32_t trace_first = 1;
   std::uint32_t trace_block = 4;  // 0: grants none
-  int refusal = 0;                // answers every attach with this errno
+  FakePortOptions ports;
+  int refusal = 0;  // answers every attach with this errno
   Flaw flaw = Flaw::none;
 };
 
@@ -100,6 +121,7 @@ class ThreadEngine {
     std::string text;
   };
   [[nodiscard]] std::vector<Reply> replies();
+  [[nodiscard]] FakePortLog ports();
 
  private:
   void in_loop(const std::function<void()>& action);

@@ -59,14 +59,16 @@ FakeEngineLoop::FakeEngineLoop(FakeEngineOptions options)
       boot_id_(new_boot_id()),
       commands_(notify_descriptor()),
       pidfd_(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0))),
-      trace_numbers_{.next = options_.trace_first, .block = options_.trace_block} {
+      trace_numbers_{.next = options_.trace_first, .block = options_.trace_block},
+      ports_(options_.ports) {
   TMX_ASSERT(pidfd_ && commands_);
   make_group();
   listen();
 }
 
 void FakeEngineLoop::make_group() {
-  const shm::GroupTables tables{.clients = 4, .upstreams = 2, .sessions = 1};
+  shm::GroupTables tables{.clients = 4, .upstreams = 2, .sessions = 1};
+  FakePorts::add_tables(tables);
   group_fd_ = must(shm::create_group_object(options_.group, tables.total_bytes()));
   group_ = must(shm::Mapping::map(group_fd_.get(), tables.total_bytes(), shm::Access::read_write));
   const auto part = shm::GroupPart::format(
@@ -75,6 +77,7 @@ void FakeEngineLoop::make_group() {
   shm::UpstreamRow row{};
   shm::set_text(row.last_error, options_.last_error);
   shm::write_row(part.upstreams()[0], row);
+  ports_.write_tables(part);
 }
 
 void FakeEngineLoop::listen() {
@@ -187,7 +190,29 @@ bool FakeEngineLoop::read_control(FakeClient& client) {
     close_channel(client, close_request);
     return true;
   }
-  return false;
+  return read_port_message(client, *packet);
+}
+
+// False: it is none.
+bool FakeEngineLoop::read_port_message(FakeClient& client, const shm::Packet& packet) {
+  shm::ClaimPortRequest claim;
+  shm::ReleasePortRequest release;
+  shm::RefillPortsRequest refill;
+  if (!client.has_memory()) return false;
+  auto& leases = *reinterpret_cast<shm::PortLeases*>(client.memory.bytes().data() + options_.geometry.leases_offset());
+  if (shm::read_message(packet, claim)) {
+    shm::ClaimPortReply reply;
+    const int error = ports_.claim(claim, leases, reply);
+    if (error == 0) tell(client, reply);
+    if (error > 0) refuse(client, error, "the fake engine refuses\tthis port");
+  } else if (shm::read_message(packet, release)) {
+    ports_.release(release);
+  } else if (shm::read_message(packet, refill)) {
+    ports_.refill(leases);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 void FakeEngineLoop::attach(FakeClient& client, const shm::AttachRequest& request) {

@@ -17,6 +17,7 @@
 #include "shm/seqpacket.hpp"
 #include "shm/trace_lease.hpp"
 #include "tests/support/fake_engine.hpp"
+#include "tests/support/fake_engine_ports.hpp"
 
 namespace tlsmux::test {
 
@@ -96,6 +97,7 @@ class FakeEngineLoop {
   void stop();
 
   std::list<FakeClient>& clients() { return clients_; }
+  [[nodiscard]] const FakePortLog& ports() const { return ports_.log(); }
 
  private:
   void make_group();
@@ -105,6 +107,7 @@ class FakeEngineLoop {
   void accept_client();
   bool read_control(FakeClient& client);
   void attach(FakeClient& client, const shm::AttachRequest& request);
+  bool read_port_message(FakeClient& client, const shm::Packet& packet);
   void open_channel(FakeClient& client, const shm::OpenChannelRequest& request);
   void close_channel(FakeClient& client, const shm::CloseChannelRequest& request);
   void refuse(const FakeClient& client, int error, std::string_view text);
@@ -123,6 +126,7 @@ class FakeEngineLoop {
   std::condition_variable done_;
   const std::function<void()>* action_ = nullptr;
   FakeTraceNumbers trace_numbers_;
+  FakePorts ports_;
   bool stopped_ = false;
 };
 

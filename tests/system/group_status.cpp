@@ -8,9 +8,8 @@
 #include <doctest/doctest.h>
 
 #include "shm/control_protocol.hpp"
-#include "shm/group_part.hpp"
-#include "shm/row.hpp"
 #include "shm/segment.hpp"
+#include "tests/system/read_surely.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -38,17 +37,17 @@ GroupFacts facts_of(const shm::GroupView& view) {
                    .clients = {}};
   for (std::uint32_t i = 0; i < view.upstreams().size(); ++i) {
     shm::UpstreamRow row;
-    REQUIRE(shm::read_row(view.upstreams()[i], row));
+    read_surely(view.upstreams()[i], row);
     if (row.in_use != 0) facts.upstreams.push_back(facts_of(row));
   }
   for (std::uint32_t i = 0; i < view.sessions().size(); ++i) {
     shm::SessionRow row;
-    REQUIRE(shm::read_row(view.sessions()[i], row));
+    read_surely(view.sessions()[i], row);
     if (row.in_use != 0) facts.sessions.push_back(row.state);
   }
   for (std::uint32_t i = 0; i < view.clients().size(); ++i) {
     shm::ClientRow row;
-    REQUIRE(shm::read_row(view.clients()[i], row));
+    read_surely(view.clients()[i], row);
     if (row.pid == 0) continue;
     const auto known = std::ranges::find(facts.clients, row.client_id, &ClientFacts::client_id);
     if (known != facts.clients.end()) {  // it has a row with each shard that serves it
@@ -69,7 +68,7 @@ GroupFacts facts_of(const shm::GroupView& view) {
 
 }  // namespace
 
-GroupFacts group_facts(const std::string& group) {
+void look_at_group(const std::string& group, const std::function<void(const shm::GroupView&)>& look) {
   const auto object = shm::open_group_object(group);
   REQUIRE(object);
   struct stat status{};
@@ -79,7 +78,13 @@ GroupFacts group_facts(const std::string& group) {
   REQUIRE(mapping);
   const auto view = shm::GroupView::open(mapping->bytes());
   REQUIRE(view);
-  return facts_of(*view);
+  look(*view);
+}
+
+GroupFacts group_facts(const std::string& group) {
+  GroupFacts facts;
+  look_at_group(group, [&](const shm::GroupView& view) { facts = facts_of(view); });
+  return facts;
 }
 
 UpstreamFacts upstream_facts(const std::string& group, const std::string& upstream) {

@@ -4,9 +4,11 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "shm/group_part.hpp"
 #include "shm/layout.hpp"
 
 namespace tlsmux::test {
@@ -48,6 +50,9 @@ struct GroupFacts {
 // Of the object that has the group's name now. Fails the test if there is none or a row cannot be read.
 GroupFacts group_facts(const std::string& group);
 UpstreamFacts upstream_facts(const std::string& group, const std::string& upstream);
+
+// For what the functions above do not tell.
+void look_at_group(const std::string& group, const std::function<void(const shm::GroupView&)>& look);
 
 std::uint64_t sum(const ReasonCounts& counts);
 inline std::uint64_t count_of(const ReasonCounts& counts, shm::Reason reason) {

@@ -18,7 +18,9 @@ std::string proc(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
 std::string text_of(const std::string& path) {
   std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text, '\0');  // an iterator of its buffer would throw when the process ends
+  return text;
 }
 
 // Fields 3 and later of a `stat` file; the name in field 2 may hold anything. Empty if there is no such process.

@@ -28,7 +28,7 @@
  * Fork. A child that uses its parent's handles gets -ECHILD and disturbs nothing. It may free them with
  * tmx_channel_close and tmx_detach, and attach anew for itself.
  *
- * The library keeps no global state, installs no signal handlers and prints nothing. */
+ * The library keeps no global state (but see ports.h), installs no signal handlers and prints nothing. */
 #pragma once
 
 #include <stddef.h>
