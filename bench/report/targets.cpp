@@ -15,6 +15,7 @@ std::vector<std::string> systems_of(Rival rival) {
     case Rival::eventfd: return {"eventfd"};
     case Rival::mbedtls: return {"mbedtls"};
     case Rival::ipsec_mb: return {"ipsec_mb"};
+    case Rival::port_scan: return {"scan_one_socket"};
   }
   return {};
 }
@@ -71,6 +72,8 @@ const std::vector<Target>& targets() {
       {"record_open_300x16", "tlsmux", "time", &Figures::p50_us, Rival::ipsec_mb, at_most, 1.5},
       {"ring", "ring_awake", "p50", &Figures::p50_us, Rival::cache_line, at_most, 3},
       {"ring", "ring_asleep", "p50", &Figures::p50_us, Rival::eventfd, at_most, 1.3},
+      {"ports", "tlsmux_leased", "rate", &Figures::rate_per_s, Rival::port_scan, at_least, 300},
+      {"ports", "tlsmux_asked", "rate", &Figures::rate_per_s, Rival::port_scan, at_least, 30},
       {"mix", "tlsmux", "p50", &Figures::p50_us, Rival::direct, at_most, 1.03},
       {"mix", "tlsmux", "p99", &Figures::p99_us, Rival::direct, at_most, 1.05},
   };

@@ -11,7 +11,17 @@
 namespace tlsmux::bench {
 
 // Whom to compare with. Of several the one with the best median.
-enum class Rival : std::uint8_t { openssl, direct, sidecar, small_crowd, cache_line, eventfd, mbedtls, ipsec_mb };
+enum class Rival : std::uint8_t {
+  openssl,
+  direct,
+  sidecar,
+  small_crowd,
+  cache_line,
+  eventfd,
+  mbedtls,
+  ipsec_mb,
+  port_scan
+};
 
 enum class Bound : std::uint8_t { at_most, at_least };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "bench/workloads/fresh.hpp"
+#include "bench/workloads/ports.hpp"
 #include "bench/workloads/record.hpp"
 #include "bench/workloads/ring.hpp"
 #include "bench/workloads/steady.hpp"
@@ -126,6 +127,7 @@ const std::vector<Workload>& workloads() {
       {"record", "sealing and opening alone, 64 bytes to 16 KiB, in batches of 1, 4 and 16", run_record},
       {"ring", "request and answer through the rings with no TLS, awake and asleep, beside what the machine can do",
        run_ring},
+      {"ports", "a port of one's own where 999 of 1,000 are taken, by TCP and UDP; a claim alone", run_ports},
       {"mix", "100 to 4,096 bytes, 90 of 100 clients asleep, a host that takes 0.5 to 5 ms", run_mix},
   };
   return all;

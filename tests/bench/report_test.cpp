@@ -96,3 +96,20 @@ TEST_CASE("client.bench shows rows, verdicts and remarks to people") {
   CHECK(text.find("| farm | tlsmux | rate | ≥ 5.00 × ... | not measured |") != std::string::npos);  // no sidecar
   CHECK(text.find("without nginx") != std::string::npos);
 }
+
+TEST_CASE(
+    "client.bench shows how many times as fast as a scan each way to a port is, and whether a claim is fast enough") {
+  Results results;
+  for (const auto* workload : {"ports", "ports_udp"}) {
+    results.series.push_back(series_of(workload, "tlsmux_leased", 500'000, 2));
+    results.series.push_back(series_of(workload, "scan_one_socket", 1'000, 1000));
+  }
+  results.series.push_back(series_of("ports_claim", "tlsmux_leased_8", 1e7, 0.1));
+  results.series.back().clients = 8;
+  const auto text = markdown(results, {.machine = "2 processors", .peers = "OpenSSL 3", .effort = "3 repeats"});
+  CHECK(text.find("| tlsmux_leased | 2,000 | 4,000 | 500.0 | 2,000 | 4,000 | 500.0 |") != std::string::npos);
+  CHECK(text.find("| 8 | 100 | 200 | 300 |") != std::string::npos);
+  CHECK(text.find("≥ 300.00 × scan_one_socket | 500.00 (500.00 to 500.00) | yes") != std::string::npos);
+  CHECK(text.find("| ports_claim | tlsmux_leased_8 | p50 | < 100 ns | 100 ns | **no** |") != std::string::npos);
+  CHECK(text.find("| ports | tlsmux_asked | rate | ≥ 30.00 × ... | not measured |") != std::string::npos);
+}

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -46,4 +47,29 @@ TEST_CASE("client.bench measures tlsmux and a direct connection without an error
     CAPTURE(file);
     CHECK(std::filesystem::file_size(output + "/" + file) > 0);
   }
+}
+
+TEST_CASE("client.bench measures ways to a port, or says why it does not") {
+  const host::TemporaryFolder folder;
+  const auto output = folder.path("out");
+  const auto certificates = std::filesystem::path(host::certificate_file("ca.pem")).parent_path().string();
+  REQUIRE(host::run_command({std::string(TLSMUX_PROGRAM_FOLDER) + "/tlsmux-bench", "--smoke", "--certificates",
+                             certificates, "--output", output, "--workload", "ports"}) == 0);
+  const auto rows = nlohmann::json::parse(host::read_file(output + "/rows.json"));
+  const auto table = host::read_file(output + "/table.md");
+  if (rows.empty()) {
+    CHECK(table.find("without ports: making a network namespace") != std::string::npos);
+    std::puts("SKIPPED: needs a network namespace of its own");
+    return;
+  }
+  for (const auto& row : rows) CHECK(row.at("errors") == 0);
+  for (const auto* workload : {"ports", "ports_udp"}) {
+    for (const auto* way : {"tlsmux_leased", "tlsmux_asked", "known_port", "scan_one_socket", "scan_new_sockets"}) {
+      CHECK(row_of(rows, workload, way).at("p50_us") > 0);
+    }
+  }
+  for (const auto* row : {"tlsmux_leased_1", "tlsmux_leased_2", "tlsmux_leased_8"}) {
+    CHECK(row_of(rows, "ports_claim", row).at("rate_per_s") >= 0);
+  }
+  CHECK(table.find("| tlsmux_leased | ") != std::string::npos);
 }
