@@ -13,18 +13,9 @@
 
 using namespace tlsmux;
 using shm::PortState;
+using test::count_of;
 using test::DeskRoom;
 using test::tcp;
-
-namespace {
-
-std::size_t count_of(const std::string& text, const std::string& what) {
-  std::size_t count = 0;
-  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
-  return count;
-}
-
-}  // namespace
 
 TEST_CASE("ports.desk frees what a dead process had, without waiting for the next sweep") {
   DeskRoom room;

@@ -166,4 +166,10 @@ std::string DeskRoom::log_text() const {
   return text;
 }
 
+std::size_t count_of(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++count;
+  return count;
+}
+
 }  // namespace tlsmux::test

@@ -37,6 +37,9 @@ inline shm::ClaimPortRequest claim_of(std::uint16_t number, std::uint32_t owner_
           .owner_pid = owner_pid};
 }
 
+// How often `what` stands in it.
+std::size_t count_of(const std::string& text, const std::string& what);
+
 class DeskRoom {
  public:
   explicit DeskRoom(const config::GroupSettings& settings = ebanking(), FakePortWorld* world = nullptr,
