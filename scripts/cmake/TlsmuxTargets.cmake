@@ -31,6 +31,8 @@ function(tlsmux_add_test name)
   target_compile_definitions(${name} PRIVATE ${arg_DEFINITIONS}
     "TLSMUX_PROGRAM_FOLDER=\"${CMAKE_RUNTIME_OUTPUT_DIRECTORY}\"")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/test-programs")
+  # Lines and functions for a backtrace; who debugs builds with `dev`.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-g1>)
   if(arg_UNOPTIMISED)
     target_compile_options(${name} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0;-U_FORTIFY_SOURCE>)
   endif()
