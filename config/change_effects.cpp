@@ -59,6 +59,15 @@ constexpr auto kUpstream = std::to_array<EffectOfSetting>({
     {"rotation", Effect::immediate},
     {"tcp", Effect::new_sessions_replace},
     {"trace_numbers", Effect::engine_restart, "clients hold leases of numbers in the present range"},
+    {"streams", Effect::immediate},
+    {"streams/kind", Effect::upstream_restart},
+    {"streams/order", Effect::new_streams},
+});
+
+constexpr auto kSslWrapper = std::to_array<EffectOfSetting>({
+    {"rules", Effect::immediate},
+    {"listener_port", Effect::engine_restart, "the engine listens once, as soon as it has rules"},
+    {"created_max", Effect::immediate},
 });
 
 constexpr EffectOfSetting kUnknown{"", Effect::engine_restart, "it is not known how to apply it"};
@@ -68,6 +77,7 @@ std::span<const EffectOfSetting> rows(Part part) {
     case Part::engine: return kEngine;
     case Part::group: return kGroup;
     case Part::upstream: return kUpstream;
+    case Part::ssl_wrapper: return kSslWrapper;
   }
   return {};
 }

@@ -8,7 +8,7 @@
 
 namespace tlsmux::config {
 
-enum class Part : std::uint8_t { engine, group, upstream };
+enum class Part : std::uint8_t { engine, group, upstream, ssl_wrapper };
 
 struct EffectOfSetting {
   std::string_view key;  // of a setting or an object, as in tls/ca_file; counts for all within it

@@ -155,11 +155,8 @@ void check_framing(const FramingSettings& framing, const std::string& pointer, F
                      std::to_string(framing.header.size()),
                  {pointer_to(pointer, "header")});
   }
-  if (framing.kind == FramingKind::length) {
-    check_length_framing(framing, pointer, findings);
-  } else {
-    check_delimiter_framing(framing, pointer, findings);
-  }
+  if (framing.kind == FramingKind::length) check_length_framing(framing, pointer, findings);
+  if (framing.kind == FramingKind::delimiter) check_delimiter_framing(framing, pointer, findings);
 }
 
 void check_private_copies(const EngineSettings& engine, const FramingSettings& framing, const std::string& pointer,

@@ -9,7 +9,7 @@
 
 namespace tlsmux::config {
 
-// `pointer` is where the framing stands, such as "/upstreams/0/framing".
+// `pointer` is where the framing stands, such as "/upstreams/0/framing". Those that cut no messages are check_streams'.
 void check_framing(const FramingSettings& framing, const std::string& pointer, Findings& findings);
 
 // The engine copies each message of a delimited framing before it searches it.

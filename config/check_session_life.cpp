@@ -133,9 +133,12 @@ void check_backoff(const BackoffSettings& backoff, const std::string& pointer, F
 
 void check_session_life(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings) {
   check_sessions(upstream, pointer, findings);
+  check_backoff(upstream.backoff, pointer_to(pointer, "backoff"), findings);
+}
+
+void check_requests(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings) {
   check_queue(upstream, pointer, findings);
   check_subscriber_group(upstream, pointer, findings);
-  check_backoff(upstream.backoff, pointer_to(pointer, "backoff"), findings);
   check_sign_on(upstream, pointer, findings);
   check_heartbeat(upstream, pointer, findings);
   check_trace_numbers(upstream.trace_numbers, pointer_to(pointer, "trace_numbers"), findings);

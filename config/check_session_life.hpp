@@ -13,4 +13,7 @@ namespace tlsmux::config {
 // `pointer` is the upstream's.
 void check_session_life(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings);
 
+// For upstreams that have requests: those whose framing cuts messages.
+void check_requests(const UpstreamSettings& upstream, const std::string& pointer, Findings& findings);
+
 }  // namespace tlsmux::config

@@ -11,6 +11,7 @@
 #include "config/check_framing.hpp"
 #include "config/check_iso8583.hpp"
 #include "config/check_session_life.hpp"
+#include "config/check_streams.hpp"
 #include "config/check_tls.hpp"
 #include "config/json_pointer.hpp"
 #include "config/wording.hpp"
@@ -69,13 +70,17 @@ void check_upstream(const Config& config, std::size_t index, Findings& findings)
   const std::string pointer = pointer_to("/upstreams", index);
   const std::string framing = pointer_to(pointer, "framing");
   check_groups(config, upstream, pointer, findings);
-  check_message_fits_slots(config, upstream, pointer_to(framing, "message_bytes_max"), findings);
-  check_framing(upstream.framing, framing, findings);
-  check_private_copies(config.engine, upstream.framing, framing, findings);
-  check_correlation(upstream, pointer, findings);
+  if (cuts_messages(upstream.framing.kind)) {
+    check_message_fits_slots(config, upstream, pointer_to(framing, "message_bytes_max"), findings);
+    check_framing(upstream.framing, framing, findings);
+    check_private_copies(config.engine, upstream.framing, framing, findings);
+    check_correlation(upstream, pointer, findings);
+    check_iso8583(upstream, pointer, findings);
+    check_requests(upstream, pointer, findings);
+  }
   check_tls(upstream.tls, pointer_to(pointer, "tls"), findings);
-  check_iso8583(upstream, pointer, findings);
   check_session_life(upstream, pointer, findings);
+  check_streams(upstream, pointer, findings);
 }
 
 }  // namespace tlsmux::config

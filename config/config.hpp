@@ -129,7 +129,11 @@ struct TlsSettings {
   TlsVersion version_max = TlsVersion::tls_1_3;
 };
 
-enum class FramingKind : std::uint8_t { length, delimiter };
+// `http1` and `none` are for streams only: the engine knows where an HTTP/1.1 exchange ends, but cuts no messages.
+enum class FramingKind : std::uint8_t { length, delimiter, http1, none };
+
+constexpr bool cuts_messages(FramingKind kind) { return kind == FramingKind::length || kind == FramingKind::delimiter; }
+
 enum class LengthEncoding : std::uint8_t { binary_be, binary_le, ascii, hex, bcd };
 enum class KeepAlive : std::uint8_t { ignore, echo };
 
@@ -272,6 +276,29 @@ struct TraceNumberSettings {
   std::uint32_t block = 64;  // so many at a time are leased to a channel
 };
 
+// What a stream to the upstream is. See engine/streams/STREAMS.md.
+enum class StreamKind : std::uint8_t {
+  messages,  // its messages go among everybody's
+  leased,    // it has a session for itself; always so with framing http1 and none, and then there are no requests
+};
+
+// In which order a message stream gets its answers.
+enum class StreamOrder : std::uint8_t { as_answered, as_asked };
+
+// When a leased session may be another stream's.
+enum class StreamReuse : std::uint8_t { at_boundary, always, never };
+
+struct StreamSettings {
+  StreamKind kind = StreamKind::messages;
+  StreamOrder order = StreamOrder::as_answered;
+  StreamReuse reuse = StreamReuse::at_boundary;
+  std::uint32_t open_max = 1024;         // streams at one time
+  std::uint32_t in_flight_max = 64;      // messages of one message stream
+  std::uint32_t buffer_bytes = 262'144;  // of one stream, waiting to be read by its process
+  std::uint32_t wait_ms = 10'000;        // for a session: of its own, or one of the upstream's that is up
+  std::uint32_t idle_max_ms = 4'000;     // a leased session that has lain in the pool for longer is replaced; 0: never
+};
+
 enum class SessionChoice : std::uint8_t { least_in_flight, round_robin, primary_standby };
 
 struct TimeoutSettings {
@@ -296,7 +323,7 @@ struct UpstreamSettings {
   std::string name;
   std::vector<std::string> groups;  // that may use it
   std::vector<EndpointSettings> endpoints;
-  std::uint32_t sessions = 2;      // kept up
+  std::uint32_t sessions = 2;      // kept up; 0, for leased streams: made when one needs it
   std::uint32_t sessions_max = 0;  // under load; 0: as `sessions`
   SessionChoice session_choice = SessionChoice::least_in_flight;
   std::uint32_t handshakes_max = 2;       // connections being made at one time
@@ -317,12 +344,30 @@ struct UpstreamSettings {
   RotationSettings rotation;
   TcpSettings tcp;
   TraceNumberSettings trace_numbers;
+  StreamSettings streams;
+};
+
+// Connections of programs under libtlsmux_ssl.so that are to be shared. Either by address or by name.
+struct SslWrapperRule {
+  std::string address;  // where the program connects to: literal, or with a prefix length ("192.0.2.0/24")
+  std::string name;     // the server name that it sets: "host.example", or "*.bank.example" for all names below
+  std::uint16_t port = 443;
+  std::string upstream;
+  bool create = false;        // `upstream` is the model of one that is made for each name on first use
+  bool any_identity = false;  // also programs that bring a client certificate: the upstream's takes its place
+};
+
+struct SslWrapperSettings {
+  std::vector<SslWrapperRule> rules;  // the first that fits
+  std::uint16_t listener_port = 0;    // on loopback; 0: the kernel chooses
+  std::uint32_t created_max = 16;     // upstreams that rules with `create` may make
 };
 
 struct Config {
   EngineSettings engine;
   std::vector<GroupSettings> groups;
   std::vector<UpstreamSettings> upstreams;
+  SslWrapperSettings ssl_wrapper;
 };
 
 }  // namespace tlsmux::config

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "config/check_ports.hpp"
+#include "config/check_ssl_wrapper.hpp"
 #include "config/check_upstream.hpp"
 #include "config/findings.hpp"
 #include "config/json_pointer.hpp"
@@ -73,6 +74,15 @@ void check_cpus(const EngineSettings& engine, Findings& findings) {
   }
 }
 
+void check_purpose(const Config& config, Findings& findings) {
+  const bool has_ports = std::ranges::any_of(config.groups, [](const GroupSettings& group) {
+    return !group.ports.static_ports.empty() || !group.ports.dynamic.empty();
+  });
+  if (config.upstreams.empty() && !has_ports) {
+    findings.add("/upstreams", "are missing, and no group has ports: such an engine would be of no use; name a host");
+  }
+}
+
 void check_sessions_of_all(const Config& config, Findings& findings) {
   std::uint64_t sessions = 0;
   for (const UpstreamSettings& upstream : config.upstreams) {
@@ -104,8 +114,10 @@ ConfigErrors check(const Config& config, std::span<const ConfigError> earlier) {
   }
   check_unique_names(config.upstreams, "/upstreams", relations);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) check_upstream(config, i, relations);
+  check_purpose(config, relations);
   check_ports(config, relations);
   check_sessions_of_all(config, relations);
+  check_ssl_wrapper(config, relations);
   std::ranges::move(std::move(relations).take(), std::back_inserter(errors));
   return errors;
 }

@@ -17,6 +17,7 @@
 //   preset(key, settings)                             the short form of the settings being described, as a start
 //   object(key, settings)                             described by the function for its type
 //   objects(key, settings, Presence, Range of count)  a list of such
+//   implied(field, value)                             what a field described later is where its key is not given
 //   ignored(key)                                      allowed, means nothing
 
 #include "config/config.hpp"
@@ -220,11 +221,23 @@ void describe(Visitor& visit, TraceNumberSettings& trace_numbers) {
 }
 
 template <class Visitor>
+void describe(Visitor& visit, StreamSettings& streams) {
+  visit.word("kind", streams.kind);
+  visit.word("order", streams.order);
+  visit.word("reuse", streams.reuse);
+  visit.number("open_max", streams.open_max, Range{1, kStreamsMax});
+  visit.number("in_flight_max", streams.in_flight_max, Range{1, kSessionInFlightMax});
+  visit.number("buffer_bytes", streams.buffer_bytes, Range{kStreamBufferBytesMin, kStreamBufferBytesMax});
+  visit.number("wait_ms", streams.wait_ms, kTimeoutMs);
+  visit.number("idle_max_ms", streams.idle_max_ms, kTimeoutMsOrNever);
+}
+
+template <class Visitor>
 void describe(Visitor& visit, UpstreamSettings& upstream) {
   visit.text("name", upstream.name, TextKind::name, Presence::required);
   visit.texts("groups", upstream.groups, TextKind::name, Presence::required, Range{1, kGroupsMax});
   visit.objects("endpoints", upstream.endpoints, Presence::required, Range{1, kEndpointsPerUpstreamMax});
-  visit.number("sessions", upstream.sessions, Range{1, kSessionsPerUpstreamMax});
+  visit.number("sessions", upstream.sessions, Range{0, kSessionsPerUpstreamMax});
   visit.number("sessions_max", upstream.sessions_max, Range{0, kSessionsPerUpstreamMax});
   visit.word("session_choice", upstream.session_choice);
   visit.number("handshakes_max", upstream.handshakes_max, Range{1, kSessionsPerUpstreamMax});
@@ -245,6 +258,25 @@ void describe(Visitor& visit, UpstreamSettings& upstream) {
   visit.object("rotation", upstream.rotation);
   visit.object("tcp", upstream.tcp);
   visit.object("trace_numbers", upstream.trace_numbers);
+  if (!cuts_messages(upstream.framing.kind)) visit.implied(upstream.streams.kind, StreamKind::leased);
+  visit.object("streams", upstream.streams);
+}
+
+template <class Visitor>
+void describe(Visitor& visit, SslWrapperRule& rule) {
+  visit.text("address", rule.address, TextKind::address_range, Presence::may_be_empty);
+  visit.text("name", rule.name, TextKind::name_pattern, Presence::may_be_empty);
+  visit.number("port", rule.port, Range{1, 65535});
+  visit.text("upstream", rule.upstream, TextKind::name, Presence::required);
+  visit.flag("create", rule.create);
+  visit.flag("any_identity", rule.any_identity);
+}
+
+template <class Visitor>
+void describe(Visitor& visit, SslWrapperSettings& wrapper) {
+  visit.objects("rules", wrapper.rules, Presence::has_default, Range{0, kSslWrapperRulesMax});
+  visit.number("listener_port", wrapper.listener_port, Range{0, 65535});
+  visit.number("created_max", wrapper.created_max, Range{0, kUpstreamsMax});
 }
 
 template <class Visitor>
@@ -252,7 +284,8 @@ void describe(Visitor& visit, Config& config) {
   visit.ignored("$schema");  // for editors
   visit.object("engine", config.engine);
   visit.objects("groups", config.groups, Presence::required, Range{1, kGroupsMax});
-  visit.objects("upstreams", config.upstreams, Presence::required, Range{1, kUpstreamsMax});
+  visit.objects("upstreams", config.upstreams, Presence::has_default, Range{0, kUpstreamsMax});
+  visit.object("ssl_wrapper", config.ssl_wrapper);
 }
 
 }  // namespace tlsmux::config

@@ -92,6 +92,9 @@ std::vector<FramingPreset> make_presets() {
       {"rbp", rbp()},
       {"base24", delimited({}, {kEtx})},
       {"base24_tcp", base24_tcp()},
+      // For streams only.
+      {"http1", {.kind = FramingKind::http1}},
+      {"none", {.kind = FramingKind::none}},
   };
 }
 

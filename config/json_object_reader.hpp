@@ -67,6 +67,11 @@ class ObjectReader {
     report(key, read_short_form(value->get_ref<const std::string&>(), settings));
   }
 
+  template <class Enum>
+  void implied(Enum& field, Enum value) {
+    field = value;
+  }
+
   template <class Settings>
   void object(std::string_view key, Settings& settings) {
     const nlohmann::json* value = find(key, Presence::has_default);

@@ -81,6 +81,14 @@ inline constexpr std::uint32_t kReuseDelayMsMax = 60U * 60 * 1000;
 inline constexpr std::uint32_t kPortSweepMsMin = 10;
 inline constexpr std::uint32_t kPortSweepMsMax = 60'000;
 
+inline constexpr std::uint32_t kStreamsMax = 1U << 14;  // open at one time to one upstream
+inline constexpr std::uint32_t kStreamBufferBytesMin = 16'384;
+inline constexpr std::uint32_t kStreamBufferBytesMax = 1U << 24;
+inline constexpr std::uint64_t kStreamBuffersBytesMax = 1ULL << 32;  // of all streams to one upstream
+inline constexpr std::uint32_t kHttpHeadBytesMax = 1U << 16;         // of one message; longer ones are not understood
+inline constexpr std::uint32_t kHttpUnansweredMax = 1024;            // requests on one connection
+inline constexpr std::uint32_t kSslWrapperRulesMax = 256;
+
 inline constexpr std::uint32_t kNameBytesMax = 63;  // without the terminating zero
 inline constexpr std::uint32_t kCorrelationKeyBytesMax = 64;
 
@@ -101,6 +109,7 @@ inline constexpr std::uint32_t kTlsPlaintextBytesMax = 16384;  // RFC 8446 secti
 inline constexpr std::uint32_t kTimeoutMsMax = 24U * 60 * 60 * 1000;
 
 inline constexpr std::uint32_t kAccountBytesMax = 255;     // of a user's or Unix group's name
+inline constexpr std::uint32_t kHostLabelBytesMax = 63;    // RFC 1035 section 2.3.4
 inline constexpr std::uint32_t kHostBytesMax = 253;        // RFC 1035 section 2.3.4, without the final dot
 inline constexpr std::uint32_t kPathBytesMax = 4095;       // PATH_MAX without the terminating zero
 inline constexpr std::uint32_t kSocketPathBytesMax = 107;  // of sun_path, without the terminating zero
@@ -111,6 +120,7 @@ inline constexpr std::uint32_t kConfigBundleBytesMax = 16U << 20;  // a configur
 static_assert(kChannelsPerClientMax <= 64, "the ready word has 64 bits");
 static_assert(kSlotsPerChannelMin % 2 == 0 && kSlotsPerChannelMax % 2 == 0);
 static_assert(kCorrelationKeyBytesMax <= kKeyPrefixBytesMax);
+static_assert(kStreamBufferBytesMax >= kSlotBytesMax + kFrameHeaderBytesMax + kFrameTrailerBytesMax);
 static_assert(kSessionsPerUpstreamMax <= kSessionsMax);
 
 }  // namespace tlsmux::config

@@ -193,6 +193,9 @@ std::vector<Change> plan(const Config& from, const Config& to) {
                  {.pointer_from = "/engine", .pointer_to = "/engine", .key = {}});
   compare_named(from.groups, to.groups, "/groups", "group", Part::group, changes);
   compare_named(from.upstreams, to.upstreams, "/upstreams", "upstream", Part::upstream, changes);
+  Comparison wrapper("ssl_wrapper", Part::ssl_wrapper, changes);
+  wrapper.compare(settings_tree(from.ssl_wrapper), settings_tree(to.ssl_wrapper),
+                  {.pointer_from = "/ssl_wrapper", .pointer_to = "/ssl_wrapper", .key = {}});
   return changes;
 }
 
@@ -220,6 +223,7 @@ std::string_view effect_in_words(Effect effect) {
     case Effect::immediate: return "at once";
     case Effect::new_clients: return "for clients that attach from then on";
     case Effect::new_channels: return "for channels that are opened from then on";
+    case Effect::new_streams: return "for streams that are opened from then on";
     case Effect::new_sessions: return "for new sessions";
     case Effect::new_sessions_replace: return "sessions are replaced in good order";
     case Effect::upstream_restart: return "the upstream is drained and started anew";

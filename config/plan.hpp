@@ -18,6 +18,7 @@ enum class Effect : std::uint8_t {
   immediate,
   new_clients,           // for clients that attach from then on
   new_channels,          // for channels that are opened from then on
+  new_streams,           // for streams that are opened from then on
   new_sessions,          // for sessions that are made from then on
   new_sessions_replace,  // the same, and those that there are are replaced in good order
   upstream_restart,      // the upstream is drained and started anew
@@ -40,6 +41,7 @@ inline constexpr auto kWords<Effect> = std::to_array<Word<Effect>>({
     {"immediate", Effect::immediate},
     {"new_clients", Effect::new_clients},
     {"new_channels", Effect::new_channels},
+    {"new_streams", Effect::new_streams},
     {"new_sessions", Effect::new_sessions},
     {"new_sessions_replace", Effect::new_sessions_replace},
     {"upstream_restart", Effect::upstream_restart},

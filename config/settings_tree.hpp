@@ -87,6 +87,8 @@ class SettingsTreeBuilder {
   // Not settings of their own.
   template <class Settings>
   void preset(std::string_view /*key*/, const Settings& /*settings*/) {}
+  template <class Enum>
+  void implied(Enum /*field*/, Enum /*value*/) {}
   void ignored(std::string_view /*key*/) {}
 
  private:

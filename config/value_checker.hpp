@@ -85,6 +85,8 @@ class ValueChecker {
   void word(std::string_view /*key*/, Enum /*value*/) {}
   template <class Settings>
   void preset(std::string_view /*key*/, const Settings& /*settings*/) {}
+  template <class Enum>
+  void implied(Enum /*field*/, Enum /*value*/) {}
   void ignored(std::string_view /*key*/) {}
 
  private:

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 
 #include "config/key_pin.hpp"
 #include "config/limits.hpp"
+#include "config/peer_rules.hpp"
 #include "config/wording.hpp"
 
 namespace tlsmux::config {
@@ -99,6 +101,12 @@ Problem path_problem(TextKind kind, std::string_view path) {
   return too_long(path, kind == TextKind::socket_path ? kSocketPathBytesMax : kPathBytesMax);
 }
 
+Problem address_range_problem(std::string_view text) {
+  auto range = parse_address_range(text);
+  if (range) return std::nullopt;
+  return std::move(range.error());
+}
+
 }  // namespace
 
 std::string expected_number(Range range) {
@@ -135,6 +143,10 @@ std::string_view expected_text(TextKind kind) {
     case TextKind::program:
       static_assert(kProgramBytesMax == 15);
       return "a program's name as in /proc/PID/comm: at most 15 printable ASCII characters, no slash or quotation mark";
+    case TextKind::address_range:
+      return "an IPv4 or IPv6 address, or one with the length of its prefix, such as \"192.0.2.0/24\"";
+    case TextKind::name_pattern:
+      return "a server name such as \"host.example\", or \"*.bank.example\" for all below it";
   }
   return "a text";
 }
@@ -172,6 +184,8 @@ Problem text_problem(TextKind kind, Presence presence, std::string_view text) {
     case TextKind::socket_path: return path_problem(kind, text);
     case TextKind::iso8583_spec:
       return text.contains('/') ? path_problem(kind, text) : text_problem(TextKind::name, presence, text);
+    case TextKind::address_range: return address_range_problem(text);
+    case TextKind::name_pattern: return name_pattern_problem(text);
     default: return fits(kind, text) ? std::nullopt : must_be(kind, text);
   }
 }

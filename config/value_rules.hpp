@@ -39,8 +39,10 @@ enum class TextKind : std::uint8_t {
   processing_code_start,  // the first digits of field 3
   digit_map,              // what each of the ten digits becomes
   digit_set,
-  port_label,  // of a port: what may stand in a line of /etc/services
-  program,     // as in /proc/PID/comm
+  port_label,     // of a port: what may stand in a line of /etc/services
+  program,        // as in /proc/PID/comm
+  address_range,  // literal, or with a prefix length
+  name_pattern,   // server name, or "*." and what names end in
 };
 
 enum class Presence : std::uint8_t {

@@ -39,6 +39,8 @@ template <>
 inline constexpr auto kWords<FramingKind> = std::to_array<Word<FramingKind>>({
     {"length", FramingKind::length},
     {"delimiter", FramingKind::delimiter},
+    {"http1", FramingKind::http1},
+    {"none", FramingKind::none},
 });
 
 template <>
@@ -100,6 +102,25 @@ inline constexpr auto kWords<SessionChoice> = std::to_array<Word<SessionChoice>>
     {"least_in_flight", SessionChoice::least_in_flight},
     {"round_robin", SessionChoice::round_robin},
     {"primary_standby", SessionChoice::primary_standby},
+});
+
+template <>
+inline constexpr auto kWords<StreamKind> = std::to_array<Word<StreamKind>>({
+    {"messages", StreamKind::messages},
+    {"leased", StreamKind::leased},
+});
+
+template <>
+inline constexpr auto kWords<StreamOrder> = std::to_array<Word<StreamOrder>>({
+    {"as_answered", StreamOrder::as_answered},
+    {"as_asked", StreamOrder::as_asked},
+});
+
+template <>
+inline constexpr auto kWords<StreamReuse> = std::to_array<Word<StreamReuse>>({
+    {"at_boundary", StreamReuse::at_boundary},
+    {"always", StreamReuse::always},
+    {"never", StreamReuse::never},
 });
 
 // Empty for a value outside the enumeration.

@@ -129,6 +129,8 @@ const std::vector<Broken> kBroken = {
      },
      "/upstreams: all upstreams together ask for 1088 sessions, the most is 1024; lower \"sessions\" or "
      "\"sessions_max\" of some"},
+    {[](Config& config) { config.upstreams.clear(); },
+     "/upstreams: are missing, and no group has ports: such an engine would be of no use; name a host"},
     // Values that no reader has seen.
     {[](Config& config) { upstream(config).timeouts.write_stall_ms = 0; },
      "/upstreams/0/timeouts/write_stall_ms: must be between 1 and 86400000, is 0"},
@@ -138,7 +140,6 @@ const std::vector<Broken> kBroken = {
      "/engine/control_socket: must be an absolute path, is \"relative\""},
     {[](Config& config) { upstream(config).endpoints.clear(); },
      "/upstreams/0/endpoints: must hold 1 to 16 entries, holds 0"},
-    {[](Config& config) { config.upstreams.clear(); }, "/upstreams: must hold 1 to 256 entries, holds 0"},
     {[](Config& config) { config.groups[1].unix_groups = {""}; },
      "/groups/1/unix_groups/0: must be a Unix group's name or numeric gid, is empty"},
 };

@@ -66,6 +66,7 @@ class FieldCounter {
     check(Settings{});
   }
   void preset(std::string_view /*key*/, auto&&...) {}
+  void implied(auto&&...) {}
   void ignored(std::string_view /*key*/) {}
 
  private:

@@ -9,6 +9,7 @@
 
 #include "config/config_bundle.hpp"
 #include "config/config_file.hpp"
+#include "config/peer_rules.hpp"
 #include "tests/config/config_text.hpp"
 
 namespace tlsmux::config::test {
@@ -33,7 +34,7 @@ TEST_CASE("config.every example is good") {
     (void)example(entry.path().filename());
     ++count;
   }
-  CHECK(count >= 3);
+  CHECK(count >= 4);
 }
 
 TEST_CASE("config.the acquirer example holds what its comments say") {
@@ -61,6 +62,24 @@ TEST_CASE("config.the ports example holds what its comments say") {
   CHECK(ports.enforcement.guard);
   CHECK(config.groups[1].ports.enforcement.holders);
   CHECK(config.upstreams[0].tcp.source_ports == "EBANKING");
+}
+
+TEST_CASE("config.the ssl_wrapper example holds what its comments say") {
+  const Config config = example("ssl_wrapper.json");
+  REQUIRE(config.upstreams.size() == 4);
+  CHECK(config.upstreams[0].streams.kind == StreamKind::messages);
+  CHECK(config.upstreams[1].framing.kind == FramingKind::http1);
+  CHECK(config.upstreams[1].streams.kind == StreamKind::leased);
+  CHECK(config.upstreams[2].streams.reuse == StreamReuse::always);
+  CHECK(config.upstreams[3].sessions == 0);
+  const auto upstream_for = [&](std::string_view name) {
+    const SslWrapperRule* rule = rule_for_name(config.ssl_wrapper, name, 443);
+    return rule == nullptr ? "" : rule->upstream;
+  };
+  CHECK(upstream_for("api.bank.example") == "api");
+  CHECK(upstream_for("files.bank.example") == "any_bank_host");
+  CHECK(upstream_for("bank.example") == "");
+  CHECK(config.ssl_wrapper.rules[3].create);
 }
 
 TEST_CASE("config.what the acquirer example comments out is good as well") {

@@ -156,6 +156,29 @@ TEST_CASE("config.ports change in a running engine, the place of their guard doe
         "1 change, which cannot be applied to a running engine: restart tlsmuxd, or take it back\n");
 }
 
+TEST_CASE("config.streams and the rules of the SSL wrapper change in a running engine, its listener does not") {
+  const std::string one = "1 change, which can be applied to a running engine\n";
+  CHECK(text_of([](Config& config) { upstream(config).streams.open_max = 7; }) ==
+        "upstream \"acquirer\": streams.open_max 1024 -> 7 (at once)\n" + one);
+  CHECK(text_of([](Config& config) { upstream(config).streams.order = StreamOrder::as_asked; }) ==
+        "upstream \"acquirer\": streams.order \"as_answered\" -> \"as_asked\" (for streams that are opened from then "
+        "on)\n" +
+            one);
+  CHECK(text_of([](Config& config) { upstream(config).streams.kind = StreamKind::leased; }) ==
+        "upstream \"acquirer\": streams.kind \"messages\" -> \"leased\" (the upstream is drained and started anew)\n" +
+            one);
+  CHECK(text_of([](Config& config) {
+          config.ssl_wrapper.rules.push_back({.address = {}, .name = "host.example", .upstream = "acquirer"});
+        }) ==
+        "ssl_wrapper: rules[0] added: address \"\", name \"host.example\", port 443, upstream \"acquirer\", create "
+        "false, an... (at once)\n" +
+            one);
+  CHECK(text_of([](Config& config) { config.ssl_wrapper.listener_port = 4000; }) ==
+        "ssl_wrapper: listener_port 0 -> 4000 (needs a restart: the engine listens once, as soon as it has rules; "
+        "see /ssl_wrapper/listener_port)\n"
+        "1 change, which cannot be applied to a running engine: restart tlsmuxd, or take it back\n");
+}
+
 TEST_CASE("config.a specification that changed under the same name is a change") {
   Config from = good();
   upstream(from).correlation.iso8583.spec = "/etc/spec.json";

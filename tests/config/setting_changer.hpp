@@ -21,6 +21,7 @@ namespace tlsmux::config::test {
 inline std::array<std::string, 2> samples_of(TextKind kind) {
   switch (kind) {
     case TextKind::address: return {"192.0.2.1", "::1"};
+    case TextKind::address_range: return {"192.0.2.1", "2001:db8::/32"};
     case TextKind::path:
     case TextKind::socket_path: return {"/a", "/b c"};
     case TextKind::pin:
@@ -104,6 +105,8 @@ class SettingChanger {
   }
   template <class Settings>
   void preset(std::string_view /*key*/, const Settings& /*settings*/) {}
+  template <class Enum>
+  void implied(Enum /*field*/, Enum /*value*/) {}
   void ignored(std::string_view /*key*/) {}
 
  private:

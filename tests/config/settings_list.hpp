@@ -25,6 +25,8 @@ inline std::string text_pattern(TextKind kind, bool may_be_empty) {
     case TextKind::name: return "^[A-Za-z0-9_.-]" + from(1) + std::to_string(kNameBytesMax) + "}$";
     case TextKind::host: return "^[A-Za-z0-9._:%-]*$";
     case TextKind::address: return "^[0-9A-Za-z.:%]*$";
+    case TextKind::address_range: return "^[0-9A-Fa-f.:]*(/[0-9]{1,3})?$";
+    case TextKind::name_pattern: return R"(^(\*\.)?[A-Za-z0-9._-]*$)";
     case TextKind::path: return may_be_empty ? "^(/.*)?$" : "^/";
     case TextKind::socket_path: return "^/";
     case TextKind::pin: return "^sha256/[A-Za-z0-9+/]{43}=$";
@@ -47,7 +49,8 @@ inline std::string text_pattern(TextKind kind, bool may_be_empty) {
 // 0: the pattern tells.
 inline std::uint32_t text_bytes_max(TextKind kind) {
   switch (kind) {
-    case TextKind::host: return kHostBytesMax;
+    case TextKind::host:
+    case TextKind::name_pattern: return kHostBytesMax;
     case TextKind::user:
     case TextKind::unix_group: return kAccountBytesMax;
     case TextKind::path: return kPathBytesMax;
@@ -117,6 +120,8 @@ class SettingsLister {
     list_[path(key)] = {{"type", "string"}, {"enum", framing_preset_names()}};
     keys_.emplace_back(key);
   }
+  template <class Enum>
+  void implied(Enum /*field*/, Enum /*value*/) {}
   template <class Settings>
   void object(std::string_view key, Settings& settings) {
     keys_.emplace_back(key);
