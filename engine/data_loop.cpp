@@ -79,7 +79,7 @@ class Loop final : public io::IoEvents, public Bells {
         log_(&parts.log),
         events_(parts.log),
         workers_(&workers),
-        shard_(parts.config, {io, workers, events_, *this}, std::move(parts.tls_clients), std::move(parts.board),
+        shard_(parts.config, {io, workers, events_, *this, io}, std::move(parts.tls_clients), std::move(parts.board),
                parts.seed, parts.shard, parts.source_ports) {
     io.watch(kCommandsWatch, commands_->descriptor());
     io.watch(kResultsWatch, workers.results().descriptor());
@@ -94,6 +94,12 @@ class Loop final : public io::IoEvents, public Bells {
   void sent(mux::SessionId session, std::int64_t result) override { shard_.multiplexer().sent(session, result); }
   void ended(mux::SessionId session, int error) override { shard_.multiplexer().ended(session, error); }
   void closed(mux::SessionId session) override { shard_.multiplexer().closed(session); }
+  void stream_received(mux::StreamId stream, std::span<const std::byte> bytes) override {
+    shard_.streams().process_sent(stream, bytes);
+  }
+  void stream_failed(mux::StreamId stream, int error) override { shard_.streams().socket_failed(stream, error); }
+  void stream_took(mux::StreamId stream, std::int64_t result) override { shard_.streams().socket_took(stream, result); }
+  void stream_closed(mux::StreamId stream) override { shard_.streams().socket_closed(stream); }
   void rung(std::uint32_t watch) override;
   void unwatched(std::uint32_t watch) override { shard_.unwatched(watch - kFirstClientWatch); }
   void woken(std::uint32_t waker) override { shard_.woken(waker); }
@@ -240,8 +246,8 @@ io::IoSettings io_settings(const DataLoopParts& parts) {
     settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::session_places(upstream),
                                       mux::send_memory_bytes(upstream));
   }
-  settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::kSpareSessionPlaces,
-                                    mux::kSpareSendMemoryBytes);
+  settings.send_memory_bytes.insert(settings.send_memory_bytes.end(), mux::spare_session_places(parts.config),
+                                    mux::spare_send_memory_bytes(parts.config));
   return settings;
 }
 

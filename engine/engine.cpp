@@ -18,6 +18,8 @@
 #include "engine/ports/system_port_world.hpp"
 #include "engine/refresh.hpp"
 #include "engine/shard_of.hpp"
+#include "engine/shard_orders.hpp"
+#include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/pidfd.hpp"
 
 namespace tlsmux::engine {
@@ -171,6 +173,15 @@ std::expected<void, shm::SystemError> start_shards(const config::Config& config,
   return {};
 }
 
+std::expected<void, std::string> add_upstream(Refresh& refresh, Shards& shards, const config::UpstreamSettings& made,
+                                              std::string_view model) {
+  auto order = refresh.make_upstream(made, model);
+  if (!order) return std::unexpected(std::move(order.error()));
+  const auto count = static_cast<std::uint32_t>(shards.mailboxes.size());
+  for (std::uint32_t i = 0; i < count; ++i) shards.mailboxes[i].commands.post(part_for_shard(*order, i, count));
+  return {};
+}
+
 // Everything up to serving, then serving.
 std::expected<void, shm::SystemError> serve(const config::Config& config, EngineResources& resources, Log& log) {
   broker::BrokerClient broker(resources.broker_socket.get());
@@ -202,8 +213,15 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
       {.engine = own_identity(*settings), .wall_offset_s = wall_offset_s, .sweep_ms = config.engine.port_sweep_ms});
   open_port_desk(desk, config, *settings, *groups);
   settings->ports = &desk;
-
   Shards shards;
+  wrapper::WrapperDesk wrapper_desk([&]() -> const config::Config& { return refresh.config(); },
+                                    [&](const config::UpstreamSettings& made, std::string_view model) {
+                                      return add_upstream(refresh, shards, made, model);
+                                    },
+                                    log);
+  wrapper_desk.open();
+  settings->wrapper = &wrapper_desk;
+
   const auto started =
       start_shards(config, log, std::move(*tls_clients), groups->parts, desk, wall_offset_s, *seed, shards);
   if (!started) return started;

@@ -43,6 +43,16 @@ void EventLog::event(const mux::Event& event) {
       return log_->warning(
           "orphans_dropped",
           {{"group", event.group}, {"upstream", event.upstream}, {"why", event.words}, {"orphans", event.orphans}});
+    case stream_ended:
+      if (const auto unlogged = streams_ended_.pass(control::Throttle::Clock::now())) {
+        log_->warning("stream_ended", {{"upstream", event.upstream},
+                                       {"stream", event.stream},
+                                       {"pid", event.pid},
+                                       {"reason", reason},
+                                       {"why", event.words},
+                                       {"unlogged", *unlogged}});
+      }
+      return;
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "engine/streams/process_numbers.hpp"
+
 namespace tlsmux::engine {
 namespace {
 
@@ -116,14 +118,14 @@ void Intake::submit(Client& client, std::uint32_t number, const shm::RequestDesc
                            .tag = descriptor.tag,
                            .serial = channel.serial};
   // kNone: it has ended already, and its slots are the client's again.
-  channel.request_of_slot[descriptor.request_slot] = is_reply
-                                                         ? submit_reply(client, channel, caller, descriptor)
-                                                         : multiplexer_->submit({.upstream = channel.upstream,
-                                                                                 .group = client.group,
-                                                                                 .client = client.index,
-                                                                                 .caller = caller,
-                                                                                 .length = descriptor.length,
-                                                                                 .timeout_ms = descriptor.timeout_ms});
+  channel.request_of_slot[descriptor.request_slot] =
+      is_reply ? submit_reply(client, channel, caller, descriptor)
+               : multiplexer_->submit({.upstream = channel.upstream,
+                                       .group = client.group,
+                                       .client = streams::turn_of_client(client.index),
+                                       .caller = caller,
+                                       .length = descriptor.length,
+                                       .timeout_ms = descriptor.timeout_ms});
 }
 
 // Naming a message that went to another, or is forgotten, breaks no rule: notices outlive channels and sessions.

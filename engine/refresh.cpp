@@ -9,6 +9,7 @@
 
 #include "config/config_bundle.hpp"
 #include "config/json_pointer.hpp"
+#include "config/made_upstreams.hpp"
 #include "engine/broker/resource_limits.hpp"
 #include "engine/group_memory.hpp"
 #include "engine/status_board.hpp"
@@ -77,7 +78,8 @@ Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const c
       identity_(identity),
       log_(log),
       config_(std::make_shared<const config::Config>(config)),
-      spare_places_(config.engine.shards, mux::kSpareSessionPlaces) {
+      spare_send_memory_bytes_(mux::spare_send_memory_bytes(config)),
+      spare_places_(config.engine.shards, mux::spare_session_places(config)) {
   [[maybe_unused]] const auto got = ::getrandom(&contents_key_, sizeof contents_key_, 0);
   for (std::uint32_t i = 0; i < config.upstreams.size(); ++i) {
     upstreams_.push_back({.place = i,
@@ -135,6 +137,7 @@ control::RefreshPlan Refresh::prepare(bool dry_run) {
 
 void Refresh::drop(control::RefreshPlan& plan) {
   plan.order.reset();
+  next_config_.reset();
   if (const auto dropped = broker_.drop_candidate(); !dropped) {
     // The broker is dead, and cannot remove what it has made for us.
     for (const auto& group : plan.groups_added) shm::remove_group_object(group.name);
@@ -143,17 +146,18 @@ void Refresh::drop(control::RefreshPlan& plan) {
   plan.groups_added.clear();
 }
 
-control::RefreshPlan Refresh::plan(const config::Config& candidate) {
+control::RefreshPlan Refresh::plan(const config::Config& file) {
   const auto before = present(*config_);
+  auto candidate = config::with_made(before, file);
   control::RefreshPlan result{
-      .changes = config::plan(before, candidate), .errors = {}, .order = {}, .groups = {}, .groups_added = {}};
-  check_places(candidate, result.changes);
+      .changes = find_changes(before, candidate), .errors = {}, .order = {}, .groups = {}, .groups_added = {}};
   if (!config::all_live(result.changes)) return result;
   next_upstreams_ = upstreams_;
-  next_config_ = std::make_shared<config::Config>(
-      config::Config{.engine = candidate.engine,
-                     .groups = in_order_of(config_->groups, candidate.groups),
-                     .upstreams = in_order_of(config_->upstreams, candidate.upstreams)});
+  next_config_ =
+      std::make_shared<config::Config>(config::Config{.engine = candidate.engine,
+                                                      .groups = in_order_of(config_->groups, candidate.groups),
+                                                      .upstreams = in_order_of(config_->upstreams, candidate.upstreams),
+                                                      .ssl_wrapper = candidate.ssl_wrapper});
   next_groups_.clear();
   for (auto& group : next_config_->groups) {
     next_groups_.push_back(place_of(candidate.groups, group.name));
@@ -183,6 +187,7 @@ control::RefreshPlan Refresh::plan(const config::Config& candidate) {
     }
   }
   if (const auto done = prepare_groups(candidate, result, order); !done) result.errors += done.error();
+  config::point_into_file(candidate, result.changes);
   result.drain_timeout_ms = candidate.engine.drain_timeout_ms;
   result.idle_strategy = candidate.engine.idle_strategy;
   result.order = std::move(order);
@@ -196,7 +201,7 @@ std::string Refresh::why_not_added(const config::UpstreamSettings& settings, std
            " more sessions, it needs " + std::to_string(places) + " (one more than sessions_max)";
   }
   spare_places -= places;
-  if (mux::send_memory_bytes(settings) > mux::kSpareSendMemoryBytes) {
+  if (mux::send_memory_bytes(settings) > spare_send_memory_bytes_) {
     return "its framing.message_bytes_max is larger than what spare sessions have memory for";
   }
   if (mux::prefix_bytes(settings) > prefix_bytes_) {
@@ -255,8 +260,9 @@ std::expected<void, std::string> Refresh::prepare_upstream(std::uint32_t index, 
                                                            control::RefreshPlan& plan, ApplyConfig& order) {
   auto& next = next_upstreams_[index];
   const auto& settings = next_config_->upstreams[index];
-  next.place = place_of(candidate.upstreams, settings.name);
-  const auto pointer = config::pointer_to("/upstreams", next.place);
+  const auto place = place_of(candidate.upstreams, settings.name);
+  next.place = static_cast<std::uint32_t>(config::place_in_file(candidate, place));
+  const auto pointer = config::pointer_to("/upstreams", place);
   const bool is_new = index >= upstreams_.size();
   const auto before = is_new ? TlsContents() : upstreams_[index].contents;
   auto client = make_tls_client(settings.tls, {.index = next.place, .in_candidate = true}, next);
@@ -271,7 +277,7 @@ std::expected<void, std::string> Refresh::prepare_upstream(std::uint32_t index, 
   bool any = false;
   bool any_tls = false;
   for (const auto& change : plan.changes) {
-    const auto setting = setting_of(change, index_before(index), next.place);
+    const auto setting = setting_of(change, index_before(index), place);
     if (setting.empty()) continue;
     any = true;
     any_tls = any_tls || setting.starts_with("tls");

@@ -39,6 +39,14 @@ class Refresh final : public control::Refresher {
   control::RefreshPlan prepare(bool dry_run) override;
   void adopt() override;
 
+  // Not while a refresh is under way. The configuration with one more upstream, of config::made_upstream(), with `model`'s
+  // TLS material: it holds from here on, and what is returned is the order for the shards, which they do not answer. Their
+  // mailboxes being in order, what they are told later finds the upstream there. An error changes nothing.
+  std::expected<ApplyConfig, std::string> make_upstream(const config::UpstreamSettings& made, std::string_view model);
+
+  // What holds now, with everything at the engine's own places.
+  [[nodiscard]] const config::Config& config() const { return *config_; }
+
   // Where the broker's configuration has what is upstream `index` here.
   [[nodiscard]] std::uint32_t place_at_broker(std::uint32_t index) const { return upstreams_[index].place; }
 
@@ -58,13 +66,14 @@ class Refresh final : public control::Refresher {
 
  private:
   struct Upstream {
-    std::uint32_t place = 0;                     // in the broker's configuration
+    std::uint32_t place = 0;                     // in the broker's configuration; of one that was made, its model's
     std::uint32_t session_places = 0;            // in the engine
     const tls::TlsClient* tls_client = nullptr;  // the shard's; it changes by orders from here only
     TlsContents contents;                        // of the files that it was made from
   };
 
-  control::RefreshPlan plan(const config::Config& candidate);
+  control::RefreshPlan plan(const config::Config& file);
+  std::vector<config::Change> find_changes(const config::Config& before, config::Config& candidate) const;
   std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> make_tls_client(const config::TlsSettings& settings,
                                                                                    broker::ConfigPlace place,
                                                                                    Upstream& upstream) const;
@@ -92,7 +101,8 @@ class Refresh final : public control::Refresher {
   std::vector<std::uint32_t> groups_;  // where the broker's configuration has them
   message::SipHashKey contents_key_;
   // What the engine was started with room for.
-  std::size_t prefix_bytes_ = 0;  // of each request
+  std::size_t prefix_bytes_ = 0;             // of each request
+  std::size_t spare_send_memory_bytes_ = 0;  // of each session
   struct Rows {
     std::size_t count = 0;
     std::vector<bool> taken;  // by upstream

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/made_upstreams.hpp"
 #include "engine/refresh.hpp"
 #include "engine/status_board.hpp"
 
@@ -19,7 +20,7 @@ void Refresh::add_rows() {
   for (auto i = rows_.size(); i < config_->groups.size(); ++i) {
     auto& rows = rows_.emplace_back();
     rows.taken = rows_taken(*config_, i);
-    rows.count = static_cast<std::size_t>(std::ranges::count(rows.taken, true)) + kSpareUpstreamRows;
+    rows.count = static_cast<std::size_t>(std::ranges::count(rows.taken, true)) + spare_upstream_rows(*config_);
     rows.ports = port_rows_made(config_->groups[i]);
   }
 }

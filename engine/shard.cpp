@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "config/leases.hpp"
 #include "shm/assert.hpp"
 #include "shm/client_part.hpp"
 #include "shm/doorbell.hpp"
@@ -31,7 +32,9 @@ Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::un
       orphans_(config_),
       outlet_(clients_, orphans_),
       notices_(config_, clients_, outlet_, orphans_, seams.events),
-      multiplexer_(config_, {seams.network, seams.workers, outlet_, notices_, seams.events, trace_numbers_},
+      streams_(multiplexer_, seams.stream_sockets, &seams.events),
+      callers_(outlet_, streams_),
+      multiplexer_(config_, {seams.network, seams.workers, callers_, notices_, seams.events, trace_numbers_, streams_},
                    std::move(tls_clients), seed),
       upstream_drains_(multiplexer_),
       trace_numbers_(config_),
@@ -45,6 +48,7 @@ void Shard::set_time(std::uint64_t now_ns) {
   multiplexer_.set_time(now_ns);
   notices_.set_time(now_ns);
   trace_numbers_.set_time(now_ns);
+  streams_.set_time(now_ns);
 }
 
 void Shard::start() {
@@ -94,6 +98,9 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
   if (!multiplexer_.serves(upstream_index)) return refuse(EAGAIN, "the configuration is being changed; try again");
   const auto row = board_.upstream_row(client.group, upstream_index);
   if (!row) return refuse(EACCES, "the group may not use this upstream");
+  if (config::leases_sessions(*upstream)) {
+    return refuse(EINVAL, "the upstream takes no requests, since its sessions are leased; use tmx_stream_open");
+  }
   if ((command.flags & ~kChannelFlags) != 0) return refuse(EINVAL, "a channel flag that this engine does not know");
   const auto subscriber_group = notices_.subscriber_group(upstream_index);
   if ((command.flags & shm::kSubscribeUnsolicited) != 0 && client.group != subscriber_group) {
@@ -173,6 +180,7 @@ void Shard::run(Drain&& command) {
   stage_ = Stage::draining;
   stage_ends_ns_ = now_ns_ + command.timeout_ms * mux::kNanosecondsPerMillisecond;
   multiplexer_.drain();
+  streams_.drain();
   board_.set_state(shm::EngineState::draining);
 }
 
@@ -190,7 +198,7 @@ void Shard::run(ApplyConfig&& command) {
   notices_.apply_settings();
   for (auto& group : command.groups_added) board_.add_group(config_, std::move(group));
   for (auto& changed : command.upstreams) apply(command.config, changed);
-  replies_.emplace_back(ConfigApplied{});
+  if (command.is_answered) replies_.emplace_back(ConfigApplied{});
 }
 
 void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConfig::Upstream& changed) {
@@ -205,6 +213,7 @@ void Shard::apply(const std::shared_ptr<const config::Config>& config, ApplyConf
     board_.set_groups(index, groups);
   }
   if (changed.kind != ApplyConfig::Kind::added && !multiplexer_.serves(index)) return;
+  end_streams_by(changed, groups);
   const bool is_there = changed.kind != ApplyConfig::Kind::added;
   if (changed.source_ports && is_there) multiplexer_.set_source_ports(index, *changed.source_ports);
   switch (changed.kind) {
@@ -333,19 +342,21 @@ bool Shard::work() {
   const bool any = take_requests();
   upstream_drains_.work(now_ns_, replies_);
   multiplexer_.tick();
+  streams_.tend();
   multiplexer_.flush();
   if (stage_ != Stage::running) drain_further();
   end_partings();
   notices_.work();
   serve_trace_numbers();
-  board_.publish_errors(multiplexer_, notices_);
+  const bool any_asked = streams_.tend();
+  board_.publish_errors(multiplexer_, notices_, streams_);
   publish();
   handle_offences();
   for (const auto index : std::exchange(leaving_, {})) {
     if (auto* client = clients_.at(index); client != nullptr) release_if_done(*client);
   }
-  board_due_ns_ = board_.publish(multiplexer_, clients_, notices_, now_ns_);
-  return any;
+  board_due_ns_ = board_.publish(multiplexer_, clients_, notices_, streams_, now_ns_);
+  return any || any_asked;
 }
 
 void Shard::serve_trace_numbers() {
@@ -361,21 +372,26 @@ void Shard::drain_further() {
   if (stage_ == Stage::draining && (left == 0 || now_ns_ >= stage_ends_ns_)) {
     stage_ = Stage::closing;
     stage_ends_ns_ = now_ns_ + kCloseTimeNs + multiplexer_.sign_off_ns();
+    streams_.end_all(shm::Reason::engine_draining);
     multiplexer_.close_sessions();
   }
-  if (stage_ == Stage::closing && (multiplexer_.is_closed() || now_ns_ >= stage_ends_ns_)) {
-    stage_ = Stage::stopped;
-    board_.set_state(shm::EngineState::stopped);
-    replies_.emplace_back(Drained{.requests_left = static_cast<std::uint32_t>(left)});
-  }
+  const bool is_late = now_ns_ >= stage_ends_ns_;
+  if (stage_ != Stage::closing || (!is_late && !multiplexer_.is_closed())) return;
+  if (is_late) streams_.close_sockets();
+  // The kernel sends from a stream's memory until its socket is closed, which takes no process's doing.
+  if (streams_.size() > 0 && now_ns_ < stage_ends_ns_ + kCloseTimeNs) return;
+  stage_ = Stage::stopped;
+  board_.set_state(shm::EngineState::stopped);
+  replies_.emplace_back(Drained{.requests_left = static_cast<std::uint32_t>(left)});
 }
 
 std::uint64_t Shard::next_due_ns() const {
   const bool ends = stage_ == Stage::draining || stage_ == Stage::closing;
   std::uint64_t earliest = 0;
   const auto parting_ends_ns = parting_.empty() ? 0 : parting_.front().ends_ns;
-  for (const auto due : {multiplexer_.next_due_ns(), notices_.next_due_ns(), trace_numbers_.next_due_ns(),
-                         upstream_drains_.next_due_ns(), parting_ends_ns, board_due_ns_, ends ? stage_ends_ns_ : 0}) {
+  for (const auto due :
+       {multiplexer_.next_due_ns(), notices_.next_due_ns(), trace_numbers_.next_due_ns(), streams_.next_due_ns(),
+        upstream_drains_.next_due_ns(), parting_ends_ns, board_due_ns_, ends ? stage_ends_ns_ : 0}) {
     if (due != 0 && (earliest == 0 || due < earliest)) earliest = due;
   }
   return earliest;

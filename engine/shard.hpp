@@ -17,6 +17,9 @@
 #include "engine/outlet.hpp"
 #include "engine/shard_command.hpp"
 #include "engine/status_board.hpp"
+#include "engine/streams/callers.hpp"
+#include "engine/streams/stream_sockets.hpp"
+#include "engine/streams/streams.hpp"
 #include "engine/upstream_drains.hpp"
 
 namespace tlsmux::engine {
@@ -26,6 +29,7 @@ struct ShardSeams {
   mux::Workers& workers;
   mux::Events& events;
   Bells& bells;
+  streams::StreamSockets& stream_sockets;
 };
 
 class Shard {
@@ -39,6 +43,9 @@ class Shard {
 
   // Where news of connections, handshakes and names go.
   mux::Multiplexer& multiplexer() { return multiplexer_; }
+
+  // Where news of streams' sockets go.
+  streams::Streams& streams() { return streams_; }
 
   [[nodiscard]] const Notices& notices() const { return notices_; }
 
@@ -83,6 +90,7 @@ class Shard {
   void run(ResumeUpstream&& command);
   void run(ApplyConfig&& command);
   void run(GrantTraceNumbers&& command);
+  void run(OpenStream&& command);
 
   void apply(const std::shared_ptr<const config::Config>& config, ApplyConfig::Upstream& changed);
   void heat(Client& client);
@@ -100,6 +108,8 @@ class Shard {
   void publish();
   void ring(std::uint32_t channel_ref);
   void drain_further();
+  void end_streams_by(const ApplyConfig::Upstream& changed, const std::vector<bool>& groups);
+  std::optional<std::uint32_t> group_of_stream(const OpenStream& command, std::uint32_t upstream) const;
   ChannelOpened open_channel(Client& client, OpenChannel& command);
 
   std::uint32_t number_;
@@ -109,6 +119,8 @@ class Shard {
   OrphanStore orphans_;
   Outlet outlet_;
   Notices notices_;
+  streams::Streams streams_;
+  streams::Callers callers_;
   mux::Multiplexer multiplexer_;
   UpstreamDrains upstream_drains_;
   TraceNumbers trace_numbers_;

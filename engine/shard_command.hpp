@@ -78,7 +78,7 @@ struct ResumeUpstream {
   std::string upstream;
 };
 
-// Other settings. Every shard gets all of them. Answered by ConfigApplied, once they hold.
+// Other settings. Every shard gets all of them. Answered by ConfigApplied, once they hold, if it `is_answered`.
 struct ApplyConfig {
   enum class Kind : std::uint8_t { changed, restarted, added, removed };
   struct Upstream {
@@ -102,6 +102,7 @@ struct ApplyConfig {
   std::vector<Group> groups_added{};
   // By index. What their clients have open goes on until they are dismissed.
   std::vector<std::uint32_t> groups_removed{};
+  bool is_answered = true;
 };
 
 // The answer to NeedTraceNumbers. No blocks: none could be reserved.
@@ -110,8 +111,24 @@ struct GrantTraceNumbers {
   TraceReservation reservation;
 };
 
+// Answered by StreamOpened. Who is refused loses the socket as well.
+struct OpenStream {
+  ClientId asker = 0;
+  std::uint64_t number = 0;  // of the stream, unique over the engine's life
+  std::string upstream;
+  std::vector<std::uint32_t>
+      groups;  // as a member of which the process may have it: the upstream's first of these counts
+  std::uint32_t pid = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t wait_ms = 0;  // for a session; 0: the upstream's streams.wait_ms
+  std::string alpn{};         // that the program offers, as in RFC 7301; empty: it does not mind
+  shm::UniqueFd socket{};     // the engine's end, blocking
+  bool tells_hang_up =
+      true;  // it is a UNIX socket; else who writes no more is taken to be gone, unless an answer is due
+};
+
 using ShardCommand = std::variant<AdmitClient, OpenChannel, CloseChannel, DismissClient, Drain, DrainUpstream,
-                                  ResumeUpstream, ApplyConfig, GrantTraceNumbers>;
+                                  ResumeUpstream, ApplyConfig, GrantTraceNumbers, OpenStream>;
 
 // ---- Shard to control thread ----
 
@@ -162,7 +179,15 @@ struct NeedTraceNumbers {
   TraceNeed need;
 };
 
+// The stream waits for its session, or has one. What comes of that, its socket says.
+struct StreamOpened {
+  ClientId asker = 0;
+  int error = 0;  // an errno; 0: the rest holds
+  std::string error_text{};
+  std::uint64_t number = 0;
+};
+
 using ShardReply = std::variant<ChannelOpened, ChannelClosed, ClientOffended, ClientReleased, Drained, UpstreamDrained,
-                                ConfigApplied, NeedTraceNumbers>;
+                                ConfigApplied, NeedTraceNumbers, StreamOpened>;
 
 }  // namespace tlsmux::engine

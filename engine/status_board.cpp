@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/made_upstreams.hpp"
 #include "engine/ports/port_rows.hpp"
 #include "shm/assert.hpp"
 #include "shm/control_protocol.hpp"
@@ -10,7 +11,6 @@
 namespace tlsmux::engine {
 namespace {
 
-constexpr std::uint32_t kSpareSessions = mux::kSpareSessionPlaces;
 constexpr std::uint32_t kSpareEndpoints = 64;
 
 std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std::string& group) {
@@ -27,7 +27,9 @@ std::vector<std::uint32_t> upstreams_of(const config::Config& config, const std:
 shm::GroupTables tables_of_shard(const config::Config& config, const config::GroupSettings& group,
                                  std::uint32_t shard) {
   shm::GroupTables tables{
-      .clients = group.memory.clients_max, .sessions = kSpareSessions, .endpoints = kSpareEndpoints};
+      .clients = group.memory.clients_max,
+      .sessions = mux::spare_session_places(config),
+      .endpoints = kSpareEndpoints + config::share_of_made(config::room_for_made(config), config.engine.shards)};
   for (const auto upstream : upstreams_of(config, group.name)) {
     if (shard_of(upstream, config.engine.shards) != shard) continue;
     tables.sessions += mux::session_places(config.upstreams[upstream]);
@@ -51,10 +53,15 @@ shm::GroupTables tables_of_shards(const config::Config& config, const config::Gr
 
 }  // namespace
 
+std::uint32_t spare_upstream_rows(const config::Config& config) {
+  return kSpareUpstreamRows + config::room_for_made(config).upstreams;
+}
+
 shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
   const auto& settings = config.groups[group];
   auto tables = tables_of_shards(config, settings, config.engine.shards);
-  tables.upstreams = static_cast<std::uint32_t>(upstreams_of(config, settings.name).size()) + kSpareUpstreamRows;
+  tables.upstreams =
+      static_cast<std::uint32_t>(upstreams_of(config, settings.name).size()) + spare_upstream_rows(config);
   const auto of_ports = port_rows_made(settings);
   tables.port_rules = of_ports.rules;
   tables.ports = of_ports.ports;
@@ -151,10 +158,10 @@ void StatusBoard::remove_client(const Client& client) {
 }
 
 std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices,
-                                   std::uint64_t now_ns) {
+                                   streams::Streams& streams, std::uint64_t now_ns) {
   if (now_ns - written_ns_ < kIntervalNs) return written_ns_ + kIntervalNs;
   written_ns_ = now_ns;
-  write_upstreams(multiplexer, notices);
+  write_upstreams(multiplexer, notices, streams);
   for (const auto& client : clients.all()) {
     if (client != nullptr && std::exchange(client->changed, false)) write_client(*client);
   }
@@ -166,10 +173,10 @@ std::uint64_t StatusBoard::publish(mux::Multiplexer& multiplexer, ClientTable& c
   return 0;
 }
 
-void StatusBoard::publish_errors(mux::Multiplexer& multiplexer, Notices& notices) {
+void StatusBoard::publish_errors(mux::Multiplexer& multiplexer, Notices& notices, streams::Streams& streams) {
   auto latest_ns = errors_shown_ns_;
   for (const auto& upstream : multiplexer.upstreams()) latest_ns = std::max(latest_ns, upstream->last_error_ns);
-  if (std::exchange(errors_shown_ns_, latest_ns) != latest_ns) write_upstreams(multiplexer, notices);
+  if (std::exchange(errors_shown_ns_, latest_ns) != latest_ns) write_upstreams(multiplexer, notices, streams);
 }
 
 void StatusBoard::write_client(Client& client) {
@@ -189,9 +196,12 @@ void StatusBoard::write_client(Client& client) {
   shm::write_row(groups_[client.group].clients[client.row], row);
 }
 
-void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notices) {
+void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notices, streams::Streams& streams) {
   changed_.resize(multiplexer.upstreams().size());
-  for (std::size_t i = 0; i < changed_.size(); ++i) changed_[i] = multiplexer.take_changed(i);
+  for (std::uint32_t i = 0; i < changed_.size(); ++i) {
+    const bool has_streams_changed = streams.take_changed(i);
+    changed_[i] = multiplexer.take_changed(i) || has_streams_changed;
+  }
   for (std::uint32_t number = 0; number < groups_.size(); ++number) {
     auto& group = groups_[number];
     bool any = false;
@@ -212,8 +222,9 @@ void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notice
       shm::set_text(row.name, upstream.settings->name);
       row.sessions_wanted = upstream.draining ? 0 : upstream.wanted;
       row.sessions_ready = static_cast<std::uint32_t>(std::ranges::count_if(upstream.sessions, &mux::Session::is_up));
-      row.in_flight = upstream.in_flight;
-      row.queued = static_cast<std::uint32_t>(upstream.queue.size());
+      const auto leased = std::ranges::count_if(upstream.sessions, &mux::Session::is_leased);
+      row.in_flight = upstream.in_flight + static_cast<std::uint32_t>(leased);
+      row.queued = static_cast<std::uint32_t>(upstream.queue.size() + upstream.lease_queue.size());
       row.handshakes_full = upstream.handshakes_full;
       row.handshakes_resumed = upstream.handshakes_resumed;
       row.unsolicited = upstream.unsolicited;
@@ -228,6 +239,9 @@ void StatusBoard::write_upstreams(mux::Multiplexer& multiplexer, Notices& notice
       row.last_error_reason = upstream.last_error_reason;
       shm::set_text(row.last_error, upstream.last_error);
       write_notices(row, lane, notices);
+      const auto& of_streams = streams.counts(lane.upstream);
+      row.streams = of_streams.open;
+      row.streams_lost = of_streams.lost + of_streams.refused;
       shm::write_row(group.part.upstreams()[row_number], row);
     }
     if (!any) continue;
@@ -268,7 +282,7 @@ void StatusBoard::write_sessions(const Group& group, const mux::Multiplexer& mul
       shm::SessionRow row{};
       row.upstream = upstream_row;
       row.state = session.closing ? shm::SessionState::draining : session.state;
-      row.in_flight = static_cast<std::uint32_t>(session.in_flight.size());
+      row.in_flight = static_cast<std::uint32_t>(session.in_flight.size()) + (session.is_leased() ? 1 : 0);
       row.since_s = wall_s(session.since_ns);
       row.certificate_expires_s = session.facts.certificate_expires_s;
       row.requests = session.requests;

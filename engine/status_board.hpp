@@ -20,6 +20,7 @@
 #include "engine/mux/multiplexer.hpp"
 #include "engine/notices.hpp"
 #include "engine/shard_of.hpp"
+#include "engine/streams/streams.hpp"
 #include "shm/group_part.hpp"
 
 namespace tlsmux::engine {
@@ -29,6 +30,8 @@ shm::GroupTables group_tables(const config::Config& config, std::size_t group);
 
 // In each group's tables, for upstreams that a refresh of the configuration adds.
 inline constexpr std::uint32_t kSpareUpstreamRows = 16;
+// And for those that the engine makes by itself.
+std::uint32_t spare_upstream_rows(const config::Config& config);
 
 class StatusBoard {
  public:
@@ -65,10 +68,11 @@ class StatusBoard {
 
   // Writes what has changed, at most every kIntervalNs. Returns when it wants to be called again for what it has held
   // back; 0: nothing was.
-  std::uint64_t publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices, std::uint64_t now_ns);
+  std::uint64_t publish(mux::Multiplexer& multiplexer, ClientTable& clients, Notices& notices,
+                        streams::Streams& streams, std::uint64_t now_ns);
 
   // Writes at once when an upstream has another last error. Call before the outcomes that it explains are published.
-  void publish_errors(mux::Multiplexer& multiplexer, Notices& notices);
+  void publish_errors(mux::Multiplexer& multiplexer, Notices& notices, streams::Streams& streams);
 
   static constexpr std::uint64_t kIntervalNs = 100'000'000;
 
@@ -90,7 +94,7 @@ class StatusBoard {
   void add(const config::Config& config, Group group);
   void show_state(const Group& group, shm::EngineState state) const;
   [[nodiscard]] bool is_own(std::uint32_t upstream) const { return shard_of(upstream, shards_) == share_.shard; }
-  void write_upstreams(mux::Multiplexer& multiplexer, Notices& notices);
+  void write_upstreams(mux::Multiplexer& multiplexer, Notices& notices, streams::Streams& streams);
   static void write_notices(shm::UpstreamRow& row, Lane lane, const Notices& notices);
   static bool is_shown(const Group& group, std::size_t row, const mux::Upstream& upstream);
   void write_sessions(const Group& group, const mux::Multiplexer& multiplexer) const;

@@ -24,6 +24,12 @@
 //                     <-   port_claimed
 //   release_port      ->                (clients; nothing is answered)
 //   refill_ports      ->                (clients: look at the words of my leases; nothing is answered)
+//   open_stream       ->                (whoever is a member of one of the upstream's groups; no client need be attached)
+//                     <-   stream_opened + 1 descriptor: the process's end of the stream
+//   match_peer        ->                (libtlsmux_ssl: is a connection to there to be shared?)
+//                     <-   peer_matched
+//   announce_stream   ->                (a socket of mine has connected to the engine's listener)
+//                     <-   stream_announced
 //   refresh           ->                (root and the engine's user)
 //                     <-   refreshed    + 1 descriptor: a memfd with the plan, as text or JSON
 //
@@ -66,6 +72,12 @@ enum class ControlType : std::uint16_t {
   port_claimed = 20,
   release_port = 21,
   refill_ports = 22,
+  open_stream = 23,
+  stream_opened = 24,
+  match_peer = 25,
+  peer_matched = 26,
+  announce_stream = 27,
+  stream_announced = 28,
 };
 
 struct ControlHeader {
@@ -257,6 +269,67 @@ struct ReleasePortRequest {
 struct RefillPortsRequest {
   static constexpr ControlType kType = ControlType::refill_ports;
   ControlHeader header;
+};
+
+struct OpenStreamRequest {
+  static constexpr ControlType kType = ControlType::open_stream;
+  ControlHeader header;
+  Name upstream{};
+  Name group{};               // empty: the first of the upstream's that the process is a member of
+  std::uint32_t wait_ms = 0;  // for a session; 0: the upstream's streams.wait_ms
+  std::uint32_t reserved0 = 0;
+  std::array<std::uint64_t, 2> reserved{};
+};
+
+struct OpenStreamReply {
+  static constexpr ControlType kType = ControlType::stream_opened;
+  ControlHeader header;
+  std::uint64_t number = 0;  // for the log
+};
+
+// An IPv4 address stands in its IPv4-mapped form (RFC 4291 section 2.5.5.2).
+struct PeerAddress {
+  std::array<std::uint8_t, 16> address{};
+  std::uint16_t port = 0;  // in the machine's order
+  std::uint16_t reserved = 0;
+};
+
+// By address, or, with a name, by name.
+struct MatchPeerRequest {
+  static constexpr ControlType kType = ControlType::match_peer;
+  ControlHeader header;
+  PeerAddress peer;
+  std::uint32_t reserved = 0;
+  std::array<char, 256> server_name{};
+  Name group{};
+};
+
+struct MatchPeerReply {
+  static constexpr ControlType kType = ControlType::peer_matched;
+  ControlHeader header;
+  std::uint32_t is_shared = 0;
+  std::uint32_t any_identity = 0;
+  std::uint16_t listener_port = 0;  // of the engine, on 127.0.0.1 and ::1
+  std::uint16_t reserved0 = 0;
+  std::uint32_t reserved1 = 0;
+  std::uint64_t network_namespace = 0;  // SO_NETNS_COOKIE of the listener; 0: the kernel does not tell
+  Name upstream{};
+};
+
+struct AnnounceStreamRequest {
+  static constexpr ControlType kType = ControlType::announce_stream;
+  ControlHeader header;
+  PeerAddress local;     // of the socket
+  PeerAddress original;  // where the program wanted to go
+  std::uint64_t socket_inode = 0;
+  Name upstream{};
+  Name group{};
+};
+
+struct AnnounceStreamReply {
+  static constexpr ControlType kType = ControlType::stream_announced;
+  ControlHeader header;
+  std::array<std::uint8_t, 16> ticket{};  // for StreamStart
 };
 
 // `error` is an errno: EACCES not a member, ENOENT no such group or upstream, EAGAIN full, EPROTO, ...

@@ -119,7 +119,11 @@ struct alignas(kCacheLineBytes) UpstreamRow {
   std::uint64_t orphans_dropped;
   std::uint64_t late_dropped;  // late answers that nobody had subscribed for
   std::uint64_t unsolicited_dropped;
+  std::uint32_t streams;  // open, of all groups
+  std::uint32_t reserved1;
+  std::uint64_t streams_lost;  // or refused, of all groups
 };
+static_assert(offsetof(UpstreamRow, streams) == 5552 && sizeof(UpstreamRow) == 5568);
 static_assert(offsetof(UpstreamRow, not_sent) == 128 && sizeof(UpstreamRow) % kCacheLineBytes == 0);
 
 enum class SessionState : std::uint32_t {

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <string>
 
+#include "config/made_upstreams.hpp"
+#include "engine/control/lobby.hpp"
 #include "engine/mux/state.hpp"
+#include "engine/wrapper/wrapper_desk.hpp"
 #include "ports/port_plan.hpp"
 
 namespace tlsmux::engine::broker {
@@ -13,6 +16,7 @@ namespace {
 
 constexpr std::uint64_t kDescriptorsOfEngine = 1024;  // log, rings, mailboxes, files being read, connections coming in
 constexpr std::uint64_t kDescriptorsPerClient = 3;    // control socket, pidfd, memory while attaching
+constexpr std::uint64_t kDescriptorsPerRelay = 6;     // two sockets and two pipes
 constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;
 
 // The hard limit goes up to `wanted` if the process may do that, and the soft limit to the hard one. The soft limit.
@@ -29,7 +33,9 @@ std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
 }  // namespace
 
 std::uint64_t descriptors_needed(const config::Config& config) {
+  const auto made = config::room_for_made(config);
   std::uint64_t needed = kDescriptorsOfEngine + mux::kSpareSessionPlaces;
+  needed += std::uint64_t{made.upstreams} * (made.session_places + made.streams);
   // And a doorbell of each shard, and a wake descriptor of each channel.
   const auto per_client = kDescriptorsPerClient + config.engine.shards;
   for (const auto& group : config.groups) {
@@ -38,7 +44,10 @@ std::uint64_t descriptors_needed(const config::Config& config) {
     if (group.ports.enforcement.holders) needed += 2 * ports::make_plan(group).all(ports::Protocol::tcp).count();
     if (group.ports.enforcement.guard) needed += group.memory.clients_max;
   }
-  for (const auto& upstream : config.upstreams) needed += mux::session_places(upstream);
+  for (const auto& upstream : config.upstreams) needed += mux::session_places(upstream) + upstream.streams.open_max;
+  if (!config.ssl_wrapper.rules.empty()) {
+    needed += control::Lobby::kConnectionsMax + wrapper::WrapperDesk::kSocketsMax * kDescriptorsPerRelay;
+  }
   return needed;
 }
 

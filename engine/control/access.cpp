@@ -46,6 +46,22 @@ std::expected<std::uint32_t, Denial> find_group_of_member(const ControlSettings&
   return index;
 }
 
+std::expected<std::vector<std::uint32_t>, Denial> find_groups_of_member(const ControlSettings& settings,
+                                                                        std::string_view name, const Peer& peer) {
+  if (!name.empty()) {
+    const auto index = find_group_of_member(settings, name, peer);
+    if (!index) return std::unexpected(index.error());
+    return std::vector{*index};
+  }
+  std::vector<std::uint32_t> groups;
+  for (std::uint32_t i = 0; i < settings.groups.size(); ++i) {
+    if (!settings.groups[i].is_removed && is_member(settings.groups[i], peer)) groups.push_back(i);
+  }
+  if (!groups.empty()) return groups;
+  return std::unexpected(Denial{
+      .error = EACCES, .text = "uid " + std::to_string(peer.uid) + " is a member of none of the engine's groups"});
+}
+
 std::expected<std::uint32_t, Denial> find_group_of_observer(const ControlSettings& settings, std::string_view name,
                                                             const Peer& peer) {
   const auto index = find_group(settings, name);

@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/control/control_settings.hpp"
 #include "engine/control/peer.hpp"
@@ -25,6 +26,10 @@ std::expected<void, Denial> check_layout(std::uint32_t layout_version);
 // The index of the group, in which `peer` is a member. ENOENT: no such group; EACCES: a stranger.
 std::expected<std::uint32_t, Denial> find_group_of_member(const ControlSettings& settings, std::string_view name,
                                                           const Peer& peer);
+
+// All groups in which `peer` is a member; of a named one no more than that. ENOENT: no such group; EACCES: a stranger.
+std::expected<std::vector<std::uint32_t>, Denial> find_groups_of_member(const ControlSettings& settings,
+                                                                        std::string_view name, const Peer& peer);
 
 // Looking on: members, root, the engine's user. The same errors.
 std::expected<std::uint32_t, Denial> find_group_of_observer(const ControlSettings& settings, std::string_view name,

@@ -84,6 +84,10 @@ void ClientRegistry::on_reply(std::uint32_t shard, const ShardReply& reply) {
   if (const auto* offended = std::get_if<ClientOffended>(&reply)) on_offence(*offended);
   if (const auto* released = std::get_if<ClientReleased>(&reply)) on_released(shard, *released);
   if (const auto* drained = std::get_if<UpstreamDrained>(&reply)) on_upstream_drained(*drained);
+  if (const auto* stream = std::get_if<StreamOpened>(&reply)) {
+    on_redirected_stream(*stream);
+    on_stream_opened(*stream);
+  }
 }
 
 void ClientRegistry::expire(Clock::time_point now) {
@@ -239,6 +243,7 @@ void ClientRegistry::end(Connection& connection, bool died) {
   give_to_shard(connection);
   connection.socket.reset();
   connection.channel.wake.reset();
+  connection.stream.reset();
   lobby_.leave(connection.id);
   if (connection.stage != Stage::serving && connection.stage != Stage::leaving) return forget(connection);
   // Twice for one that first closed its socket and then died, as the kernel does for every process that ends.

@@ -32,6 +32,7 @@
 #include "engine/control/sigbus_guard.hpp"
 #include "engine/control/throttle.hpp"
 #include "engine/log.hpp"
+#include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/seqpacket.hpp"
 
 namespace tlsmux::engine::control {
@@ -59,10 +60,15 @@ class ClientRegistry {
   // Those who have broken a rule about ports.
   void detach_port_offenders();
   // The shards are about to be told of another configuration; they have all changed over.
-  void change_begins() { openings_.change_begins(); }
+  void change_begins() {
+    openings_.change_begins();
+    is_changing_ = true;
+  }
   void change_ends() { openings_.change_ends(); }
   // Groups were added or removed: clients of those that are gone are detached.
   void groups_changed();
+  // The other configuration holds: asks about connections, which have waited for it, are answered.
+  void match_what_waits();
 
   // A client is in the middle of attaching, and its next message is likely to come within microseconds.
   [[nodiscard]] bool expects_message(Clock::time_point now) const { return now < expects_until_; }
@@ -81,6 +87,9 @@ class ClientRegistry {
   // Its answer.
   void refreshed(ClientId asker, const shm::RefreshReply& reply, std::string_view text);
   void refresh_failed(ClientId asker, const Denial& denial);
+
+  // Something may have come of the sockets that processes have announced. Only with a desk for them.
+  void start_redirected_streams();
 
   // No more clients from now on.
   void start_draining() { draining_ = true; }
@@ -118,6 +127,17 @@ class ClientRegistry {
   bool identify(Connection& connection, std::string_view program = {});
   bool may_ask(Connection& connection);
   bool may_give_orders(Connection& connection);
+
+  // stream_requests.cpp
+  void on_open_stream(Connection& connection, const shm::OpenStreamRequest& request);
+  void on_stream_opened(const StreamOpened& reply);
+
+  // wrapper_requests.cpp
+  std::optional<wrapper::Asker> wrapper_asker(Connection& connection, std::string_view group);
+  void on_match_peer(Connection& connection, const shm::MatchPeerRequest& request);
+  void on_announce_stream(Connection& connection, const shm::AnnounceStreamRequest& request);
+  void start_redirected(wrapper::StartedStream&& started);
+  void on_redirected_stream(const StreamOpened& reply);
 
   // port_requests.cpp
   void on_claim_port(Connection& connection, const shm::ClaimPortRequest& request);
@@ -166,6 +186,10 @@ class ClientRegistry {
   std::vector<std::uint32_t> clients_;  // of each group, from mapping until released
   std::vector<RefreshOrder> refresh_orders_;
   ClientId last_id_ = 0;
+  std::uint64_t last_stream_ = 0;                                // number
+  std::unordered_map<std::uint64_t, shm::UniqueFd> redirected_;  // by number of stream, until a shard has taken it
+  std::vector<std::pair<ClientId, shm::MatchPeerRequest>> waiting_matches_;  // while the configuration is being changed
+  bool is_changing_ = false;
   bool draining_ = false;
 };
 

@@ -57,6 +57,9 @@ void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
     case shm::ControlType::claim_port: return dispatch(connection, packet, &ClientRegistry::on_claim_port);
     case shm::ControlType::release_port: return dispatch(connection, packet, &ClientRegistry::on_release_port);
     case shm::ControlType::refill_ports: return dispatch(connection, packet, &ClientRegistry::on_refill_ports);
+    case shm::ControlType::open_stream: return dispatch(connection, packet, &ClientRegistry::on_open_stream);
+    case shm::ControlType::match_peer: return dispatch(connection, packet, &ClientRegistry::on_match_peer);
+    case shm::ControlType::announce_stream: return dispatch(connection, packet, &ClientRegistry::on_announce_stream);
     default: return detach(connection, EPROTO, "it sent a message that clients do not send");
   }
 }

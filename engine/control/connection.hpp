@@ -23,7 +23,15 @@ enum class Stage : std::uint8_t {
 };
 
 // A client has one request in the works at a time.
-enum class PendingRequest : std::uint8_t { none, open_channel, close_channel, drain_upstream, refresh };
+enum class PendingRequest : std::uint8_t {
+  none,
+  open_channel,
+  close_channel,
+  drain_upstream,
+  refresh,
+  open_stream,
+  match_peer
+};
 
 // A shard that has been given a client and has not released it.
 struct ServingShard {
@@ -53,6 +61,7 @@ struct Connection {
   std::vector<std::optional<std::uint32_t>> shard_of_channel;  // by number; nothing: it is not open
   PendingRequest pending = PendingRequest::none;
   ChannelInTheWorks channel;
+  shm::UniqueFd stream;  // the process's end of the stream that is being opened
 };
 
 }  // namespace tlsmux::engine::control

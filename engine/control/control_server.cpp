@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "config/plan_json.hpp"
-#include "engine/shard_of.hpp"
+#include "engine/shard_orders.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::control {
@@ -43,21 +43,6 @@ void log_plan(Log& log, const RefreshPlan& plan) {
     errors.remove_prefix(std::min(line.size() + 1, errors.size()));
     if (!line.empty()) log.error("config_error", {{"error", line}});
   }
-}
-
-// All changes, but the TLS clients of its own upstreams only.
-ApplyConfig part_for_shard(ApplyConfig& order, std::uint32_t shard, std::uint32_t shards) {
-  ApplyConfig part{.config = order.config,
-                   .upstreams = {},
-                   .groups_added = order.groups_added,
-                   .groups_removed = order.groups_removed};
-  for (auto& change : order.upstreams) {
-    auto& copy = part.upstreams.emplace_back(change.kind, change.index, nullptr, change.replace_sessions);
-    if (shard_of(change.index, shards) != shard) continue;
-    copy.tls_client = std::move(change.tls_client);
-    copy.source_ports = change.source_ports;
-  }
-  return part;
 }
 
 shm::UniqueFd make_spare() { return shm::UniqueFd(::eventfd(0, EFD_CLOEXEC)); }
@@ -91,6 +76,9 @@ std::expected<void, shm::SystemError> ControlServer::open() {
   }
   if (settings_.ports != nullptr && settings_.ports->descriptor() >= 0) {
     wanted.push_back({settings_.ports->descriptor(), {.source = Source::ports}, EPOLLIN});
+  }
+  if (settings_.wrapper != nullptr) {
+    wanted.push_back({settings_.wrapper->descriptor(), {.source = Source::wrapper}, EPOLLIN});
   }
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     wanted.push_back({shards_[i].replies->descriptor(), {.source = Source::shard, .id = i}, EPOLLIN});
@@ -146,6 +134,7 @@ void ControlServer::on_event(EventLabel event) {
     case Source::broker: poll_.remove(settings_.broker_socket); return start_draining("the broker is dead");
     case Source::memory_fault: return clients_.on_memory_fault();
     case Source::ports: return settings_.ports->on_events();
+    case Source::wrapper: return clients_.start_redirected_streams();
     case Source::shard: return on_shard(event.id);
     case Source::socket: return clients_.on_socket(event.id);
     case Source::process: return clients_.on_process_end(event.id);
@@ -270,6 +259,8 @@ void ControlServer::finish_refresh() {
   clients_.change_ends();
   clients_.groups_changed();
   settings_.refresher->adopt();
+  if (settings_.wrapper != nullptr) settings_.wrapper->open();
+  clients_.match_what_waits();
   // The broker has put what enforces them in place by now.
   if (settings_.ports != nullptr) settings_.ports->look_at_enforcement();
   answer_refresh(shm::RefreshResult::applied);

@@ -20,6 +20,10 @@
 #include "shm/system_error.hpp"
 #include "shm/unique_fd.hpp"
 
+namespace tlsmux::engine::wrapper {
+class WrapperDesk;
+}  // namespace tlsmux::engine::wrapper
+
 namespace tlsmux::engine::control {
 
 struct ControlSettings {
@@ -37,9 +41,10 @@ struct ControlSettings {
       reserve_trace_numbers;
   // The shard that an upstream belongs to; of a name that no upstream has, any: it refuses. Empty: there is one shard.
   std::function<std::uint32_t(std::string_view upstream)> shard_of;
-  Refresher* refresher = nullptr;  // outlives the server; null: the configuration cannot be changed
-  PortDesk* ports = nullptr;       // outlives the server; null: nobody gets ports here
-  int broker_socket = -1;          // its end of file ends the engine; -1: there is no broker. Stays the caller's
+  Refresher* refresher = nullptr;           // outlives the server; null: the configuration cannot be changed
+  PortDesk* ports = nullptr;                // outlives the server; null: nobody gets ports here
+  wrapper::WrapperDesk* wrapper = nullptr;  // outlives the server; null: nothing is shared by libtlsmux_ssl
+  int broker_socket = -1;  // its end of file ends the engine; -1: there is no broker. Stays the caller's
 };
 
 // The mailboxes of one shard; they outlive the control server.

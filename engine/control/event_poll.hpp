@@ -14,7 +14,7 @@
 
 namespace tlsmux::engine::control {
 
-enum class Source : std::uint8_t { listener, signals, broker, memory_fault, ports, shard, socket, process };
+enum class Source : std::uint8_t { listener, signals, broker, memory_fault, ports, wrapper, shard, socket, process };
 
 // What an event is about; `id` is a client's number, or a shard's.
 struct EventLabel {

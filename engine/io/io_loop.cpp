@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
+#include "engine/io/completion.hpp"
 #include "engine/io/ring.hpp"
+#include "engine/io/stream_places.hpp"
 #include "engine/io/tcp_socket.hpp"
 #include "shm/assert.hpp"
 #include "shm/unique_fd.hpp"
@@ -19,13 +22,6 @@ constexpr std::uint32_t kEntries = 1024;
 constexpr std::size_t kCompletionsPerTurn = 512;
 constexpr std::uint64_t kOne = 1;
 
-enum class Kind : std::uint8_t { install, connect, receive, send, cancel, remove, watch, unwatch, wake };
-
-// What comes back with each completion: 8 bits kind, 24 bits index, 32 bits generation.
-constexpr std::uint64_t user_data(Kind kind, std::uint32_t index, std::uint32_t generation = 0) {
-  return std::uint64_t{generation} << 32 | std::uint64_t{index} << 8 | static_cast<std::uint64_t>(kind);
-}
-
 // One session's connection. Its place is used again only after `closed`, when nothing of it is under way any more.
 struct Connection {
   mux::SessionId session;
@@ -36,19 +32,19 @@ struct Connection {
   std::uint32_t under_way = 0;  // entries whose last completion is still to come
   bool installed = false;
   bool closing = false;
+  bool receiving = false;  // a receive is under way
+  bool held = false;       // none is to be
+  bool stopping = false;   // the cancel of one is under way
+  std::optional<int> end;  // an errno; came while it was held, and is told when it is resumed
 };
 
-struct Completion {
-  Kind kind{};
-  std::uint32_t index = 0;
-  std::int32_t result = 0;
-  std::uint32_t flags = 0;
-};
+enum class News : std::uint8_t { connect_failed, ended, closed };
 
 // What must not be told before the next turn, because the multiplexer is just calling us.
 struct Deferred {
   mux::SessionId session;
-  int connect_error = 0;  // 0: closed
+  News news{};
+  int connect_error = 0;
 };
 
 }  // namespace
@@ -61,15 +57,18 @@ struct IoLoop::Implementation {
   std::vector<Deferred> deferred;
   std::vector<Deferred> telling;
   std::vector<int> watched;  // descriptor by watch; -1: none
+  StreamPlaces streams{ring, receive_buffers};
 
   void start_entry(io_uring_sqe* entry, Connection& connection, Kind kind);
   void update_table(Connection& connection, Kind kind, int value, unsigned flags);
   void receive(Connection& connection);
+  void stop_receiving(Connection& connection);
   void close_further(Connection& connection);
   void poll(std::uint32_t watch);
   void complete(const Completion& completion, IoEvents& events);
   void complete_connection(const Completion& completion, IoEvents& events);
   void complete_receive(Connection& connection, const Completion& completion, IoEvents& events);
+  void tell_deferred(const Deferred& news, IoEvents& events);
   void complete_watch(const Completion& completion, IoEvents& events);
 };
 
@@ -95,6 +94,15 @@ void IoLoop::Implementation::receive(Connection& connection) {
   entry->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
   entry->buf_group = ReceiveBuffers::kGroup;
   start_entry(entry, connection, Kind::receive);
+  connection.receiving = true;
+}
+
+// Takes no byte away: what the kernel has received by then comes with completions of its own, or stays in the socket.
+void IoLoop::Implementation::stop_receiving(Connection& connection) {
+  auto* entry = ring.entry();
+  io_uring_prep_cancel64(entry, user_data(Kind::receive, connection.session.index, connection.session.generation), 0);
+  start_entry(entry, connection, Kind::hold);
+  connection.stopping = true;
 }
 
 void IoLoop::Implementation::poll(std::uint32_t watch) {
@@ -110,11 +118,12 @@ void IoLoop::connect(mux::SessionId session, const mux::Address& address, const 
   auto& connection = io.connections[session.index];
   TMX_ASSERT(connection.under_way == 0 && !connection.installed);
   connection.session = session;
-  connection.closing = false;
+  connection.closing = connection.held = false;
+  connection.end.reset();
   connection.address_bytes = fill_address(address, connection.address);
   auto socket = open_socket(address.family, options);
   if (!socket) {
-    io.deferred.push_back({.session = session, .connect_error = socket.error()});
+    io.deferred.push_back({.session = session, .news = News::connect_failed, .connect_error = socket.error()});
     return;
   }
   connection.socket = std::move(*socket);
@@ -157,6 +166,25 @@ void IoLoop::close(mux::SessionId session) {
   }
 }
 
+void IoLoop::hold(mux::SessionId session) {
+  auto& connection = implementation_->connections[session.index];
+  TMX_ASSERT(connection.session == session && !connection.closing);
+  connection.held = true;
+  if (connection.receiving && !connection.stopping) implementation_->stop_receiving(connection);
+}
+
+void IoLoop::resume(mux::SessionId session) {
+  auto& io = *implementation_;
+  auto& connection = io.connections[session.index];
+  TMX_ASSERT(connection.session == session && !connection.closing);
+  connection.held = false;
+  if (connection.end) {
+    io.deferred.push_back({.session = session, .news = News::ended});
+  } else if (!connection.receiving) {
+    io.receive(connection);
+  }  // else what is under way goes on, or is begun again when its cancel has come through
+}
+
 // Once nothing is under way: out of the ring's table, which closes the socket, then `closed`.
 void IoLoop::Implementation::close_further(Connection& connection) {
   if (!connection.closing || connection.under_way > 0) return;
@@ -164,7 +192,7 @@ void IoLoop::Implementation::close_further(Connection& connection) {
     update_table(connection, Kind::remove, -1, 0);
   } else {
     connection.socket.reset();
-    deferred.push_back({.session = connection.session, .connect_error = 0});
+    deferred.push_back({.session = connection.session, .news = News::closed});
   }
 }
 
@@ -185,6 +213,13 @@ void IoLoop::Implementation::complete_connection(const Completion& completion, I
       events.connected(session, -completion.result);
       break;
     case Kind::receive: complete_receive(connection, completion, events); break;
+    case Kind::hold:
+      connection.stopping = false;
+      // It has come through, but was meant for an earlier receive.
+      if (completion.result >= 0 && connection.held && connection.receiving && !connection.closing) {
+        stop_receiving(connection);
+      }
+      break;
     case Kind::send: events.sent(session, completion.result); break;
     case Kind::remove: connection.installed = false; break;
     default: break;  // a cancel tells nothing by itself
@@ -195,21 +230,22 @@ void IoLoop::Implementation::complete_connection(const Completion& completion, I
 void IoLoop::Implementation::complete_receive(Connection& connection, const Completion& completion, IoEvents& events) {
   const auto buffer = static_cast<std::uint16_t>(completion.flags >> IORING_CQE_BUFFER_SHIFT);
   const bool has_buffer = (completion.flags & IORING_CQE_F_BUFFER) != 0;
-  const bool goes_on = (completion.flags & IORING_CQE_F_MORE) != 0;
-  if (completion.result > 0) {
-    if (!connection.closing) {
-      events.received(connection.session, receive_buffers.filled(buffer, static_cast<std::size_t>(completion.result)));
-    }
-    if (has_buffer) receive_buffers.give_back(buffer);
-    if (!goes_on && !connection.closing) receive(connection);
-    return;
+  const auto result = completion.result;
+  connection.receiving = (completion.flags & IORING_CQE_F_MORE) != 0;
+  if (result > 0 && !connection.closing) {
+    events.received(connection.session, receive_buffers.filled(buffer, static_cast<std::size_t>(result)));
   }
   if (has_buffer) receive_buffers.give_back(buffer);
   if (connection.closing) return;
-  if (completion.result == -ENOBUFS) {
+  const bool has_ended = result <= 0 && result != -ENOBUFS && result != -ECANCELED;
+  if (has_ended && connection.held) {
+    connection.end = -result;
+  } else if (has_ended) {
+    events.ended(connection.session, -result);
+  } else if (connection.held && connection.receiving && !connection.stopping) {
+    stop_receiving(connection);
+  } else if (!connection.held && !connection.receiving) {
     receive(connection);
-  } else {
-    events.ended(connection.session, -completion.result);
   }
 }
 
@@ -229,9 +265,26 @@ void IoLoop::Implementation::complete(const Completion& completion, IoEvents& ev
     case Kind::watch: return complete_watch(completion, events);
     case Kind::unwatch: return;  // the watch's own last completion tells
     case Kind::wake: return events.woken(completion.index);
-    default: return complete_connection(completion, events);
+    default: break;
+  }
+  if (is_stream(completion.kind)) {
+    streams.complete(completion, events);
+  } else {
+    complete_connection(completion, events);
   }
 }
+
+// ---- Streams ----
+
+void IoLoop::adopt(mux::StreamId stream, shm::UniqueFd socket) {
+  implementation_->streams.adopt(stream, std::move(socket));
+}
+void IoLoop::receive(mux::StreamId stream) { implementation_->streams.receive(stream); }
+void IoLoop::send(mux::StreamId stream, std::span<const std::byte> bytes) {
+  implementation_->streams.send(stream, bytes);
+}
+void IoLoop::watch_hang_up(mux::StreamId stream) { implementation_->streams.watch_hang_up(stream); }
+void IoLoop::close(mux::StreamId stream, bool reset) { implementation_->streams.close(stream, reset); }
 
 // ---- The loop ----
 
@@ -277,17 +330,26 @@ bool IoLoop::has_news() const {
   return !io.deferred.empty() || io.ring.has_news();
 }
 
+void IoLoop::Implementation::tell_deferred(const Deferred& news, IoEvents& events) {
+  const auto session = news.session;
+  auto& connection = connections[session.index];
+  switch (news.news) {
+    case News::connect_failed: return events.connected(session, news.connect_error);
+    case News::closed: return events.closed(session);
+    case News::ended:
+      // Unless it was held again meanwhile, or closed.
+      if (connection.session != session || connection.closing || connection.held || !connection.end) return;
+      const auto error = *connection.end;
+      connection.end.reset();
+      return events.ended(session, error);
+  }
+}
+
 bool IoLoop::tell(IoEvents& events) {
   auto& io = *implementation_;
   std::swap(io.telling, io.deferred);
   const bool any_deferred = !io.telling.empty();
-  for (const auto& news : io.telling) {
-    if (news.connect_error != 0) {
-      events.connected(news.session, news.connect_error);
-    } else {
-      events.closed(news.session);
-    }
-  }
+  for (const auto& deferred : io.telling) io.tell_deferred(deferred, events);
   io.telling.clear();
 
   // Taken out before they are told, since telling makes new entries, and those may have to be submitted.

@@ -16,6 +16,7 @@
 
 #include "engine/mux/ids.hpp"
 #include "engine/mux/seams.hpp"
+#include "engine/streams/stream_sockets.hpp"
 #include "shm/system_error.hpp"
 
 namespace tlsmux::engine::io {
@@ -30,6 +31,11 @@ class IoEvents {
   virtual void sent(mux::SessionId session, std::int64_t result) = 0;
   virtual void ended(mux::SessionId session, int error) = 0;
   virtual void closed(mux::SessionId session) = 0;
+  // Of streams; as streams::StreamSockets says.
+  virtual void stream_received(mux::StreamId stream, std::span<const std::byte> bytes) = 0;
+  virtual void stream_failed(mux::StreamId stream, int error) = 0;
+  virtual void stream_took(mux::StreamId stream, std::int64_t result) = 0;
+  virtual void stream_closed(mux::StreamId stream) = 0;
   // A watched descriptor has been written to.
   virtual void rung(std::uint32_t watch) = 0;
   // unwatch() is done: the descriptor may be closed.
@@ -44,7 +50,7 @@ struct IoSettings {
   std::uint32_t receive_buffer_bytes = 16 * 1024 + 512;
 };
 
-class IoLoop final : public mux::Network {
+class IoLoop final : public mux::Network, public streams::StreamSockets {
  public:
   // Call it on the thread that will call everything else. Errors say which feature of the kernel is missing or
   // forbidden, and what to set.
@@ -56,6 +62,15 @@ class IoLoop final : public mux::Network {
   void connect(mux::SessionId session, const mux::Address& address, const mux::ConnectOptions& options) override;
   void send(mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(mux::SessionId session) override;
+  void hold(mux::SessionId session) override;
+  void resume(mux::SessionId session) override;
+
+  // streams::StreamSockets.
+  void adopt(mux::StreamId stream, shm::UniqueFd socket) override;
+  void receive(mux::StreamId stream) override;
+  void send(mux::StreamId stream, std::span<const std::byte> bytes) override;
+  void watch_hang_up(mux::StreamId stream) override;
+  void close(mux::StreamId stream, bool reset) override;
 
   // Leads to `rung` each time the descriptor (an eventfd) is written. It stays open until `unwatched`. Requires that
   // nothing is watched by that number; numbers are small.

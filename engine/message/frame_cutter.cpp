@@ -13,6 +13,7 @@ FrameCutter::FrameCutter(const Framing& framing)
       joined_(framing.has_parts() ? framing.own_header_bytes() + framing.message_bytes_max() : 0) {}
 
 std::expected<void, FramingError> FrameCutter::feed(Bytes bytes, OnMessage on_message) {
+  TMX_ASSERT(framing_->cuts_messages());
   if (failed_) return std::unexpected(*failed_);
   const bool delimited = framing_->is_delimited();
   Rest rest = delimited ? finish_held_delimited(bytes, on_message) : finish_held(bytes, on_message);

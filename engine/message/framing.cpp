@@ -59,7 +59,8 @@ Framing::Framing(const config::FramingSettings& settings)
   TMX_ASSERT(control_mask_.empty() || control_mask_.size() == after_length_.size());
   TMX_ASSERT(control_mask_.size() == control_value_.size());
   TMX_ASSERT(!swaps_addresses_ || own_header_.size() >= kTpduBytes);
-  if (!is_delimited()) {
+  if (!config::cuts_messages(settings.kind)) return;  // no message is ever written or cut with it
+  if (settings.kind == config::FramingKind::length) {
     const auto body = static_cast<std::int64_t>(own_bytes());
     TMX_ASSERT(body + not_in_body_ >= 0);
     const auto largest = config::largest_length(encoding_, static_cast<std::uint32_t>(length_bytes_));

@@ -33,11 +33,14 @@ struct FrameHead {
 // all that stands behind it; the *body* is what a length counts: settings.header, message and settings.trailer.
 class Framing {
  public:
-  // Requires settings that have passed config_check: above all, the length can state the largest message.
+  // Requires settings that have passed config_check: above all, the length can state the largest message. Of `http1` and
+  // `none`, which cut no messages, only message_bytes_max() may be asked.
   explicit Framing(const config::FramingSettings& settings);
 
   [[nodiscard]] std::size_t message_bytes_max() const { return message_bytes_max_; }
   [[nodiscard]] bool echoes_keep_alives() const { return echoes_keep_alives_; }
+  // False for `http1` and `none`: then nothing is framed, and a FrameCutter is not to be fed.
+  [[nodiscard]] bool cuts_messages() const { return length_bytes_ > 0 || is_delimited(); }
 
   // ---- To send.
 

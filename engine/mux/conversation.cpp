@@ -188,7 +188,7 @@ std::uint64_t Conversation::due_ns(const Session& session) const {
   const auto& exchange = session.exchange;
   if (exchange.is_open()) return exchange.retry_ns != 0 ? exchange.retry_ns : exchange.deadline_ns;
   const auto& settings = state_->upstreams[session.upstream]->settings->heartbeat;
-  if (settings.idle_ms == 0 || !session.is_up()) return 0;
+  if (settings.idle_ms == 0 || !session.is_up() || session.is_leased()) return 0;
   const auto idle_ns = session.heard_ns + settings.idle_ms * kNanosecondsPerMillisecond;
   if (session.heartbeat_ns == 0) return idle_ns;
   const auto interval_ms = std::max(settings.interval_min_ms, 1U);

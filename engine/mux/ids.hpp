@@ -15,6 +15,13 @@ struct SessionId {
   friend auto operator<=>(const SessionId&, const SessionId&) = default;
 };
 
+// Likewise one stream of one shard.
+struct StreamId {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  friend auto operator<=>(const StreamId&, const StreamId&) = default;
+};
+
 }  // namespace tlsmux::engine::mux
 
 template <>

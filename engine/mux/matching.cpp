@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "config/leases.hpp"
+
 namespace tlsmux::engine::mux {
 namespace {
 
@@ -13,7 +15,7 @@ constexpr std::size_t kEchoesMax = 64;  // at a time: what a host asks for beyon
 void Matching::receive(Session& session, std::span<std::byte> bytes) {
   const auto keep_alives = session.cutter->keep_alives();
   const auto on_plaintext = [&](std::span<const std::byte> plaintext) {
-    if (session.closing) return;
+    if (session.closing || leases_->received(session, plaintext)) return;
     const auto cut = session.cutter->feed(plaintext, [&](const message::Frame& frame) { message(session, frame); });
     if (!cut) life_->fail(session, shm::Reason::stream_corrupt, message::framing_error_text(cut.error()));
   };
@@ -26,11 +28,13 @@ void Matching::receive(Session& session, std::span<std::byte> bytes) {
     if (!session.closing) life_->send_sealed(session);  // the alert
     life_->fail(session, opened.error().reason, opened.error().words);
   } else if (*opened == tls::OpenState::closed_by_peer) {
+    if (leases_->host_finished(session)) return;
     life_->fail(session, shm::Reason::host_closed, "the host closed the TLS session");
   } else if (session.is_open()) {
     conversation_->hear_keep_alives(session);
     echo_keep_alives(session, heard);
     if (session.is_open()) life_->send_sealed(session);
+    leases_->settle(session);
   }
 }
 
@@ -54,9 +58,11 @@ void Matching::message(Session& session, const message::Frame& frame) {
   session.was_heard = true;
   session.heard_ns = state_->now_ns;
   if (const auto heard = conversation_->hear(session, frame.message)) return life_->pursue(session, *heard);
-  const auto index = find(session, frame.message);
+  const bool is_for_streams = config::leases_sessions(*state_->upstream_of(session).settings);
+  const auto index = is_for_streams ? kNone : find(session, frame.message);
   if (index != kNone) return settlement_->answer(index, frame.message);
   if (conversation_->auto_reply(session, frame)) return;
+  if (is_for_streams) return Leases::intrude(session);
   unsolicited(session, frame);
 }
 

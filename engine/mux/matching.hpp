@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/mux/host_requests.hpp"
+#include "engine/mux/leases.hpp"
 #include "engine/mux/session_life.hpp"
 #include "engine/mux/settlement.hpp"
 #include "engine/mux/state.hpp"
@@ -14,12 +15,13 @@ namespace tlsmux::engine::mux {
 class Matching {
  public:
   Matching(MuxState& state, Settlement& settlement, SessionLife& life, HostRequests& host_requests,
-           Conversation& conversation)
+           Conversation& conversation, Leases& leases)
       : state_(&state),
         settlement_(&settlement),
         life_(&life),
         host_requests_(&host_requests),
-        conversation_(&conversation) {}
+        conversation_(&conversation),
+        leases_(&leases) {}
 
   // Bytes from the host, as they came off the connection of a session that is up.
   void receive(Session& session, std::span<std::byte> bytes);
@@ -36,6 +38,7 @@ class Matching {
   SessionLife* life_;
   HostRequests* host_requests_;
   Conversation* conversation_;
+  Leases* leases_;
 };
 
 }  // namespace tlsmux::engine::mux

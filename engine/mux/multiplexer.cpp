@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "config/leases.hpp"
+#include "config/made_upstreams.hpp"
 #include "shm/assert.hpp"
 #include "shm/geometry.hpp"
 
@@ -30,7 +32,7 @@ std::vector<Session> make_sessions(const config::Config& config,
       session.number = number;
     }
   }
-  for (std::uint32_t i = 0; i < kSpareSessionPlaces; ++i) {
+  for (std::uint32_t i = 0; i < spare_session_places(config); ++i) {
     auto& session = sessions.emplace_back();
     session.id.index = static_cast<std::uint32_t>(sessions.size() - 1);
   }
@@ -60,6 +62,20 @@ std::size_t send_memory_bytes(const config::UpstreamSettings& settings) {
   return std::max(kSendMemoryBytesMin, shm::round_up(message + records * kRecordOverheadBytesMax, shm::kPageBytes));
 }
 
+std::size_t spare_send_memory_bytes(const config::Config& config) {
+  auto bytes = kSpareSendMemoryBytes;
+  for (const auto& rule : config.ssl_wrapper.rules) {
+    const auto* const model = rule.create ? config::model_of(config, rule) : nullptr;
+    if (model != nullptr) bytes = std::max(bytes, send_memory_bytes(*model));
+  }
+  return bytes;
+}
+
+std::uint32_t spare_session_places(const config::Config& config) {
+  const auto room = config::room_for_made(config);
+  return kSpareSessionPlaces + config::share_of_made(room, config.engine.shards) * room.session_places;
+}
+
 Multiplexer::Multiplexer(const config::Config& config, Seams seams,
                          std::vector<std::unique_ptr<tls::TlsClient>> tls_clients, std::uint64_t seed)
     : groups_(config.groups.size()),
@@ -71,17 +87,18 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
              .random = std::mt19937_64(seed)},
       settlement_(state_),
       conversation_(state_),
-      life_(state_, settlement_, conversation_),
+      life_(state_, settlement_, conversation_, leases_),
+      leases_(state_, life_),
       pool_(state_, life_),
       dispatch_(state_, settlement_, life_),
       host_requests_(state_, settlement_, life_),
-      matching_(state_, settlement_, life_, host_requests_, conversation_) {
+      matching_(state_, settlement_, life_, host_requests_, conversation_, leases_) {
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
     auto settings = std::make_shared<const config::UpstreamSettings>(config.upstreams[i]);
     state_.upstreams.push_back(std::make_unique<Upstream>(std::move(settings), std::move(tls_clients[i]),
                                                           state_.requests, config.groups.size(), state_.random()));
   }
-  state_.sessions_given = state_.sessions.size() - kSpareSessionPlaces;
+  state_.sessions_given = state_.sessions.size() - spare_session_places(config);
   for (std::size_t i = 0; i < state_.sessions_given; ++i) {
     auto& session = state_.sessions[i];
     state_.upstreams[session.upstream]->sessions.push_back(&session);
@@ -90,24 +107,35 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
 
 void Multiplexer::start() { pool_.start(); }
 
-std::optional<shm::Reason> Multiplexer::refusal(const Upstream& upstream, const NewRequest& request) const {
+std::optional<shm::Reason> Multiplexer::why_in_vain(std::size_t index, std::uint32_t group) const {
+  const auto& upstream = *state_.upstreams[index];
   if (state_.draining) return shm::Reason::engine_draining;
-  const bool is_shut_out = request.group < upstream.groups_shut_out.size() && upstream.groups_shut_out[request.group];
+  const bool is_shut_out = group < upstream.groups_shut_out.size() && upstream.groups_shut_out[group];
   if (upstream.removed || is_shut_out) return shm::Reason::upstream_removed;
   if (upstream.draining) return shm::Reason::upstream_draining;
   if (!life_.is_hopeful(upstream)) {
     const bool known = upstream.last_error_reason != shm::Reason::none;
     return known ? upstream.last_error_reason : shm::Reason::no_session;
   }
+  return std::nullopt;
+}
+
+std::optional<shm::Reason> Multiplexer::refusal(const Upstream& upstream, const NewRequest& request) const {
+  if (const auto reason = why_in_vain(request.upstream, request.group)) return reason;
+  // Channels to it may have been opened before its configuration was changed.
+  if (config::leases_sessions(*upstream.settings)) return shm::Reason::upstream_removed;
+  if (!has_room(request.upstream, request.group, request.client)) return shm::Reason::overload;
+  return std::nullopt;
+}
+
+bool Multiplexer::has_room(std::size_t index, std::uint32_t group, std::uint32_t client) const {
+  const auto& upstream = *state_.upstreams[index];
   const auto& settings = *upstream.settings;
   const auto& queue = upstream.queue;
-  const auto is_full = [](std::size_t size, std::uint32_t limit) { return limit != 0 && size >= limit; };
-  if (queue.size() >= settings.queue_max ||
-      is_full(queue.size_of_client(request.client), settings.queue_max_of_client) ||
-      is_full(queue.size_of_group(request.group), settings.queue_max_of_group)) {
-    return shm::Reason::overload;
-  }
-  return std::nullopt;
+  const auto has = [](std::size_t size, std::uint32_t limit) { return limit == 0 || size < limit; };
+  return state_.requests.in_use() < state_.requests.capacity() && queue.size() < settings.queue_max &&
+         has(queue.size_of_client(client), settings.queue_max_of_client) &&
+         has(queue.size_of_group(group), settings.queue_max_of_group);
 }
 
 RequestIndex Multiplexer::submit(const NewRequest& request) {
@@ -119,7 +147,7 @@ RequestIndex Multiplexer::submit(const NewRequest& request) {
   };
   if (const auto reason = refusal(upstream, request)) return reject(*reason);
   const auto index = state_.requests.allocate();
-  if (index == kNone) return reject(shm::Reason::overload);
+  TMX_ASSERT(index != kNone);
 
   auto& entry = state_.requests[index];
   entry.upstream = request.upstream;
@@ -228,6 +256,7 @@ void Multiplexer::expire(RequestIndex index) {
 
 void Multiplexer::fire_timers() {
   for (auto& session : state_.sessions) life_.fire_timers(session);
+  for (auto& upstream : state_.upstreams) leases_.serve(*upstream);
   pool_.tend();
   state_.next_timer_ns = 0;
   const auto consider = [&](std::uint64_t timer_ns) {
@@ -238,93 +267,22 @@ void Multiplexer::fire_timers() {
     for (const auto timer_ns : {session.timer_ns, session.stall_ns, session.silence_ns, session.talk_ns})
       consider(timer_ns);
   }
-  for (const auto& upstream : state_.upstreams) consider(upstream->pool_due_ns);
+  for (const auto& upstream : state_.upstreams) {
+    consider(upstream->pool_due_ns);
+    consider(upstream->lease_due_ns);
+  }
 }
 
 void Multiplexer::flush() {
   for (auto& session : state_.sessions) life_.say(session);
   host_requests_.flush();
   for (auto& upstream : state_.upstreams) {
+    if (!upstream->lease_queue.empty()) leases_.serve(*upstream);
     if (upstream->queue.empty()) continue;
     dispatch_.flush(*upstream);
     if (!upstream->queue.empty()) pool_.grow(*upstream);
   }
   pool_.tend();
-}
-
-void Multiplexer::set_groups(std::size_t groups) {
-  TMX_ASSERT(groups >= groups_);
-  groups_ = groups;
-  for (auto& upstream : state_.upstreams) {
-    upstream->queue.set_groups(groups);
-    upstream->groups_counters.resize(groups);
-  }
-}
-
-void Multiplexer::add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
-                               std::unique_ptr<tls::TlsClient> tls_client,
-                               const std::vector<std::uint16_t>& source_ports) {
-  const auto places = tls_client != nullptr ? session_places(*settings) : 0;
-  TMX_ASSERT(state_.sessions_given + places <= state_.sessions.size());
-  const auto index = static_cast<std::uint32_t>(state_.upstreams.size());
-  auto& upstream = *state_.upstreams.emplace_back(std::make_unique<Upstream>(
-      std::move(settings), std::move(tls_client), state_.requests, groups_, state_.random()));
-  for (std::uint32_t number = 0; number < places; ++number) {
-    auto& session = state_.sessions[state_.sessions_given++];
-    session.upstream = index;
-    session.number = number;
-    upstream.sessions.push_back(&session);
-  }
-  upstream.source_ports.set(source_ports);
-  pool_.resume(upstream);
-}
-
-void Multiplexer::remove_upstream(std::size_t index) {
-  auto& upstream = *state_.upstreams[index];
-  upstream.removed = true;
-  while (!upstream.queue.empty()) settlement_.refuse(upstream.queue.front(), shm::Reason::upstream_removed);
-  pool_.drain(upstream, 0);
-}
-
-void Multiplexer::restart_upstream(std::size_t index, std::shared_ptr<const config::UpstreamSettings> settings,
-                                   std::unique_ptr<tls::TlsClient> tls_client) {
-  auto& upstream = *state_.upstreams[index];
-  restarts_ += upstream.next_settings == nullptr ? 1 : 0;
-  upstream.next_settings = std::move(settings);
-  if (tls_client != nullptr) upstream.next_tls_client = std::move(tls_client);
-  if (!upstream.draining) pool_.drain(upstream, 0);
-}
-
-// One that was drained by command starts anew as well: who changes its settings wants to use it.
-void Multiplexer::finish_restarts() {
-  for (std::size_t index = 0; index < state_.upstreams.size() && restarts_ > 0; ++index) {
-    auto& upstream = *state_.upstreams[index];
-    if (upstream.next_settings == nullptr || !SessionPool::is_drained(upstream)) continue;
-    --restarts_;
-    upstream.settings = std::exchange(upstream.next_settings, nullptr);
-    const auto& settings = *upstream.settings;
-    upstream.framing = message::Framing(settings.framing);
-    upstream.correlation = message::Correlation(settings.correlation);
-    upstream.messages = EngineMessages(settings);
-    upstream.keys =
-        KeyTable(state_.requests, upstream.correlation.in_order() ? 1 : state_.requests.capacity(), state_.random());
-    upstream.is_signed_on = false;
-    if (upstream.next_tls_client != nullptr) upstream.tls_client = std::move(upstream.next_tls_client);
-    upstream.connect_options = connect_options_of(settings.tcp);
-    pool_.change(upstream, false);
-    if (!upstream.removed) pool_.resume(upstream);
-  }
-}
-
-void Multiplexer::change_upstream(std::size_t index, std::shared_ptr<const config::UpstreamSettings> settings,
-                                  std::unique_ptr<tls::TlsClient> tls_client, bool replace_sessions) {
-  auto& upstream = *state_.upstreams[index];
-  if (upstream.next_settings != nullptr) return restart_upstream(index, std::move(settings), std::move(tls_client));
-  TMX_ASSERT(session_places(*settings) <= upstream.sessions.size());
-  upstream.settings = std::move(settings);
-  if (tls_client != nullptr) upstream.tls_client = std::move(tls_client);
-  upstream.connect_options = connect_options_of(upstream.settings->tcp);
-  pool_.change(upstream, replace_sessions);
 }
 
 std::uint64_t Multiplexer::next_due_ns() const {
@@ -348,16 +306,20 @@ std::size_t Multiplexer::count_open(Counts counts) const {
 }
 
 std::size_t Multiplexer::requests_left() const {
-  return count_open([](const Request& /*request*/) { return true; });
+  auto left = count_open([](const Request& /*request*/) { return true; });
+  for (const auto& upstream : state_.upstreams) left += Leases::count(*upstream);
+  return left;
 }
 
 std::size_t Multiplexer::requests_left(std::size_t upstream) const {
-  return count_open([&](const Request& request) { return request.upstream == upstream; });
+  return count_open([&](const Request& request) { return request.upstream == upstream; }) +
+         Leases::count(*state_.upstreams[upstream]);
 }
 
 void Multiplexer::end_upstream(std::size_t index) {
   auto& upstream = *state_.upstreams[index];
   while (!upstream.queue.empty()) settlement_.refuse(upstream.queue.front(), shm::Reason::upstream_draining);
+  leases_.refuse_waiting(upstream, shm::Reason::upstream_draining);
   for (auto* session : upstream.sessions) life_.close(*session, shm::Reason::upstream_draining, "closed by command");
   pool_.tend();
 }
@@ -365,10 +327,11 @@ void Multiplexer::end_upstream(std::size_t index) {
 void Multiplexer::close_sessions() {
   for (auto& upstream : state_.upstreams) {
     while (!upstream->queue.empty()) settlement_.refuse(upstream->queue.front(), shm::Reason::engine_draining);
+    leases_.refuse_waiting(*upstream, shm::Reason::engine_draining);
   }
   for (auto& session : state_.sessions) {
     // One that is still signing on is not waited for.
-    const bool is_idle = session.is_open() && session.was_ready && session.in_flight.empty();
+    const bool is_idle = session.is_open() && session.was_ready && session.in_flight.empty() && !session.is_leased();
     if (is_idle && !state_.upstream_of(session).messages.sign_off().empty()) {
       if (session.is_up()) life_.drain(session, "closed by the engine");
     } else {

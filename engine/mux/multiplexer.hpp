@@ -10,6 +10,7 @@
 #include "config/config.hpp"
 #include "engine/mux/dispatch.hpp"
 #include "engine/mux/host_requests.hpp"
+#include "engine/mux/leases.hpp"
 #include "engine/mux/matching.hpp"
 #include "engine/mux/session_life.hpp"
 #include "engine/mux/session_pool.hpp"
@@ -54,12 +55,19 @@ class Multiplexer {
   RequestIndex submit(const NewRequest& request);
   // To a message that came as an unsolicited notice. Like submit().
   RequestIndex reply(const NewReply& reply) { return host_requests_.reply(reply); }
+  // Why a request of the group would be refused just now, whatever it is; nothing: it would wait for a session, if there
+  // is none.
+  [[nodiscard]] std::optional<shm::Reason> why_in_vain(std::size_t upstream, std::uint32_t group) const;
+  // One more request would not be refused for want of room.
+  [[nodiscard]] bool has_room(std::size_t upstream, std::uint32_t group, std::uint32_t client) const;
   // The asking process is gone. Its memory is not looked at any more.
   void abandon(RequestIndex index, shm::Reason reason = shm::Reason::client_died) {
     settlement_.abandon(index, reason);
   }
   // The asking process is dead, and its request has a keeper: it ends now if it waits, else in its time.
   void orphan(RequestIndex index, const Caller& keeper) { settlement_.orphan(index, keeper); }
+  // Of upstreams whose sessions are leased to streams; these take no requests.
+  Leases& leases() { return leases_; }
   // Of a request that has not ended.
   [[nodiscard]] const Request& request(RequestIndex index) const { return state_.requests[index]; }
   // Its bytes, as they were judged or sealed.
@@ -96,10 +104,10 @@ class Multiplexer {
   // When tick() is next needed; 0: not by itself.
   [[nodiscard]] std::uint64_t next_due_ns() const;
 
-  // From now on refuses requests; those it has go on. With `requests_left() == 0`, or when patience is over,
-  // close_sessions(), which ends them all in good order; is_closed() when that is done.
+  // From now on refuses requests, and streams that want a session; those it has go on. With `requests_left() == 0`, or
+  // when patience is over, close_sessions(), which ends them all in good order; is_closed() when that is done.
   void drain();
-  [[nodiscard]] std::size_t requests_left() const;
+  [[nodiscard]] std::size_t requests_left() const;  // with the streams that have a session, or wait for one
   void close_sessions();
   [[nodiscard]] bool is_closed() const;
   // How long hosts may take to agree to a sign-off.
@@ -119,7 +127,8 @@ class Multiplexer {
   [[nodiscard]] bool upstream_is_drained(std::size_t upstream) const {
     return SessionPool::is_drained(*state_.upstreams[upstream]);
   }
-  // Of an upstream that drains: what waits or is in flight on it, without what has ended and might get a late answer.
+  // Of an upstream that drains: what waits or is in flight on it, streams included, without what has ended and might get
+  // a late answer.
   [[nodiscard]] std::size_t requests_left(std::size_t upstream) const;
   // Patience is over: what is left ends, and the sessions with it.
   void end_upstream(std::size_t upstream);
@@ -131,7 +140,7 @@ class Multiplexer {
   void set_source_ports(std::size_t upstream, const std::vector<std::uint16_t>& ports) {
     state_.upstreams[upstream]->source_ports.set(ports);
   }
-  // One more upstream, at the next index. Requires enough spare places for its sessions (kSpareSessionPlaces),
+  // One more upstream, at the next index. Requires enough spare places for its sessions (spare_session_places()),
   // and that its send memory and prefix are no larger than what there is. Without a TLS client: another shard's.
   void add_upstream(std::shared_ptr<const config::UpstreamSettings> settings,
                     std::unique_ptr<tls::TlsClient> tls_client, const std::vector<std::uint16_t>& source_ports = {});
@@ -176,6 +185,7 @@ class Multiplexer {
   Settlement settlement_;
   Conversation conversation_;
   SessionLife life_;
+  Leases leases_;
   SessionPool pool_;
   Dispatch dispatch_;
   HostRequests host_requests_;
@@ -185,10 +195,11 @@ class Multiplexer {
 // Private memory that each request needs for an upstream with these settings.
 std::size_t prefix_bytes(const config::UpstreamSettings& settings);
 
-// That a spare session has.
-inline constexpr std::size_t kSpareSendMemoryBytes = 64 * 1024;
-
 // The bytes of send memory that a session of this upstream needs: the largest message, sealed, or a handshake.
 std::size_t send_memory_bytes(const config::UpstreamSettings& settings);
+
+// That a spare session has: of what a refresh may add, the least; and no less than what the engine may add by itself needs.
+inline constexpr std::size_t kSpareSendMemoryBytes = 64 * 1024;
+std::size_t spare_send_memory_bytes(const config::Config& config);
 
 }  // namespace tlsmux::engine::mux

@@ -42,6 +42,9 @@ class Network {
   virtual void send(SessionId session, std::span<const std::byte> bytes) = 0;
   // Leads to `closed`, once the outcome of a send in flight has been told by `sent`.
   virtual void close(SessionId session) = 0;
+  // Receives no more until resumed; what the kernel has handed over already may still come. Its end is then told later.
+  virtual void hold(SessionId session) = 0;
+  virtual void resume(SessionId session) = 0;
 };
 
 // What may take milliseconds or block: other threads do it.
@@ -65,6 +68,11 @@ struct Caller {
 
 // The `channel` of a caller whose process is dead; `generation` then names what is kept of its request.
 inline constexpr std::uint32_t kOrphanChannel = ~0U;
+
+// The `channel` of a caller that is a stream; `generation` holds its id, `tag` the message's number in it.
+inline constexpr std::uint32_t kStreamChannel = ~0U - 1;
+
+constexpr bool is_stream(const Caller& caller) { return caller.channel == kStreamChannel; }
 
 constexpr bool is_orphan(const Caller& caller) { return caller.channel == kOrphanChannel; }
 
@@ -105,6 +113,25 @@ class Notices {
   virtual void unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) = 0;
 };
 
+// The streams that have a session for themselves, or wait for one. `Leases` calls these; none calls back into it.
+class LeaseHolders {
+ public:
+  virtual ~LeaseHolders() = default;
+  // The stream has a session from now on.
+  virtual void lease_granted(StreamId stream, const tls::PeerFacts& facts) = 0;
+  // There is none, and none is to be waited for any more. The last that is said of this stream.
+  virtual void lease_refused(StreamId stream, shm::Reason reason, std::string_view words) = 0;
+  // Valid during the call only.
+  virtual void host_sent(StreamId stream, std::span<const std::byte> bytes) = 0;
+  // The session has room to seal again, after Leases::write() took less than all.
+  virtual void lease_has_room(StreamId stream) = 0;
+  // The host sends no more, and said so. The stream may still write, until it closes.
+  virtual void host_finished(StreamId stream) = 0;
+  // The session is over. The last that is said of this stream. `maybe_sent`: a byte that the host has not answered may
+  // have left.
+  virtual void lease_lost(StreamId stream, shm::Reason reason, std::string_view words, bool maybe_sent) = 0;
+};
+
 // Trace numbers for messages that the engine makes itself, out of the same ones as its clients'.
 class TraceNumberSource {
  public:
@@ -120,6 +147,7 @@ enum class EventKind : std::uint8_t {
   session_closed,  // by us, in good order
   unsolicited_message,
   orphans_dropped,  // outcomes of dead processes' requests that nobody will ever be told
+  stream_ended,     // lost or refused, for a reason that no session's end tells
 };
 
 // For the log. Never holds a byte of a message.
@@ -135,6 +163,8 @@ struct Event {
   std::uint32_t retry_in_ms = 0;
   std::string_view group{};
   std::uint32_t orphans = 0;  // that were dropped
+  std::uint64_t stream = 0;   // its number
+  std::uint32_t pid = 0;      // of its process
 };
 
 class Events {
@@ -150,6 +180,7 @@ struct Seams {
   Notices& notices;
   Events& events;
   TraceNumberSource& trace_numbers;
+  LeaseHolders& lease_holders;
 };
 
 }  // namespace tlsmux::engine::mux

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/mux/leases.hpp"
 #include "engine/mux/session_source.hpp"
 #include "shm/assert.hpp"
 
@@ -191,6 +192,7 @@ void SessionLife::become_ready(Session& session) {
   session.ready_ns = session.request_ns = state_->now_ns;
   session.addresses.clear();
   state_->set_state(session, SessionState::ready);
+  leases_->session_ready(session);
   if (session.sending) watch_for_stall(session);  // the end of the handshake may stall as well
   Event event{.kind = EventKind::session_ready};
   tell(session, event);
@@ -219,6 +221,7 @@ void SessionLife::sent(SessionId id, std::int64_t result) {
   }
   session->wire.accept(static_cast<std::size_t>(result));
   if (!session->closing) send_sealed(*session);
+  leases_->has_sent(*session);
 }
 
 void SessionLife::ended(SessionId id, int error) {
@@ -227,6 +230,8 @@ void SessionLife::ended(SessionId id, int error) {
   const bool shaking_hands = session->state == SessionState::handshaking;
   if (shaking_hands && session->tls == nullptr) {
     session->host_ended = true;  // what the worker is looking at may say why
+  } else if (leases_->host_closed(*session, error)) {
+    return;
   } else if (error != 0) {
     const auto reason = shaking_hands ? Reason::handshake_failed : Reason::connection_lost;
     fail(*session, reason, "receive: " + std::string(std::strerror(error)));
@@ -259,7 +264,7 @@ void SessionLife::close(Session& session, Reason reason, std::string words) {
   session.orderly = true;
   if (session.state == SessionState::backing_off) return state_->set_state(session, SessionState::none);
   if (session.is_open()) {
-    session.tls->close_notify(session.wire);
+    if (!session.lease.said_close_notify) session.tls->close_notify(session.wire);
     send_sealed(session);
   }
   fail(session, reason, std::move(words));
@@ -307,7 +312,9 @@ void SessionLife::timer_expired(Session& session) {
     case SessionState::connecting: return fail(session, Reason::connect_timeout, "the connect took too long");
     case SessionState::handshaking: return fail(session, Reason::handshake_timeout, "the TLS handshake took too long");
     case SessionState::draining:
-      return close(session, Reason::upstream_draining, session.end_words + "; answers were still outstanding");
+      return close(session, Reason::upstream_draining,
+                   session.end_words +
+                       (session.is_leased() ? "; a stream still had the session" : "; answers were still outstanding"));
     case SessionState::signing_on:
       return fail(session, Reason::sign_on_timeout, "the upstream was not signed on in time");
     case SessionState::none:
@@ -340,6 +347,7 @@ void SessionLife::finish(Session& session) {
     upstream.last_error_ns = state_->now_ns;
   }
   end_.settle_requests(session, event);
+  leases_->session_ended(session);
   conversation_->end(session);
   give_source_back(upstream, session);
   ++session.id.generation;  // news of this connection that still comes finds nobody

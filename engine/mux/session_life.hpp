@@ -10,10 +10,17 @@
 
 namespace tlsmux::engine::mux {
 
+class Leases;
+
 class SessionLife {
  public:
-  SessionLife(MuxState& state, Settlement& settlement, Conversation& conversation)
-      : state_(&state), settlement_(&settlement), conversation_(&conversation), end_(state, settlement) {}
+  // `leases` need not be made yet.
+  SessionLife(MuxState& state, Settlement& settlement, Conversation& conversation, Leases& leases)
+      : state_(&state),
+        settlement_(&settlement),
+        conversation_(&conversation),
+        leases_(&leases),
+        end_(state, settlement) {}
 
   // To that endpoint. Requires that nothing of an earlier connection is left.
   void start(Session& session, std::uint32_t endpoint);
@@ -46,11 +53,12 @@ class SessionLife {
   // A session that is ready takes no more requests, and ends in good order once it has no answer to wait for, or
   // after drain_ms. `words` say why.
   void drain(Session& session, std::string words);
-  // Of a session that drains: nothing is in flight, and all that was sealed has left.
+  // Of a session that drains: nothing is in flight, no stream has it, and all that was sealed has left.
   static bool has_drained(const Session& session) {
     const bool any_reply = !session.replies.empty() || !session.replies_in_flight.empty();
     const bool is_talking = !session.own_words.empty() || session.exchange.is_open();
-    return session.in_flight.empty() && !any_reply && !is_talking && !session.sending && session.wire.empty();
+    return session.in_flight.empty() && !session.is_leased() && !any_reply && !is_talking && !session.sending &&
+           session.wire.empty();
   }
   // Then.
   void finish_draining(Session& session);
@@ -79,6 +87,7 @@ class SessionLife {
   MuxState* state_;
   Settlement* settlement_;
   Conversation* conversation_;
+  Leases* leases_;
   SessionEnd end_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "config/leases.hpp"
+#include "engine/mux/lease_pool.hpp"
+
 namespace tlsmux::engine::mux {
 
 using shm::Reason;
@@ -89,12 +92,14 @@ void SessionPool::tend(Upstream& upstream) {
   upstream.pool_due_ns = 0;
   end_drained(upstream);
   finish_exchanges(upstream);
+  const bool is_leased = config::leases_sessions(*upstream.settings);
+  if (is_leased) upstream.wanted = sessions_for_leases(upstream, sessions_max(*upstream.settings));
   if (!state_->draining) {
     const bool may_end = upstream.draining && upstream.queue.empty();
     reach(upstream, may_end ? 0 : upstream.wanted);
     mark_extras(upstream);
     if (!upstream.draining) {
-      shrink(upstream);
+      is_leased ? end_idle(upstream) : shrink(upstream);
       rotate(upstream);
     }
   }
@@ -131,10 +136,11 @@ void SessionPool::reach(Upstream& upstream, std::uint32_t target) {
 void SessionPool::give_up_one(Upstream& upstream) {
   const auto rank = [](const Session* session) {
     if (session->state == SessionState::none || is_leaving(*session) || session->replaces != kNone) return 0;
-    if (session->closing) return 5;
-    if (session->state == SessionState::backing_off) return 4;
-    if (!session->is_up()) return 3;
-    return session->is_extra ? 2 : 1;
+    if (session->closing) return 6;
+    if (session->state == SessionState::backing_off) return 5;
+    if (!session->is_up()) return 4;
+    if (session->is_leased()) return 1;
+    return session->is_extra ? 3 : 2;
   };
   auto* session = *std::ranges::max_element(upstream.sessions, {}, rank);
   if (session->closing) return;  // lost; once that is over, it is one that waits
@@ -175,6 +181,20 @@ void SessionPool::shrink(Upstream& upstream) {
       call_by(upstream, end_ns);
     } else {
       --upstream.wanted;
+      life_->drain(*session, "idle");
+    }
+  }
+}
+
+// Where sessions are leased: those that nobody has.
+void SessionPool::end_idle(Upstream& upstream) {
+  for (auto* session : upstream.sessions) {
+    if (!session->is_up() || session->is_leased() || session->replaces != kNone) continue;
+    const auto end_ns = idle_end_ns(upstream, *session);
+    if (!end_ns) continue;
+    if (*end_ns > state_->now_ns) {
+      call_by(upstream, *end_ns);
+    } else {
       life_->drain(*session, "idle");
     }
   }
@@ -261,7 +281,9 @@ std::string SessionPool::why_retire(Upstream& upstream, Session& session) {
   const auto& rotation = upstream.settings->rotation;
   if (session.is_outdated) return "the configuration has changed";
   if (session.tls->is_worn_out()) return "its key has protected as many records as it may";
-  if (rotation.messages_max != 0 && session.requests >= rotation.messages_max) return "it has carried messages_max";
+  // Of streams it may serve the last one to its end.
+  const bool has_carried_all = rotation.messages_max != 0 && session.requests >= rotation.messages_max;
+  if (has_carried_all && !session.is_leased()) return "it has carried messages_max";
   if (rotation.age_max_s != 0) {
     if (session.retire_ns == 0) {
       const auto age_ns = rotation.age_max_s * kNanosecondsPerSecond;
@@ -352,7 +374,7 @@ void SessionPool::resume(Upstream& upstream) {
 }
 
 bool SessionPool::is_drained(const Upstream& upstream) {
-  return upstream.draining && upstream.queue.empty() &&
+  return upstream.draining && upstream.queue.empty() && upstream.lease_queue.empty() &&
          std::ranges::all_of(upstream.sessions, [](const Session* one) { return one->state == SessionState::none; });
 }
 

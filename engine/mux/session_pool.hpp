@@ -47,6 +47,7 @@ class SessionPool {
   void give_up_one(Upstream& upstream);
   void mark_extras(Upstream& upstream);
   void shrink(Upstream& upstream);
+  void end_idle(Upstream& upstream);
   void rotate(Upstream& upstream);
   void start_waiting(Upstream& upstream);
   void fail_back(Upstream& upstream);

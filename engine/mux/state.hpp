@@ -20,6 +20,8 @@
 #include "engine/mux/exchange.hpp"
 #include "engine/mux/fair_queue.hpp"
 #include "engine/mux/key_table.hpp"
+#include "engine/mux/lease.hpp"
+#include "engine/mux/lease_queue.hpp"
 #include "engine/mux/request_table.hpp"
 #include "engine/mux/seams.hpp"
 #include "engine/mux/source_ports.hpp"
@@ -76,6 +78,7 @@ struct Session {
   std::vector<std::byte> own_words;  // what the engine says itself, framed and not sealed yet
   std::uint64_t talk_ns = 0;         // when an answer to it is overdue, or a heartbeat due; 0: neither
   bool signed_off = false;           // said, answered or not
+  Lease lease;                       // where the upstream leases its sessions
 
   // For the pool.
   std::uint64_t start_ns = 0;    // while backing off: not to be started earlier
@@ -98,7 +101,9 @@ struct Session {
   shm::Reason end_reason = shm::Reason::none;
   std::string end_words;
 
-  // Takes requests.
+  // Belongs to a stream.
+  [[nodiscard]] bool is_leased() const { return lease.holder.has_value(); }
+  // Takes requests, or a stream.
   [[nodiscard]] bool is_up() const { return state == shm::SessionState::ready && !closing; }
   // Talks to the host through TLS.
   [[nodiscard]] bool is_open() const {
@@ -115,6 +120,8 @@ using config::session_places;
 
 // What a refresh of the configuration may add to a running engine, over all upstreams.
 inline constexpr std::uint32_t kSpareSessionPlaces = 32;
+// And what the engine may add by itself, for ssl_wrapper: of each shard.
+std::uint32_t spare_session_places(const config::Config& config);
 
 ConnectOptions connect_options_of(const config::TcpSettings& settings);
 
@@ -129,6 +136,7 @@ struct Upstream {
         connect_options(connect_options_of(settings->tcp)),
         endpoints(*settings),
         queue(groups),
+        lease_queue(groups),
         keys(table, correlation.in_order() || tls_client == nullptr ? 1 : table.capacity(), seed),
         groups_counters(groups) {}
 
@@ -145,6 +153,9 @@ struct Upstream {
   SourcePorts source_ports;  // for tcp.source_ports
   EndpointTable endpoints;
   FairQueue queue;
+  LeaseQueue lease_queue;          // in its place where sessions are leased
+  bool hosts_answer = false;       // one has sent something to a stream
+  std::uint64_t lease_due_ns = 0;  // when the first of it has waited for too long; 0: it is empty
   KeyTable keys;
   std::vector<Session*> sessions;  // by number; in the table of sessions
   std::uint32_t next_session = 0;  // where the search for the least loaded one begins

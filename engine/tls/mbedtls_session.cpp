@@ -35,6 +35,16 @@ std::string_view label_of(mbedtls_ssl_key_export_type type) {
   }
 }
 
+std::shared_ptr<const PeerCertificates> copy_of(const mbedtls_x509_crt* certificate) {
+  if (certificate == nullptr) return nullptr;
+  auto chain = std::make_shared<PeerCertificates>();
+  for (; certificate != nullptr; certificate = certificate->next) {
+    const auto der = std::as_bytes(std::span(certificate->raw.p, certificate->raw.len));
+    if (!der.empty()) chain->emplace_back(der.begin(), der.end());
+  }
+  return chain;
+}
+
 // The wall clock, which mbedTLS reads by itself for the certificates of the same handshake.
 std::int64_t now_s() { return mbedtls_time(nullptr); }
 
@@ -180,11 +190,16 @@ std::int64_t MbedtlsSession::certificate_end_s() const {
 void MbedtlsSession::note_facts() {
   const mbedtls_x509_crt* certificate = mbedtls_ssl_get_peer_cert(ssl_->get());
   const char* protocol = mbedtls_ssl_get_alpn_protocol(ssl_->get());
-  facts_ = {.version = mbedtls_ssl_get_version(ssl_->get()),
-            .suite = cipher_suite_name(mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl_->get())),
-            .certificate_expires_s = certificate != nullptr ? epoch_seconds(certificate->valid_to) : 0,
-            .resumed = !certificate_seen_,
-            .alpn = protocol != nullptr ? protocol : ""};
+  facts_ = {
+      .version = mbedtls_ssl_get_version(ssl_->get()),
+      .suite = cipher_suite_name(mbedtls_ssl_get_ciphersuite_id_from_ssl(ssl_->get())),
+      .certificate_expires_s = certificate != nullptr ? epoch_seconds(certificate->valid_to) : 0,
+      .resumed = !certificate_seen_,
+      .alpn = protocol != nullptr ? protocol : "",
+      .version_number = (**state_).version,
+      .suite_number = (**state_).suite,
+      .server_name = context_->settings().verify_peer ? check_.name().text : "",
+      .certificates = certificate_seen_ || !offered_ticket_ ? copy_of(certificate) : offered_ticket_->certificates};
 }
 
 std::expected<void, TlsError> MbedtlsSession::seal(std::span<const std::span<const std::byte>> parts,
@@ -248,7 +263,10 @@ void MbedtlsSession::keep_ticket() {
   const std::int64_t lifetime_s =
       facts.lifetime_s == 0 ? kTicketLifetimeDefaultS : std::min<std::int64_t>(facts.lifetime_s, kTicketLifetimeMaxS);
   const std::int64_t end_s = std::min(now_s() + lifetime_s, resumable_until_s_);
-  context_->tickets().keep(key_name_, {.session = std::move(session), .single_use = !is_tls_1_2(), .end_s = end_s});
+  context_->tickets().keep(key_name_, {.session = std::move(session),
+                                       .single_use = !is_tls_1_2(),
+                                       .end_s = end_s,
+                                       .certificates = facts_.certificates});
 }
 
 void MbedtlsSession::close_notify(WireBuffer& wire) {

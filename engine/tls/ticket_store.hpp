@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/tls/handles.hpp"
+#include "engine/tls/tls_session.hpp"
 
 namespace tlsmux::engine::tls {
 
@@ -19,6 +20,7 @@ struct Ticket {
   std::shared_ptr<const SavedSession> session;
   bool single_use = true;  // TLS 1.3 (RFC 8446 appendix C.4); a TLS 1.2 ticket serves until the next one comes
   std::int64_t end_s = 0;  // not offered from this second on
+  std::shared_ptr<const PeerCertificates> certificates{};  // the host's; the saved session has its first only
 };
 
 // Any thread. A name's tickets are bounded; the names are those of the config, so they need no bound.

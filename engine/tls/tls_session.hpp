@@ -22,13 +22,21 @@ struct TlsError {
   std::string words;  // for people: "certificate verification failed: expired (CN=...)"; no payload
 };
 
-// What an operator wants to know of a session.
+// DER, the host's own first. Never changed once it is made, so that sessions and tickets share it.
+using PeerCertificates = std::vector<std::vector<std::byte>>;
+
+// What an operator wants to know of a session, and a process that has it for a stream.
 struct PeerFacts {
   std::string version;                     // "TLSv1.3"
   std::string suite;                       // IANA name
   std::int64_t certificate_expires_s = 0;  // also of a resumed session; 0: the host showed none
   bool resumed = false;
-  std::string alpn{};  // the protocol that the host has chosen; empty: none
+  std::string alpn{};                // the protocol that the host has chosen; empty: none
+  std::uint16_t version_number = 0;  // as on the wire: 0x0303, 0x0304
+  std::uint16_t suite_number = 0;    // IANA's
+  std::string server_name{};         // that the host's certificate was verified for; empty: it was not
+  // As the host showed it; of a resumed session, in the handshake that it goes back to. Null: it showed none.
+  std::shared_ptr<const PeerCertificates> certificates{};
 };
 
 enum class HandshakeState : std::uint8_t { wants_bytes, done };

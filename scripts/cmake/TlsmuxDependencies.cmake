@@ -23,9 +23,9 @@ tlsmux_find(LibUring 2.3 liburing-dev MODULE)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$")
   tlsmux_find(IpsecMb 1.3 libipsec-mb-dev MODULE)
 endif()
+tlsmux_find(OpenSSL 3.0 libssl-dev) # of what is installed only libtlsmux_ssl uses it, and only the headers
 if(TLSMUX_BUILD_TESTS)
   tlsmux_find(doctest 2.4 doctest-dev)
-  tlsmux_find(OpenSSL 3.0 libssl-dev)
 endif()
 
 find_package(MbedTLS 3.6 QUIET CONFIG)

@@ -27,7 +27,7 @@ config::GroupSettings group_with_ports(const std::string& name, config::PortEnfo
 }
 
 PortDesk::PortDesk(config::GroupSettings group, config::EngineSettings engine)
-    : config{.engine = std::move(engine), .groups = {std::move(group)}, .upstreams = {}},
+    : config{.engine = std::move(engine), .groups = {std::move(group)}, .upstreams = {}, .ssl_wrapper = {}},
       ports(config.engine, ::geteuid(), log) {}
 
 PortDesk::~PortDesk() { ports.leave(); }

@@ -20,6 +20,7 @@
 #include "engine/broker/control_listener.hpp"
 #include "engine/control/control_server.hpp"
 #include "engine/status_board.hpp"
+#include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/group_part.hpp"
 #include "shm/pidfd.hpp"
 #include "tests/engine/fake_port_world.hpp"
@@ -53,6 +54,18 @@ class FakeShard {
   };
 
   void execute(const GrantTraceNumbers& /*command*/) {}
+
+  // Says into the stream how many groups it could be for.
+  void execute(OpenStream command) {
+    if (command.upstream == "silent") return;
+    if (command.upstream != "acquirer") {
+      return replies.post(StreamOpened{
+          .asker = command.asker, .error = ENOENT, .error_text = "no such upstream", .number = command.number});
+    }
+    const auto groups = static_cast<char>(command.groups.size());
+    static_cast<void>(::send(command.socket.get(), &groups, 1, MSG_NOSIGNAL));
+    replies.post(StreamOpened{.asker = command.asker, .number = command.number});
+  }
   void execute(const ApplyConfig& /*command*/) { ++refreshes_; }
 
   static std::string without_shard(const std::string& name) { return name.substr(0, name.find('@')); }
@@ -219,7 +232,7 @@ class Ports {
       settings.memory = options.memory;
       const bool has_ports = options.ports && name == group;
       if (has_ports) settings.ports = *options.ports;
-      const auto tables = group_tables({.engine = {}, .groups = {settings}, .upstreams = {}}, 0);
+      const auto tables = group_tables({.engine = {}, .groups = {settings}, .upstreams = {}, .ssl_wrapper = {}}, 0);
       auto object = shm::create_client_memory(tables.total_bytes());
       auto memory = shm::Mapping::map(object->get(), tables.total_bytes(), shm::Access::read_write);
       const auto part = shm::GroupPart::format(memory->bytes(), tables, {.group = name});
@@ -273,6 +286,16 @@ int ServerProcess::run(const ServerOptions& options) {
   if (options.refreshes) settings.refresher = &refresher;
   std::optional<Ports> ports;
   if (options.ports) settings.ports = &ports.emplace(options, group_, log).desk();
+  config::Config config;
+  config.ssl_wrapper.rules = options.wrapper_rules;
+  for (const auto& rule : options.wrapper_rules) {
+    auto& upstream = config.upstreams.emplace_back();
+    upstream.name = rule.upstream;
+    upstream.groups = {group_};
+  }
+  engine::wrapper::WrapperDesk wrapper([&]() -> const config::Config& { return config; }, {}, log);
+  wrapper.open();
+  settings.wrapper = &wrapper;
   std::deque<FakeShard> shards(options.shards);
   std::vector<control::ShardMailboxes> mailboxes;
   for (auto& shard : shards) mailboxes.push_back({.commands = &shard.commands, .replies = &shard.replies});

@@ -8,6 +8,9 @@
 //                "counted"   opened; the row is how many the stand-in has opened before it by asking itself
 //                "hold"      as "acquirer", and the client is released only after an order to drain "release"
 //                another     ENOENT
+//   open_stream  "acquirer"  opened; the first byte in it is in how many groups the process is a member
+//                "silent"    never answered
+//                another     ENOENT
 //   close_channel 0          closed; another that is not open: EBUSY
 //
 // With two shards, names that end in "@1" belong to the second.
@@ -17,6 +20,8 @@
 //
 // With `ports` there is a desk for ports of that group, in a world without sockets, where no process can be identified. Which
 // clients are alive is so.
+//
+// With `wrapper_rules` there is a desk for libtlsmux_ssl; the rules' upstreams are that group's.
 //
 // The stand-in writes into a client's memory when it is admitted and at each request, as a shard would.
 
@@ -48,6 +53,7 @@ struct ServerOptions {
   config::IdleStrategy idle_strategy = config::IdleStrategy::power;
   std::uint32_t shards = 1;
   std::optional<config::PortSettings> ports{};
+  std::vector<config::SslWrapperRule> wrapper_rules{};
 };
 
 inline constexpr std::uint64_t kGroupBytes = 8192;

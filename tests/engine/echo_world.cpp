@@ -20,6 +20,7 @@ void EchoWorld::connect(SessionId session, const engine::mux::Address&, const en
   connection.session = session;
   connection.host = std::make_unique<PlainTlsHost>();
   connection.connected = true;
+  connection.held = false;
 }
 
 void EchoWorld::send(SessionId session, std::span<const std::byte> bytes) {
@@ -87,7 +88,8 @@ bool EchoWorld::tell_connection(Connection& connection, engine::mux::Multiplexer
     multiplexer.closed(session);
     return true;
   }
-  if (auto bytes = std::exchange(connection.to_engine, {}); !bytes.empty()) {
+  if (!connection.held && !connection.to_engine.empty()) {
+    auto bytes = std::exchange(connection.to_engine, {});
     multiplexer.received(session, bytes);
     any = true;
   }

@@ -35,6 +35,8 @@ class EchoWorld final : public engine::mux::Network,
                const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
+  void hold(engine::mux::SessionId session) override { connections_[session.index].held = true; }
+  void resume(engine::mux::SessionId session) override { connections_[session.index].held = false; }
   void resolve(engine::mux::SessionId session, const std::string& host, std::uint16_t port) override;
   void handshake(engine::mux::SessionId session, std::unique_ptr<engine::tls::TlsSession> tls,
                  std::vector<std::byte> received) override;
@@ -51,6 +53,7 @@ class EchoWorld final : public engine::mux::Network,
     bool connected = false;  // to be told, as are the next ones
     std::size_t sent = 0;
     std::vector<std::byte> to_engine;
+    bool held = false;
     bool closed = false;
     std::unique_ptr<engine::tls::TlsSession> stepped;
     std::vector<std::byte> step_output;

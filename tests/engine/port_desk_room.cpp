@@ -47,7 +47,7 @@ DeskRoom::DeskRoom(const config::GroupSettings& settings, FakePortWorld* shared_
 }
 
 void DeskRoom::add_group(const config::GroupSettings& settings, std::span<const ports::PortEntry> before) {
-  const config::Config config{.engine = {}, .groups = {settings}, .upstreams = {}};
+  const config::Config config{.engine = {}, .groups = {settings}, .upstreams = {}, .ssl_wrapper = {}};
   const auto tables = engine::group_tables(config, 0);
   auto& memory = part_memory_.emplace_back();
   memory.storage.resize(tables.total_bytes() + shm::kPageBytes);

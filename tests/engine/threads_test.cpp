@@ -17,6 +17,7 @@
 #include "shm/client_part.hpp"
 #include "shm/pidfd.hpp"
 #include "tests/engine/echo_world.hpp"
+#include "tests/support/no_stream_sockets.hpp"
 #include "tests/support/seed.hpp"
 
 namespace {
@@ -215,10 +216,12 @@ TEST_CASE("ring.engine and clients as threads on one mapping") {
   const auto config = one_upstream();
   const GroupMemory group(config);
   test::EchoWorld world(engine::mux::session_places(config.upstreams[0]));
+  test::NoStreamSockets stream_sockets;
   std::vector<std::unique_ptr<engine::tls::TlsClient>> tls_clients;
   tls_clients.push_back(std::make_unique<test::PlainTlsClient>());
-  engine::Shard shard(config, {.network = world, .workers = world, .events = world, .bells = world},
-                      std::move(tls_clients), engine::StatusBoard(config, {group.part}, 0), test::seed());
+  engine::Shard shard(
+      config, {.network = world, .workers = world, .events = world, .bells = world, .stream_sockets = stream_sockets},
+      std::move(tls_clients), engine::StatusBoard(config, {group.part}, 0), test::seed());
   shard.set_time(static_cast<std::uint64_t>(now_ns()));
   shard.start();
 

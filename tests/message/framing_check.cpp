@@ -84,7 +84,9 @@ config::FramingSettings any_framing(std::mt19937_64& random) {
 
 config::FramingSettings preset_framing(std::uint64_t choice) {
   const auto presets = config::framing_presets();
-  return presets[choice % presets.size()].settings;
+  const auto is_framed = [](const auto& preset) { return config::cuts_messages(preset.settings.kind); };
+  const auto framed = static_cast<std::size_t>(std::ranges::count_if(presets, is_framed));  // they come first
+  return presets[choice % framed].settings;
 }
 
 void add_tpdu(config::FramingSettings& settings) {

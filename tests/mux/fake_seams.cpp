@@ -36,6 +36,7 @@ void FakeNetwork::connect(SessionId session, const engine::mux::Address& address
   connection.options = options;
   connection.stage = Stage::connecting;
   connection.sends = 0;
+  connection.held = false;
   connection.wire.clear();
   dialled_.push_back(address.text());
 }
@@ -58,6 +59,22 @@ void FakeNetwork::close(SessionId session) {
   REQUIRE(connection.stage != Stage::none);
   REQUIRE(connection.stage != Stage::closing);
   connection.stage = Stage::closing;
+}
+
+void FakeNetwork::hold(SessionId session) {
+  auto& connection = connections_[session.index];
+  REQUIRE(connection.id == session);
+  REQUIRE(connection.stage == Stage::up);
+  REQUIRE_FALSE(connection.held);
+  connection.held = true;
+}
+
+void FakeNetwork::resume(SessionId session) {
+  auto& connection = connections_[session.index];
+  REQUIRE(connection.id == session);
+  REQUIRE(connection.stage == Stage::up);
+  REQUIRE(connection.held);
+  connection.held = false;
 }
 
 void FakeWorkers::resolve(SessionId session, const std::string& host, std::uint16_t port) {
@@ -191,6 +208,69 @@ void FakeNotices::late(const Caller& caller, std::uint32_t upstream, std::uint32
 
 void FakeNotices::unsolicited(std::uint32_t upstream, std::uint64_t notice, std::span<const std::byte> message) {
   unsolicited_ones.push_back({upstream, notice, to_text(message)});
+}
+
+engine::mux::StreamId FakeLeaseHolders::add() {
+  const engine::mux::StreamId id{.index = static_cast<std::uint32_t>(streams_.size()), .generation = 1};
+  streams_.push_back({.id = id, .received = {}, .words = {}});
+  return id;
+}
+
+FakeLeaseHolders::Stream& FakeLeaseHolders::open_stream(engine::mux::StreamId stream) {
+  auto& open = streams_.at(stream.index);
+  REQUIRE(open.id == stream);
+  REQUIRE(open.granted);
+  REQUIRE_FALSE(open.over);
+  return open;
+}
+
+void FakeLeaseHolders::lease_granted(engine::mux::StreamId stream, const engine::tls::PeerFacts& facts) {
+  auto& granted = streams_.at(stream.index);
+  REQUIRE(granted.id == stream);
+  REQUIRE_FALSE(granted.granted);
+  REQUIRE_FALSE(granted.over);
+  REQUIRE_FALSE(facts.version.empty());
+  granted.granted = true;
+}
+
+void FakeLeaseHolders::lease_refused(engine::mux::StreamId stream, shm::Reason reason, std::string_view words) {
+  auto& refused = streams_.at(stream.index);
+  REQUIRE_FALSE(refused.granted);
+  REQUIRE_FALSE(refused.over);
+  REQUIRE_FALSE(words.empty());
+  refused.over = true;
+  refused.reason = reason;
+  refused.words = words;
+}
+
+void FakeLeaseHolders::host_sent(engine::mux::StreamId stream, std::span<const std::byte> bytes) {
+  auto& open = open_stream(stream);
+  REQUIRE_FALSE(open.host_finished);
+  open.received += to_text(bytes);
+}
+
+void FakeLeaseHolders::lease_has_room(engine::mux::StreamId stream) { ++open_stream(stream).rooms; }
+
+void FakeLeaseHolders::host_finished(engine::mux::StreamId stream) {
+  auto& open = open_stream(stream);
+  REQUIRE_FALSE(open.host_finished);
+  open.host_finished = true;
+}
+
+void FakeLeaseHolders::lease_lost(engine::mux::StreamId stream, shm::Reason reason, std::string_view words,
+                                  bool maybe_sent) {
+  auto& lost = open_stream(stream);
+  lost.over = true;
+  lost.reason = reason;
+  lost.words = words;
+  lost.maybe_sent = maybe_sent;
+}
+
+std::string FakeLeaseHolders::state(engine::mux::StreamId stream) const {
+  const auto& one = streams_.at(stream.index);
+  if (!one.over) return one.granted ? "open" : "waits";
+  const auto* how = one.maybe_sent ? "maybe_sent " : one.granted ? "lost " : "refused ";
+  return how + std::string(shm::reason_name(one.reason));
 }
 
 void FakeEvents::event(const engine::mux::Event& event) {

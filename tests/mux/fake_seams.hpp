@@ -29,6 +29,7 @@ class FakeNetwork final : public engine::mux::Network {
     std::optional<std::span<const std::byte>> sending;
     std::vector<std::byte> wire;  // all that the kernel has accepted
     std::size_t sends = 0;
+    bool held = false;
     std::vector<std::byte> memory;
   };
 
@@ -39,6 +40,8 @@ class FakeNetwork final : public engine::mux::Network {
                const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
+  void hold(engine::mux::SessionId session) override;
+  void resume(engine::mux::SessionId session) override;
 
   Connection& operator[](std::size_t session) { return connections_[session]; }
   [[nodiscard]] std::size_t size() const { return connections_.size(); }
@@ -152,6 +155,43 @@ class FakeTraceNumbers final : public engine::mux::TraceNumberSource {
 
   std::uint32_t last = 0;
   bool are_there = true;
+};
+
+// Streams that want sessions, by the index of their id.
+class FakeLeaseHolders final : public engine::mux::LeaseHolders {
+ public:
+  struct Stream {
+    engine::mux::StreamId id;
+    bool granted = false;
+    bool over = false;  // the last has been said of it
+    std::string received;
+    std::size_t rooms = 0;  // how often there was room again
+    bool host_finished = false;
+    shm::Reason reason = shm::Reason::none;
+    std::string words;
+    bool maybe_sent = false;
+  };
+
+  // A new one.
+  engine::mux::StreamId add();
+
+  void lease_granted(engine::mux::StreamId stream, const engine::tls::PeerFacts& facts) override;
+  void lease_refused(engine::mux::StreamId stream, shm::Reason reason, std::string_view words) override;
+  void host_sent(engine::mux::StreamId stream, std::span<const std::byte> bytes) override;
+  void lease_has_room(engine::mux::StreamId stream) override;
+  void host_finished(engine::mux::StreamId stream) override;
+  void lease_lost(engine::mux::StreamId stream, shm::Reason reason, std::string_view words, bool maybe_sent) override;
+
+  // "waits", "open", "refused REASON", "lost REASON", "maybe_sent REASON".
+  [[nodiscard]] std::string state(engine::mux::StreamId stream) const;
+
+  Stream& operator[](engine::mux::StreamId stream) { return streams_[stream.index]; }
+
+ private:
+  // Has a session, and nothing final has been said.
+  Stream& open_stream(engine::mux::StreamId stream);
+
+  std::vector<Stream> streams_;
 };
 
 class FakeEvents final : public engine::mux::Events {

@@ -41,10 +41,14 @@ config::Config keyed_config() {
   return config;
 }
 
-MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes, const std::vector<std::uint16_t>& source_ports)
+MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes, const std::vector<std::uint16_t>& source_ports,
+               MuxListeners listeners)
     : config(std::move(settings)),
       network(session_count(config), send_memory_bytes),
-      mux(config, {network, workers, callers, notices, events, trace_numbers}, make_tls_clients(), 1),
+      mux(config,
+          {network, workers, listeners.callers != nullptr ? *listeners.callers : callers, notices, events,
+           trace_numbers, listeners.holders != nullptr ? *listeners.holders : holders},
+          make_tls_clients(), 1),
       hosts_(session_count(config)) {
   mux.set_time(now_ns);
   mux.set_source_ports(0, source_ports);
@@ -107,6 +111,31 @@ std::uint64_t MuxRig::reply(std::uint64_t notice, std::string_view message, std:
 
 void MuxRig::orphan(std::uint64_t tag, std::uint64_t keeper) {
   mux.orphan(indexes_[tag], {.channel = engine::mux::kOrphanChannel, .generation = keeper, .tag = tag});
+}
+
+engine::mux::StreamId MuxRig::lease(std::uint32_t group, std::uint32_t wait_ms, std::string_view alpn) {
+  const auto stream = holders.add();
+  mux.leases().ask({.group = group, .stream = stream, .wait_ms = wait_ms, .alpn = alpn});
+  mux.flush();
+  return stream;
+}
+
+std::size_t MuxRig::write(engine::mux::StreamId stream, std::string_view bytes) {
+  const auto taken = mux.leases().write(stream, std::as_bytes(std::span(bytes)));
+  mux.flush();
+  return taken;
+}
+
+void MuxRig::give_back(engine::mux::StreamId stream) {
+  mux.leases().give_back(stream);
+  mux.flush();
+}
+
+std::size_t MuxRig::session_of(engine::mux::StreamId stream) const {
+  for (const auto& session : mux.sessions()) {
+    if (session.lease.holder == stream) return session.id.index;
+  }
+  return engine::mux::kNone;
 }
 
 void MuxRig::connect(std::size_t session, int error) {
@@ -205,6 +234,17 @@ std::vector<std::string> MuxRig::heard(std::size_t session) {
   }
   plaintext.erase(plaintext.begin(), plaintext.begin() + static_cast<std::ptrdiff_t>(at));
   return messages;
+}
+
+std::string MuxRig::heard_raw(std::size_t session) {
+  host_reads(session);
+  const auto plaintext = std::exchange(hosts_[session].plaintext, {});
+  return to_text(plaintext);
+}
+
+bool MuxRig::was_told_goodbye(std::size_t session) {
+  host_reads(session);
+  return hosts_[session].tls.state() == PlainTlsHost::State::closed_by_client;
 }
 
 void MuxRig::say(std::size_t session, std::string_view message) {

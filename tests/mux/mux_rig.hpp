@@ -18,11 +18,17 @@ config::Config fifo_config();
 // The same with the first four bytes of a message as its key.
 config::Config keyed_config();
 
+// Who is told instead of the rig's own `callers` and `holders`, for tests of what is behind them.
+struct MuxListeners {
+  engine::mux::Callers* callers = nullptr;
+  engine::mux::LeaseHolders* holders = nullptr;
+};
+
 class MuxRig {
  public:
   // `source_ports` are the first upstream's.
   explicit MuxRig(config::Config config, std::size_t send_memory_bytes = 64 * 1024,
-                  const std::vector<std::uint16_t>& source_ports = {});
+                  const std::vector<std::uint16_t>& source_ports = {}, MuxListeners listeners = {});
 
   // ---- Time.
   void advance_ms(std::uint64_t ms) { advance_ns(ms * engine::mux::kNanosecondsPerMillisecond); }
@@ -42,6 +48,16 @@ class MuxRig {
   // What FakeCallers::outcome says.
   [[nodiscard]] std::string outcome(std::uint64_t tag) const { return callers.outcome(tag); }
   engine::mux::RequestIndex index_of(std::uint64_t tag) const { return indexes_[tag]; }
+
+  // ---- Streams that want a session of the first upstream. `flush` comes after all of these.
+  engine::mux::StreamId lease(std::uint32_t group = 0, std::uint32_t wait_ms = 0, std::string_view alpn = {});
+  // How many bytes there was room for.
+  std::size_t write(engine::mux::StreamId stream, std::string_view bytes);
+  void give_back(engine::mux::StreamId stream);
+  // What FakeLeaseHolders::state says.
+  [[nodiscard]] std::string state(engine::mux::StreamId stream) const { return holders.state(stream); }
+  // The index of the session that it has; kNone: none.
+  [[nodiscard]] std::size_t session_of(engine::mux::StreamId stream) const;
 
   // ---- Connections, by the session's index.
   void connect(std::size_t session, int error = 0);
@@ -63,6 +79,10 @@ class MuxRig {
   // ---- Hosts, by the session's index.
   // Messages that have arrived whole since the last call.
   std::vector<std::string> heard(std::size_t session);
+  // All bytes that have arrived since the last call, whatever they are.
+  std::string heard_raw(std::size_t session);
+  // Whether close_notify has arrived.
+  bool was_told_goodbye(std::size_t session);
   void say(std::size_t session, std::string_view message);
   void say_raw(std::size_t session, std::span<const std::byte> plaintext);
   void say_close_notify(std::size_t session);
@@ -86,6 +106,7 @@ class MuxRig {
   FakeNotices notices;
   FakeEvents events;
   FakeTraceNumbers trace_numbers;
+  FakeLeaseHolders holders;
   std::vector<PlainTlsClient*> tls_clients;  // owned by the multiplexer
   std::uint64_t now_ns = 1'000'000'000;
   engine::mux::Multiplexer mux;

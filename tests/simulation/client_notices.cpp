@@ -51,6 +51,17 @@ void ClientProcess::reply(Channel& channel, const client::RequestOutcome& notice
   attached.publish();
 }
 
+// Of a stream's message the tag means nothing; the answer itself says what it answers, unless the host mixes them up.
+void ClientProcess::hear_late(const Channel& channel, std::uint64_t tag, std::span<const std::byte> message) {
+  auto& ledger = context_.ledger;
+  const auto upstream = channel.upstream;
+  if (context_.has_streams && context_.in_order(upstream) && ledger.has_lied(upstream)) return;
+  const auto number = number_in(message, context_.upstream(upstream).correlation.offset);
+  const bool is_of_stream = number && ledger.knows(*number) && ledger.is_of_stream(*number);
+  ledger.late(is_of_stream ? *number : tag, {.opening = channel.opening, .group = group_, .upstream = upstream},
+              message);
+}
+
 void ClientProcess::hear(Channel& channel, const client::RequestOutcome& notice) {
   const std::span message(notice.data, notice.length);
   const Receiver receiver{.opening = channel.opening, .group = group_, .upstream = channel.upstream};
@@ -64,7 +75,7 @@ void ClientProcess::hear(Channel& channel, const client::RequestOutcome& notice)
   switch (notice.kind) {
     case shm::NoticeKind::late:
       wants(shm::kLateAnswers | shm::kSubscribeLate | shm::kSubscribeOrphans);
-      return context_.ledger.late(notice.tag, receiver, message);
+      return hear_late(channel, notice.tag, message);
     case shm::NoticeKind::orphan:
       wants(shm::kSubscribeOrphans);
       return context_.ledger.orphaned(notice.tag, receiver, {notice.outcome, notice.reason},

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "config/leases.hpp"
 #include "tests/simulation/message.hpp"
 
 namespace tlsmux::simulation {
@@ -350,6 +351,7 @@ std::vector<std::uint32_t> ClientProcess::allowed_upstreams() const {
   std::vector<std::uint32_t> allowed;
   const auto& name = context_.config.groups[group_].name;
   for (std::uint32_t i = 0; i < context_.config.upstreams.size(); ++i) {
+    if (config::leases_sessions(context_.upstream(i))) continue;  // takes no requests
     if (std::ranges::find(context_.upstream(i).groups, name) != context_.upstream(i).groups.end()) allowed.push_back(i);
   }
   return allowed;

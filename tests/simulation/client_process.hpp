@@ -88,6 +88,7 @@ class ClientProcess final : public ControlListener {
   void push(Channel& channel, std::uint64_t number, const client::Push& pushed);
   void reply(Channel& channel, const client::RequestOutcome& notice);
   void hear(Channel& channel, const client::RequestOutcome& notice);
+  void hear_late(const Channel& channel, std::uint64_t tag, std::span<const std::byte> message);
   void lend(Channel& channel);
   [[nodiscard]] std::uint32_t some_flags(std::uint32_t upstream);
   bool collect(Channel& channel);

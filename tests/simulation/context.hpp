@@ -11,6 +11,7 @@
 #include "tests/simulation/faults.hpp"
 #include "tests/simulation/ledger.hpp"
 #include "tests/simulation/random.hpp"
+#include "tests/simulation/stream_ledger.hpp"
 
 namespace tlsmux::simulation {
 
@@ -40,14 +41,18 @@ struct Context {
 
   Random random;
   Faults faults;
-  Ledger ledger;
   config::Config config;
+  Ledger ledger;
+  LeaseLedger leases{config};
+  StreamLedger streams{config, ledger, leases};
   std::uint64_t now_ns = 1'000'000'000;
   std::set<std::uint16_t> ports_down;        // of endpoints that are gone
   std::function<void()> while_engine_works;  // one step of a client
   std::uint64_t last_engine = 0;
   std::uint64_t last_opening = 0;       // of a channel
   std::uint64_t unsolicited_heard = 0;  // by clients
+  std::uint64_t last_leased_message = 0;
+  bool has_streams = false;
   bool is_traced = false;
 };
 

@@ -15,6 +15,17 @@
 namespace tlsmux::simulation {
 namespace {
 
+shm::UniqueFd must_be(int fd, const char* what) {
+  if (fd < 0) throw std::runtime_error(shm::last_error(what).message);
+  return shm::UniqueFd(fd);
+}
+
+}  // namespace
+
+shm::UniqueFd make_eventfd() { return must_be(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "making an eventfd"); }
+
+namespace {
+
 // What must not fail on a machine that can run tests at all.
 template <typename Value, typename Error>
 Value must(std::expected<Value, Error> result) {
@@ -22,16 +33,9 @@ Value must(std::expected<Value, Error> result) {
   return std::move(*result);
 }
 
-shm::UniqueFd must_be(int fd, const char* what) {
-  if (fd < 0) throw std::runtime_error(shm::last_error(what).message);
-  return shm::UniqueFd(fd);
-}
-
 shm::UniqueFd duplicate(const shm::UniqueFd& fd) {
   return must_be(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0), "duplicating a descriptor");
 }
-
-shm::UniqueFd make_eventfd() { return must_be(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "making an eventfd"); }
 
 // Stands for the engine's: this process lives at least as long.
 shm::UniqueFd open_pidfd() {
@@ -53,11 +57,13 @@ EngineProcess::EngineProcess(Context& context, Network& network)
       network_(context, network),
       workers_(context),
       bells_(context),
+      stream_sockets_(context),
       events_(context),
       clients_of_group_(context.config.groups.size()) {
   for (auto& byte : boot_id_) byte = static_cast<std::uint8_t>(context.random.next());
   context.trace("an engine starts");
-  shard_ = std::make_unique<engine::Shard>(context.config, engine::ShardSeams{network_, workers_, events_, bells_},
+  shard_ = std::make_unique<engine::Shard>(context.config,
+                                           engine::ShardSeams{network_, workers_, events_, bells_, stream_sockets_},
                                            make_tls_clients(context), make_board(), context.random.next());
 }
 
@@ -200,6 +206,7 @@ void EngineProcess::dismiss(engine::ClientId client, bool died) {
 
 void EngineProcess::drain(std::uint32_t timeout_ms) {
   draining_ = true;
+  stream_sockets_.stop();
   commands_.emplace_back(engine::Drain{.timeout_ms = timeout_ms});
 }
 
@@ -212,11 +219,25 @@ void EngineProcess::refresh(std::uint32_t upstream, const config::UpstreamSettin
   for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
     config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
   }
+  for (const auto index : removed_) config->upstreams[index].name.clear();
   config->upstreams[upstream] = settings;
   engine::ApplyConfig changes{.config = std::move(config), .upstreams = {}};
   changes.upstreams.push_back(
       {.kind = kind, .index = upstream, .tls_client = nullptr, .replace_sessions = replace_sessions});
   order(std::move(changes));
+}
+
+bool EngineProcess::remove_upstream(std::uint32_t upstream) {
+  if (!removed_.insert(upstream).second) return false;
+  auto config = std::make_shared<config::Config>(context_.config);
+  for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
+    config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
+  }
+  for (const auto index : removed_) config->upstreams[index].name.clear();
+  engine::ApplyConfig changes{.config = std::move(config), .upstreams = {}};
+  changes.upstreams.push_back({.kind = engine::ApplyConfig::Kind::removed, .index = upstream, .tls_client = nullptr});
+  order(std::move(changes));
+  return true;
 }
 
 void EngineProcess::take_replies() {
@@ -271,7 +292,8 @@ bool EngineProcess::is_due() const {
 
 bool EngineProcess::wants_turn() {
   if (is_stopped()) return false;
-  return !asleep_ || is_due() || !commands_.empty() || network_.has_news() || workers_.has_news() || bells_.has_news();
+  return !asleep_ || is_due() || !commands_.empty() || network_.has_news() || workers_.has_news() ||
+         bells_.has_news() || stream_sockets_.has_news();
 }
 
 // As DataLoop does it.
@@ -282,13 +304,16 @@ void EngineProcess::turn() {
   }
   asleep_ = false;
   shard_->set_time(context_.now_ns);
+  note_settings();
   busy_ = network_.tell(shard_->multiplexer());
+  busy_ = stream_sockets_.tell(shard_->streams()) || busy_;
   busy_ = bells_.tell(*shard_) || busy_;
   busy_ = !commands_.empty() || busy_;
   for (auto& command : std::exchange(commands_, {})) shard_->execute(std::move(command));
   busy_ = workers_.tell(shard_->multiplexer()) || busy_;
   busy_ = shard_->work() || busy_;
   take_replies();
+  observe_leases();
 }
 
 bool EngineProcess::step() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "client/attachment.hpp"
@@ -14,6 +15,7 @@
 #include "shm/control_protocol.hpp"
 #include "tests/simulation/bells.hpp"
 #include "tests/simulation/network.hpp"
+#include "tests/simulation/stream_sockets.hpp"
 #include "tests/simulation/workers.hpp"
 
 namespace tlsmux::simulation {
@@ -33,6 +35,16 @@ struct Attached {
   std::shared_ptr<client::Attachment> attachment;
 };
 
+shm::UniqueFd make_eventfd();
+
+struct StreamWish {
+  std::uint32_t pid = 0;
+  std::uint32_t group = 0;
+  std::uint32_t upstream = 0;
+  std::uint32_t wait_ms = 0;
+  std::shared_ptr<StreamPipe> pipe;
+};
+
 class EngineProcess {
  public:
   EngineProcess(Context& context, Network& network);
@@ -40,7 +52,10 @@ class EngineProcess {
   // Throws EngineKilled.
   void start();
   // Its last moment: nothing but the destructor may be called afterwards.
-  void die() { network_.die(); }
+  void die() {
+    network_.die();
+    stream_sockets_.die();
+  }
 
   // ---- What clients ask of the control thread. The listener lives until dismiss() or the engine's end.
   // Nothing: there is no room for another client.
@@ -49,7 +64,11 @@ class EngineProcess {
   void open_channel(engine::ClientId client, const std::string& upstream, std::uint32_t flags = 0);
   void close_channel(engine::ClientId client, std::uint32_t channel);
   void dismiss(engine::ClientId client, bool died);
+  void open_stream(const StreamWish& wish);
   void drain(std::uint32_t timeout_ms);
+  // False: it is gone already.
+  bool remove_upstream(std::uint32_t upstream);
+  [[nodiscard]] bool is_removed(std::uint32_t upstream) const { return removed_.contains(upstream); }
   void refresh(std::uint32_t upstream, const config::UpstreamSettings& settings, engine::ApplyConfig::Kind kind,
                bool replace_sessions);
   // The tables of a group that the context's configuration has at its end; members can attach to it from now on.
@@ -77,6 +96,10 @@ class EngineProcess {
   [[nodiscard]] std::span<const std::byte> group_part(std::size_t group) const {
     return groups_[group].mapping.bytes();
   }
+  // Throws Violation unless streams and leases are in order.
+  void check_streams();
+  // Nothing is left of them.
+  bool has_no_streams();
   // Requests that ended in a way, over all upstreams and groups.
   std::array<std::uint64_t, 4> counted();
 
@@ -97,11 +120,16 @@ class EngineProcess {
     bool has_offended = false;
   };
 
+  template <typename Visit>
+  void for_each_leased(Visit visit);
+  void note_settings();
+  void observe_leases();
   engine::StatusBoard make_board();
   GroupMemory& make_group_memory(std::size_t group);
   [[nodiscard]] shm::GroupPart format(std::size_t group, std::span<std::byte> memory) const;
   [[nodiscard]] bool is_due() const;
   void take_replies();
+  void take(const engine::StreamOpened& reply);
   void take(const engine::ChannelOpened& reply);
   void take(const engine::ChannelClosed& reply);
   void take(const engine::ClientOffended& reply);
@@ -119,6 +147,7 @@ class EngineProcess {
   EngineNetwork network_;
   Workers workers_;
   Bells bells_;
+  StreamSockets stream_sockets_;
   struct Silence final : engine::mux::Events {
     explicit Silence(Context& shared) : context(shared) {}
     void event(const engine::mux::Event& event) override;
@@ -129,7 +158,10 @@ class EngineProcess {
   std::vector<engine::ShardCommand> commands_;
   std::map<engine::ClientId, ControlledClient> clients_;
   engine::control::KnownOpenings openings_;
-  int orders_ = 0;  // not carried out yet
+  std::map<std::uint64_t, std::shared_ptr<StreamPipe>> streams_asked_;  // by number
+  std::set<std::uint32_t> removed_;                                     // upstreams
+  std::vector<config::StreamReuse> reuse_before_;                       // this turn, by upstream
+  int orders_ = 0;                                                      // not carried out yet
   std::vector<std::uint32_t> clients_of_group_;
   engine::ClientId last_id_ = 0;
   bool draining_ = false;

@@ -30,11 +30,15 @@ Faults Faults::some(Random& random) {
   maybe(faults.client_leaves, 20);
   maybe(faults.client_scribbles, 10);
   maybe(faults.duplicate_key, 200);
+  maybe(faults.stream_dies, 20);
+  maybe(faults.stream_closes, 20);
+  maybe(faults.stream_stops_reading, 100);
   maybe(faults.engine_dies, 4);
   maybe(faults.engine_dies_within, 4);
   maybe(faults.engine_drains, 2);
   maybe(faults.upstream_drains, 3);
   maybe(faults.refresh, 10);
+  maybe(faults.upstream_removed, 2);
   return faults;
 }
 

@@ -41,12 +41,18 @@ struct Faults {
   std::uint32_t client_scribbles = 0;
   std::uint32_t duplicate_key = 0;
 
+  // Processes with streams.
+  std::uint32_t stream_dies = 0;    // the process, with all it has
+  std::uint32_t stream_closes = 0;  // in the middle of something
+  std::uint32_t stream_stops_reading = 0;
+
   // The engine.
   std::uint32_t engine_dies = 0;         // between two steps
   std::uint32_t engine_dies_within = 0;  // at a call that it makes of the world
   std::uint32_t engine_drains = 0;
   std::uint32_t upstream_drains = 0;  // or is resumed
   std::uint32_t refresh = 0;          // an upstream's settings change
+  std::uint32_t upstream_removed = 0;
 
   friend bool operator==(const Faults&, const Faults&) = default;
   // Nothing goes wrong.

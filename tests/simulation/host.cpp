@@ -3,20 +3,31 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/leases.hpp"
+#include "tests/simulation/leased_host.hpp"
 #include "tests/simulation/message.hpp"
 
 namespace tlsmux::simulation {
+
+HostSide::Manner HostSide::some_manner(Context& context) {
+  if (context.random.chance(context.faults.handshake_hangs)) return Manner::hangs;
+  return context.random.chance(context.faults.handshake_refused) ? Manner::refuses : Manner::good;
+}
+
+std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, std::uint64_t connection) {
+  if (!config::leases_sessions(context.upstream(upstream)))
+    return std::make_unique<Host>(context, upstream, connection);
+  return std::make_unique<LeasedHost>(context, upstream, connection);
+}
 
 Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
     : context_(context),
       upstream_(upstream),
       connection_(connection),
       key_offset_(context.upstream(upstream).correlation.offset),
+      manner_(some_manner(context)),
       framing_(context.upstream(upstream).framing),
-      cutter_(framing_) {
-  if (context.random.chance(context.faults.handshake_refused)) manner_ = Manner::refuses;
-  if (context.random.chance(context.faults.handshake_hangs)) manner_ = Manner::hangs;
-}
+      cutter_(framing_) {}
 
 void Host::receive(std::span<const std::byte> bytes) {
   if (ended_ && !half_open_) return;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,24 +14,41 @@
 
 namespace tlsmux::simulation {
 
-class Host {
+class HostSide {
+ public:
+  virtual ~HostSide() = default;
+
+  // Bytes off the network.
+  virtual void receive(std::span<const std::byte> bytes) = 0;
+  [[nodiscard]] virtual bool is_reading() const = 0;
+
+  // Does one thing of its own accord. False: it has nothing to do.
+  virtual bool act() = 0;
+
+  // What it has written and the network has not carried yet. It ends the connection once that is gone, if is_ended().
+  virtual std::vector<std::byte>& output() = 0;
+  [[nodiscard]] virtual bool is_ended() const = 0;
+
+ protected:
+  enum class Manner : std::uint8_t { good, refuses, hangs };  // in the handshake
+
+  static Manner some_manner(Context& context);
+};
+
+std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, std::uint64_t connection);
+
+// Of an upstream that takes requests.
+class Host final : public HostSide {
  public:
   Host(Context& context, std::uint32_t upstream, std::uint64_t connection);
 
-  // Bytes off the network.
-  void receive(std::span<const std::byte> bytes);
-  [[nodiscard]] bool is_reading() const { return reading_; }
-
-  // Does one thing of its own accord. False: it has nothing to do.
-  bool act();
-
-  // What it has written and the network has not carried yet. It ends the connection once that is gone, if is_ended().
-  std::vector<std::byte>& output() { return output_; }
-  [[nodiscard]] bool is_ended() const { return ended_; }
+  void receive(std::span<const std::byte> bytes) override;
+  [[nodiscard]] bool is_reading() const override { return reading_; }
+  bool act() override;
+  std::vector<std::byte>& output() override { return output_; }
+  [[nodiscard]] bool is_ended() const override { return ended_; }
 
  private:
-  enum class Manner : std::uint8_t { good, refuses, hangs };
-
   void hear(std::span<const std::byte> message);
   bool misbehave();
   void answer_one();
@@ -41,7 +59,7 @@ class Host {
   std::uint32_t upstream_;
   std::uint64_t connection_;
   std::size_t key_offset_;
-  Manner manner_ = Manner::good;  // in the handshake
+  Manner manner_;
   test::PlainTlsHost tls_;
   engine::message::Framing framing_;
   engine::message::FrameCutter cutter_;

@@ -98,7 +98,8 @@ void Ledger::check_verdict(std::uint64_t number, const Entry& entry, const Verdi
       if (!entry.connections.empty()) object(number, entry, "its bytes had reached the wire");
       break;
     case Outcome::maybe_sent:
-      if (is_loss(verdict.reason) && entry.connections.empty()) object(number, entry, "no byte of it had left");
+      if (is_loss(verdict.reason) && entry.connections.empty() && !entry.is_of_stream)
+        object(number, entry, "no byte of it had left");
       break;
     case Outcome::none: object(number, entry, "it ended without an outcome");
   }
@@ -139,6 +140,7 @@ void Ledger::orphaned(std::uint64_t number, const Receiver& receiver, const Verd
   if (!knows(number)) throw Violation("an orphan of nobody");
   auto& entry = at(number);
   check_receiver(number, entry, receiver);
+  if (entry.is_of_stream) object(number, entry, "it is given to others, and was a stream's");
   if (!entry.caller_died) object(number, entry, "it is given to others, but its process knows how it ended");
   if (entry.orphan_with != 0) object(number, entry, "it is given to two subscribers");
   if (entry.orphan.outcome != Outcome::none && entry.orphan != verdict) object(number, entry, "it ends in another way");
@@ -169,7 +171,8 @@ void Ledger::check_orphans_given(std::uint64_t engine, std::uint32_t group, std:
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const auto& entry = entries_[i];
     const bool concerned = entry.engine == engine && entry.group == group && entry.upstream == upstream;
-    if (concerned && entry.caller_died && !entry.is_reply && entry.orphan.outcome == Outcome::none) {
+    if (concerned && entry.caller_died && !entry.is_reply && !entry.is_of_stream &&
+        entry.orphan.outcome == Outcome::none) {
       object(i + 1, entry, "its process died, and nobody has got it");
     }
   }
@@ -187,6 +190,14 @@ void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<co
   if (digest_in(answer, entry.key_offset) != digest_of(text_of(number, entry))) {
     object(number, entry, "the host has answered to other bytes than the client's");
   }
+}
+
+bool Ledger::may_be_mixed_up(std::uint64_t number) const {
+  const auto& entry = entries_[number - 1];
+  if (!entry.in_order) return false;
+  // See check_answer().
+  if (entry.connections.empty()) return upstreams_of_liars_.contains(entry.upstream);
+  return liars_.contains(*entry.connections.begin());
 }
 
 void Ledger::lied(std::uint32_t upstream, std::uint64_t connection) {

@@ -41,6 +41,7 @@ struct NewEntry {
   std::size_t length = 0;
   bool must_be_answered = false;
   bool is_reply = false;
+  bool is_of_stream = false;                       // it ends with its stream, and nobody inherits it
   std::set<std::uint64_t> reply_connections = {};  // any of these brought what it replies to; empty: not known
 };
 
@@ -82,6 +83,12 @@ class Ledger {
   void host_said(std::uint64_t connection, std::span<const std::byte> message);
   [[nodiscard]] std::set<std::uint64_t> connections_of(std::span<const std::byte> message) const;
   [[nodiscard]] bool is_reply(std::uint64_t number) const { return entries_[number - 1].is_reply; }
+  // A request of a stream, which gives no tags of its own.
+  [[nodiscard]] bool is_of_stream(std::uint64_t number) const { return entries_[number - 1].is_of_stream; }
+  // Where order tells, and its host has lied: its answer may be anything.
+  [[nodiscard]] bool may_be_mixed_up(std::uint64_t number) const;
+  // A host of this upstream has lied.
+  [[nodiscard]] bool has_lied(std::uint32_t upstream) const { return upstreams_of_liars_.contains(upstream); }
   // In the end, of one group and upstream: whatever died with this engine alive has been given to somebody.
   void check_orphans_given(std::uint64_t engine, std::uint32_t group, std::uint32_t upstream) const;
 

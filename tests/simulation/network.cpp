@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "config/leases.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::simulation {
@@ -20,12 +21,15 @@ Connection::Connection(Context& context, std::uint64_t number, std::uint32_t ups
                        std::uint16_t port)
     : context_(context),
       number_(number),
+      is_leased_(config::leases_sessions(context.upstream(upstream))),
       session_(session),
       port_(port),
       wire_(context, upstream, number),
-      host_(context, upstream, number),
+      host_(make_host(context, upstream, number)),
       hangs_(context.random.chance(context.faults.connect_hangs)),
-      window_(context.random.chance(context.faults.small_window) ? context.random.between(1, 200) : kWindowBytes) {}
+      window_(context.random.chance(context.faults.small_window) ? context.random.between(1, 200) : kWindowBytes) {
+  if (is_leased_) context.leases.connected(number, upstream);
+}
 
 // ---- The engine's calls ----
 
@@ -40,6 +44,17 @@ void Connection::close() {
   stage_ = Stage::closing;
 }
 
+void Connection::hold() {
+  TMX_ASSERT(stage_ == Stage::up && !held_);
+  held_ = true;
+  handed_over_ = context_.random.below(to_engine_.size() + 1);
+}
+
+void Connection::resume() {
+  TMX_ASSERT(stage_ == Stage::up && held_);
+  held_ = false;
+}
+
 void Connection::engine_dies() {
   if (sending_) finish_send();
   stage_ = Stage::gone;
@@ -50,7 +65,7 @@ void Connection::engine_dies() {
 bool Connection::has_news() const {
   switch (stage_) {
     case Stage::connecting: return connected_.has_value();
-    case Stage::up: return sent_ || !to_engine_.empty() || (ended_ && !ended_told_);
+    case Stage::up: return sent_ || receivable() > 0 || (ended_ && !ended_told_ && !held_);
     case Stage::closing: return sent_ || !sending_;
     case Stage::gone: return false;
   }
@@ -63,17 +78,19 @@ void Connection::tell(engine::mux::Multiplexer& multiplexer) {
     return multiplexer.connected(session_, *std::exchange(connected_, std::nullopt));
   }
   // A send's completion and what is received come in any order.
-  if (sent_ && (to_engine_.empty() || stage_ == Stage::closing || context_.random.below(2) == 0)) {
+  if (sent_ && (receivable() == 0 || stage_ == Stage::closing || context_.random.below(2) == 0)) {
     return multiplexer.sent(session_, *std::exchange(sent_, std::nullopt));
   }
   if (stage_ == Stage::closing) {
     stage_ = Stage::gone;
     return multiplexer.closed(session_);
   }
-  if (!to_engine_.empty()) {
-    const auto count = piece(to_engine_.size());
+  if (receivable() > 0) {
+    const auto count = piece(receivable());
+    if (held_) handed_over_ -= count;
     std::vector<std::byte> bytes(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
     to_engine_.erase(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (is_leased_) context_.leases.told(number_, bytes);
     return multiplexer.received(session_, bytes);
   }
   ended_told_ = true;
@@ -95,7 +112,7 @@ bool Connection::step() {
   const auto first = context_.random.below(4);
   for (std::size_t i = 0; i < 4; ++i) {
     const auto which = (first + i) % 4;
-    if (which == 3 ? host_.act() : (this->*kSteps[which])()) return true;
+    if (which == 3 ? host_->act() : (this->*kSteps[which])()) return true;
   }
   return false;
 }
@@ -117,7 +134,10 @@ bool Connection::step_reset() {
   context_.trace("connection " + std::to_string(number_) + " is reset");
   reset_ = true;
   to_host_.clear();  // accepted by the kernel, and lost all the same
-  if (context_.random.below(2) == 0) to_engine_.clear();
+  if (context_.random.below(2) == 0) {
+    to_engine_.clear();
+    handed_over_ = 0;
+  }
   if (!ended_) ended_ = ECONNRESET;
   return true;
 }
@@ -155,29 +175,30 @@ void Connection::finish_send() {
 }
 
 bool Connection::step_deliver() {
-  if (to_host_.empty() || reset_ || !host_.is_reading()) return false;
+  if (to_host_.empty() || reset_ || !host_->is_reading()) return false;
   const auto count = piece(to_host_.size());
   const std::vector<std::byte> bytes(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
   to_host_.erase(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
-  host_.receive(bytes);
+  host_->receive(bytes);
   return true;
 }
 
 bool Connection::step_carry() {
-  auto& output = host_.output();
+  auto& output = host_->output();
   if (!output.empty() && !reset_) {
-    const auto count = piece(output.size());
+    if (to_engine_.size() >= kWindowBytes) return false;
+    const auto count = piece(std::min(output.size(), kWindowBytes - to_engine_.size()));
     to_engine_.insert(to_engine_.end(), output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
     output.erase(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
     return true;
   }
-  if (!host_.is_ended() || ended_) return false;
+  if (!host_->is_ended() || ended_) return false;
   ended_ = 0;
   return true;
 }
 
 bool Connection::is_over() const {
-  return stage_ == Stage::gone && (to_host_.empty() || reset_ || !host_.is_reading());
+  return stage_ == Stage::gone && (to_host_.empty() || reset_ || !host_->is_reading());
 }
 
 // ---- All of them ----
@@ -240,6 +261,16 @@ void EngineNetwork::send(SessionId session, std::span<const std::byte> bytes) {
 void EngineNetwork::close(SessionId session) {
   context_.engine_calls_world();
   connection_of(session).close();
+}
+
+void EngineNetwork::hold(SessionId session) {
+  context_.engine_calls_world();
+  connection_of(session).hold();
+}
+
+void EngineNetwork::resume(SessionId session) {
+  context_.engine_calls_world();
+  connection_of(session).resume();
 }
 
 bool EngineNetwork::has_news() const {

@@ -24,6 +24,8 @@ class Connection {
   // ---- The engine's calls.
   void send(std::span<const std::byte> bytes);
   void close();
+  void hold();
+  void resume();
   // Its process is gone, and with it the memory of a send under way.
   void engine_dies();
 
@@ -42,6 +44,7 @@ class Connection {
 
   [[nodiscard]] engine::mux::SessionId session() const { return session_; }
   [[nodiscard]] std::uint64_t number() const { return number_; }
+  [[nodiscard]] bool is_held() const { return held_; }
 
  private:
   enum class Stage : std::uint8_t { connecting, up, closing, gone };  // for the engine
@@ -55,17 +58,22 @@ class Connection {
   void finish_send();
   [[nodiscard]] bool is_endpoint_gone() const { return context_.ports_down.contains(port_); }
   std::size_t piece(std::size_t total);
+  // Of to_engine_, what may be told now.
+  [[nodiscard]] std::size_t receivable() const { return held_ ? handed_over_ : to_engine_.size(); }
 
   Context& context_;
   std::uint64_t number_;
+  bool is_leased_;
   engine::mux::SessionId session_;
   std::uint16_t port_;
   WireLog wire_;
-  Host host_;
+  std::unique_ptr<HostSide> host_;
   Stage stage_ = Stage::connecting;
   bool hangs_ = false;
   std::size_t window_;
   bool reset_ = false;
+  bool held_ = false;
+  std::size_t handed_over_ = 0;  // of to_engine_, by the kernel, before it was held
 
   std::optional<std::span<const std::byte>> sending_;
   std::vector<std::byte> to_host_;
@@ -101,6 +109,13 @@ class EngineNetwork final : public engine::mux::Network {
                const engine::mux::ConnectOptions& options) override;
   void send(engine::mux::SessionId session, std::span<const std::byte> bytes) override;
   void close(engine::mux::SessionId session) override;
+  void hold(engine::mux::SessionId session) override;
+  void resume(engine::mux::SessionId session) override;
+
+  // Null: it has none just now.
+  [[nodiscard]] const Connection* connection(std::uint32_t session_index) const {
+    return sessions_[session_index].connection.get();
+  }
 
   // The engine's process ends, and with it its side of all connections.
   void die();

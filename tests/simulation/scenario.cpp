@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "config/leases.hpp"
 #include "tests/simulation/message.hpp"
 
 namespace tlsmux::simulation {
@@ -46,6 +47,20 @@ std::vector<config::EndpointSettings> make_endpoints(Random& random) {
   return endpoints;
 }
 
+config::StreamSettings make_streams(Random& random) {
+  config::StreamSettings streams;
+  if (random.below(2) == 0) streams.order = config::StreamOrder::as_asked;
+  constexpr std::array kReuses{config::StreamReuse::at_boundary, config::StreamReuse::at_boundary,
+                               config::StreamReuse::always, config::StreamReuse::never};
+  streams.reuse = random.pick(kReuses);
+  streams.open_max = number(random, 1, 8);
+  streams.in_flight_max = number(random, 1, 6);
+  streams.buffer_bytes = random.below(2) == 0 ? number(random, 1, 200) : number(random, 200, 5'000);
+  streams.wait_ms = number(random, 1, 200);
+  streams.idle_max_ms = random.below(3) == 0 ? 0 : number(random, 1, 100);
+  return streams;
+}
+
 config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes) {
   config::UpstreamSettings upstream;
   upstream.endpoints = make_endpoints(random);
@@ -71,9 +86,24 @@ config::UpstreamSettings make_upstream(Random& random, std::uint32_t slot_bytes)
                        .silence_ms = random.below(3) == 0 ? number(random, 20, 100) : 0,
                        .session_idle_ms = number(random, 1, 100),
                        .drain_ms = number(random, 5, 100)};
+  upstream.streams = make_streams(random);
   upstream.backoff = {
       .initial_ms = number(random, 1, 10), .max_ms = number(random, 10, 50), .jitter_percent = number(random, 0, 50)};
   return upstream;
+}
+
+// Its sessions are leased: no requests, and messages of another length than those in slots.
+void make_leased(Random& random, config::UpstreamSettings& upstream) {
+  upstream.streams.kind = config::StreamKind::leased;
+  upstream.correlation = {};
+  upstream.timeouts.silence_ms = 0;
+  upstream.sessions = number(random, 0, 2);
+  upstream.sessions_max = upstream.sessions + number(random, upstream.sessions == 0 ? 1 : 0, 2);
+  switch (random.below(3)) {
+    case 0: upstream.framing = {.kind = config::FramingKind::http1}; break;
+    case 1: upstream.framing = {.kind = config::FramingKind::none}; break;
+    default: break;
+  }
 }
 
 // Rings and queues so long that the engine takes more than one turn for what a client publishes at once.
@@ -113,6 +143,10 @@ config::Config make_scenario(Random& random) {
     config.upstreams.push_back(std::move(upstream));
   }
   if (slot_bytes < 300 && random.below(10) == 0) make_wide(random, config);
+  // Clients with channels need one upstream that takes requests.
+  for (std::size_t i = 1; i < upstreams; ++i) {
+    if (random.below(2) == 0) make_leased(random, config.upstreams[i]);
+  }
   return config;
 }
 
@@ -120,13 +154,21 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
                                      config::UpstreamSettings present) {
   const auto other = make_upstream(random, 2);
   const auto sessions_most = std::max(original.sessions, original.sessions_max);
-  present.sessions = number(random, 1, sessions_most);
-  present.sessions_max = number(random, present.sessions, sessions_most);
+  const std::uint32_t sessions_least = config::leases_sessions(original) ? 0 : 1;
+  present.sessions = number(random, sessions_least, sessions_most);
+  present.sessions_max = number(random, std::max(present.sessions, 1U), sessions_most);
   present.session_choice = other.session_choice;
   present.in_flight_max += number(random, 0, 2);
   present.queue_max += number(random, 0, 2);
   present.handshakes_max += number(random, 0, 1);
   present.timeouts = other.timeouts;
+  if (config::leases_sessions(original)) present.timeouts.silence_ms = 0;
+  present.streams.reuse = other.streams.reuse;
+  present.streams.wait_ms = other.streams.wait_ms;
+  present.streams.idle_max_ms = other.streams.idle_max_ms;
+  present.streams.open_max += number(random, 0, 2);
+  present.streams.in_flight_max += number(random, 0, 2);
+  present.streams.buffer_bytes += number(random, 0, 200);
   present.backoff = other.backoff;
   present.rotation = other.rotation;
   present.endpoints = original.endpoints;

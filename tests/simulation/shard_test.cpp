@@ -42,6 +42,16 @@ TEST_CASE("engine.channels are refused with the reason") {
   CHECK(client->channels[0]->number() != client->channels[1]->number());
 }
 
+TEST_CASE("stream.a channel to an upstream whose sessions are leased is refused") {
+  auto config = shard_config();
+  config.upstreams[0].streams.kind = config::StreamKind::leased;
+  ShardRig rig(config);
+  const auto client = rig.attach();
+  rig.open_channel(*client, "host");
+  CHECK(client->refusals == std::vector<int>{EINVAL});
+  CHECK(client->channels.empty());
+}
+
 TEST_CASE("engine.a channel is closed only when nothing of it is in flight, and can be used anew") {
   ShardRig rig;
   const auto client = rig.attach_with_channel();

@@ -39,6 +39,12 @@ void print(const Statistics& seen) {
               seen.told[3]);
   std::printf("notices: late=%" PRIu64 " unsolicited=%" PRIu64 " orphans=%" PRIu64 "\n", seen.late, seen.unsolicited,
               seen.orphans);
+  const auto& streams = seen.streams;
+  std::printf("streams: opened=%" PRIu64 " turned_away=%" PRIu64 " refused=%" PRIu64 " closed=%" PRIu64 " lost=%" PRIu64
+              " (not_sent=%" PRIu64 ") left=%" PRIu64 "; answers=%" PRIu64 " bytes=%" PRIu64 " sessions_reused=%" PRIu64
+              "\n",
+              streams.opened, streams.turned_away, streams.refused, streams.closed, streams.lost, streams.lost_not_sent,
+              streams.left, streams.answers, streams.bytes, streams.reused);
   for (std::size_t i = 0; i < seen.reasons.size(); ++i) {
     if (seen.reasons[i] == 0) continue;
     std::printf("  %-30s %" PRIu64 "\n", shm::reason_name(static_cast<shm::Reason>(i)).data(), seen.reasons[i]);
@@ -92,6 +98,11 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
     CHECK(seen.reasons[static_cast<std::size_t>(reason)] > 0);
   }
   CHECK(seen.late > 0);
+  const auto& streams = seen.streams;
   CHECK(seen.unsolicited > 0);
   CHECK(seen.orphans > 0);
+  for (const auto count : {streams.turned_away, streams.refused, streams.closed, streams.lost - streams.lost_not_sent,
+                           streams.lost_not_sent, streams.left, streams.answers, streams.reused}) {
+    CHECK(count > 0);
+  }
 }

@@ -13,13 +13,17 @@ namespace tlsmux::simulation {
 class TlsSession final : public engine::tls::TlsSession {
  public:
   TlsSession(Context& context, std::unique_ptr<engine::tls::TlsSession> plain)
-      : context_(context), plain_(std::move(plain)) {}
+      : context_(context), version_(context.random.below(4) == 0 ? kTls12 : kTls13), plain_(std::move(plain)) {}
 
   std::expected<engine::tls::HandshakeState, engine::tls::TlsError> handshake(std::span<const std::byte> received,
                                                                               std::vector<std::byte>& output) override {
     return plain_->handshake(received, output);
   }
-  [[nodiscard]] engine::tls::PeerFacts peer_facts() const override { return plain_->peer_facts(); }
+  [[nodiscard]] engine::tls::PeerFacts peer_facts() const override {
+    auto facts = plain_->peer_facts();
+    facts.version_number = version_;
+    return facts;
+  }
   [[nodiscard]] std::size_t record_bytes_max() const override { return plain_->record_bytes_max(); }
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return plain_->record_overhead_bytes(); }
   std::expected<void, engine::tls::TlsError> seal(std::span<const std::span<const std::byte>> parts,
@@ -39,7 +43,11 @@ class TlsSession final : public engine::tls::TlsSession {
   void close_notify(engine::tls::WireBuffer& wire) override { plain_->close_notify(wire); }
 
  private:
+  static constexpr std::uint16_t kTls12 = 0x0303;
+  static constexpr std::uint16_t kTls13 = 0x0304;
+
   Context& context_;
+  std::uint16_t version_;
   std::unique_ptr<engine::tls::TlsSession> plain_;
 };
 

@@ -2,13 +2,18 @@
 
 #include <algorithm>
 
+#include "config/leases.hpp"
 #include "tests/simulation/message.hpp"
 #include "tests/support/plain_tls.hpp"
 
 namespace tlsmux::simulation {
 
 WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connection)
-    : context_(context), upstream_(upstream), connection_(connection), framing_(context.upstream(upstream).framing) {}
+    : context_(context),
+      upstream_(upstream),
+      connection_(connection),
+      is_leased_(config::leases_sessions(context.upstream(upstream))),
+      framing_(context.upstream(upstream).framing) {}
 
 void WireLog::offered(std::span<const std::byte> pending) {
   const auto known = std::span(stream_).subspan(accepted_);
@@ -23,11 +28,18 @@ void WireLog::offered(std::span<const std::byte> pending) {
     }
     if (stream_.size() - read_ - test::kPlainHeaderBytes < length)
       throw Violation("half a record was given to the kernel");
+    const auto content = std::span(stream_).subspan(read_ + test::kPlainHeaderBytes, length);
     if (stream_[read_] == std::byte(test::PlainType::data)) {
-      read_record(read_, std::span(stream_).subspan(read_ + test::kPlainHeaderBytes, length));
+      is_leased_ ? read_leased(read_, content) : read_record(read_, content);
+    } else if (is_leased_ && stream_[read_] == std::byte(test::PlainType::close_notify)) {
+      context_.leases.sealed_close(connection_);
     }
     read_ += test::kPlainHeaderBytes + length;
   }
+}
+
+void WireLog::read_leased(std::uint64_t record, std::span<const std::byte> content) {
+  placed_.push_back({.request = 0, .part = context_.leases.sealed(connection_, content), .first_record = record});
 }
 
 void WireLog::read_record(std::uint64_t record, std::span<const std::byte> content) {
@@ -52,7 +64,7 @@ void WireLog::read_record(std::uint64_t record, std::span<const std::byte> conte
 void WireLog::read_message(std::span<const std::byte> message, std::uint64_t first_record) {
   const auto number = number_in(message, context_.upstream(upstream_).correlation.offset);
   if (number && context_.ledger.knows(*number)) {
-    placed_.push_back({.request = *number, .first_record = first_record});
+    placed_.push_back({.request = *number, .part = {}, .first_record = first_record});
   } else if (!context_.ledger.has_distrusted()) {
     throw Violation("a message on the wire is nobody's");
   }
@@ -61,7 +73,8 @@ void WireLog::read_message(std::span<const std::byte> message, std::uint64_t fir
 void WireLog::accepted(std::size_t count) {
   accepted_ += count;
   for (; started_ < placed_.size() && placed_[started_].first_record < accepted_; ++started_) {
-    context_.ledger.started(placed_[started_].request, connection_);
+    const auto& placed = placed_[started_];
+    is_leased_ ? context_.leases.started(placed.part) : context_.ledger.started(placed.request, connection_);
   }
 }
 

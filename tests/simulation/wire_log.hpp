@@ -25,15 +25,18 @@ class WireLog {
  private:
   struct Placed {
     std::uint64_t request = 0;
+    LeaseLedger::Part part;          // where sessions are leased
     std::uint64_t first_record = 0;  // position of the first record that holds a byte of it
   };
 
+  void read_leased(std::uint64_t record, std::span<const std::byte> content);
   void read_record(std::uint64_t record, std::span<const std::byte> content);
   void read_message(std::span<const std::byte> message, std::uint64_t first_record);
 
   Context& context_;
   std::uint32_t upstream_;
   std::uint64_t connection_;
+  bool is_leased_;
   engine::message::Framing framing_;
   std::vector<std::byte> stream_;  // all that was ever offered
   std::uint64_t accepted_ = 0;

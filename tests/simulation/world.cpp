@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "config/leases.hpp"
 #include "tests/simulation/scenario.hpp"
 
 namespace tlsmux::simulation {
 namespace {
 
 constexpr std::uint64_t kStepsToRestMax = 200'000;
+constexpr std::uint64_t kBackoffNsMax = 100'000'000;
 
 config::Config scenario_of(std::uint64_t seed) {
   Random random(seed);
@@ -25,6 +27,7 @@ void Statistics::add(const Statistics& other) {
   late += other.late;
   unsolicited += other.unsolicited;
   orphans += other.orphans;
+  streams.add(other.streams);
   for (std::size_t i = 0; i < told.size(); ++i) told[i] += other.told[i];
   for (std::size_t i = 0; i < reasons.size(); ++i) reasons[i] += other.reasons[i];
 }
@@ -32,6 +35,7 @@ void Statistics::add(const Statistics& other) {
 World::World(std::uint64_t seed, bool is_traced) : context_(seed, scenario_of(seed)), network_(context_) {
   context_.is_traced = is_traced;
   context_.while_engine_works = [this] { step_client(); };
+  context_.has_streams = context_.random.below(2) == 0;
 }
 
 Statistics World::run() {
@@ -47,6 +51,7 @@ Statistics World::run() {
   statistics_.late = context_.ledger.late_count();
   statistics_.unsolicited = context_.unsolicited_heard;
   statistics_.orphans = context_.ledger.orphan_count();
+  statistics_.streams = context_.streams.statistics();
   return statistics_;
 }
 
@@ -54,9 +59,11 @@ Statistics World::run() {
 
 void World::run_faults() {
   context_.faults = Faults::some(context_.random);
-  counters_comparable_ = context_.faults.client_leaves == 0;
+  counters_comparable_ = context_.faults.client_leaves == 0 && !context_.has_streams;
   const auto clients = context_.random.between(1, 4);
   for (std::size_t i = 0; i < clients; ++i) clients_.push_back(nullptr);
+  const auto stream_processes = context_.has_streams ? context_.random.between(1, 3) : 0;
+  for (std::size_t i = 0; i < stream_processes; ++i) stream_processes_.push_back(nullptr);
   for (auto steps = context_.random.between(100, 800); steps > 0; --steps) {
     fail_engine();
     fail_endpoint();
@@ -67,6 +74,7 @@ void World::run_faults() {
       client = std::make_unique<ClientProcess>(context_, ++last_client_, static_cast<std::uint32_t>(group));
       ++statistics_.clients;
     }
+    revive_stream_processes();
     step();
   }
 }
@@ -79,24 +87,51 @@ void World::run_calm() {
     if (engine_ != nullptr && engine_->multiplexer().upstreams()[i]->draining) drain_or_resume(i);
   }
   for (auto& client : clients_) client->kill_if_mad();
+  revive_stream_processes();
   for (int i = 0; i < 100; ++i) step();
   for (auto& client : clients_) client->set_conduct({.submits = false});
+  for (auto& process : stream_processes_) process->finish();
   run_until([this] { return is_at_rest(); }, "all requests to end");
 }
 
 // What must succeed, now that all is well.
 void World::probe() {
-  const auto all_up = [this] {
-    return is_at_rest() && std::ranges::all_of(engine_->multiplexer().upstreams(), [](const auto& upstream) {
-             const auto up = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_up);
-             return up >= upstream->settings->sessions;
-           });
-  };
-  run_until(all_up, "all sessions to come up");
+  run_until([this] { return all_are_up() && engine_->has_no_streams(); }, "all sessions to come up");
   for (auto& client : clients_) {
     for (std::size_t channel = 0; channel < client->channel_count(); ++channel) {
       client->probe(channel);
       run_until([this] { return is_at_rest(); }, "the answers to the probes");
+    }
+  }
+  probe_streams();
+}
+
+bool World::all_are_up() {
+  return is_at_rest() && std::ranges::all_of(engine_->multiplexer().upstreams(), [](const auto& upstream) {
+           const auto up = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_up);
+           return upstream->removed || up >= upstream->settings->sessions;
+         });
+}
+
+// Where no session is kept up, attempts may still fail that began before, and the endpoint is left alone for a while.
+void World::let_endpoints_recover() {
+  for (int i = 0; i < 2; ++i) {
+    context_.now_ns += kBackoffNsMax;
+    run_until([this] { return all_are_up(); }, "sessions to recover");
+  }
+}
+
+// Twice to each, so that the second finds what the first has left. Where hosts have lied, or have heard half a message,
+// nobody knows what comes of it.
+void World::probe_streams() {
+  for (auto& process : stream_processes_) {
+    for (std::uint32_t upstream = 0; upstream < context_.config.upstreams.size(); ++upstream) {
+      const bool is_known = !context_.leases.has_lied(upstream) && !context_.ledger.has_lied(upstream);
+      for (int i = 0; i < 2 && is_known && !engine_->is_removed(upstream); ++i) {
+        let_endpoints_recover();
+        process->probe(*engine_, upstream);
+        run_until([this] { return is_at_rest() && engine_->has_no_streams(); }, "a stream's answers");
+      }
     }
   }
 }
@@ -120,6 +155,7 @@ void World::give_orphans_away() {
   const auto& config = context_.config;
   for (std::uint32_t upstream = 0; upstream < config.upstreams.size(); ++upstream) {
     for (std::uint32_t group = 0; group < config.groups.size(); ++group) {
+      if (config::leases_sessions(config.upstreams[upstream])) continue;  // nobody has died there with a request
       const bool can_lend = config.groups[group].memory.slots_per_channel >= 4;
       if (can_lend) give_orphans_away({.group = group, .upstream = upstream});
     }
@@ -145,7 +181,9 @@ void World::give_orphans_away(engine::Lane lane) {
 
 bool World::is_at_rest() {
   const bool all_idle = std::ranges::all_of(clients_, [](const auto& client) { return client->is_idle(); });
-  return engine_ != nullptr && all_idle && context_.ledger.open_count() == 0 &&
+  const bool no_streams =
+      std::ranges::all_of(stream_processes_, [](const auto& process) { return process->is_idle(); });
+  return engine_ != nullptr && all_idle && no_streams && context_.ledger.open_count() == 0 &&
          engine_->multiplexer().requests_held() == 0 && engine_->is_fast_asleep();
 }
 
@@ -165,6 +203,7 @@ bool World::step() {
   const bool any = step_anywhere() || wait();
   check_wakes();
   check_queues();
+  if (engine_ != nullptr) engine_->check_streams();
   return any;
 }
 
@@ -180,8 +219,8 @@ void World::let_time_pass() {
 
 bool World::step_anywhere() {
   // What has its turn acts, or else the next in the row.
-  constexpr std::size_t kActors = 5;
-  constexpr std::array<std::uint8_t, 16> kTurns{0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 4};
+  constexpr std::size_t kActors = 6;
+  constexpr std::array<std::uint8_t, 18> kTurns{0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 3, 3, 3, 3, 4, 5, 5};
   const auto first = kTurns[context_.random.below(kTurns.size())];
   for (std::size_t i = 0; i < kActors; ++i) {
     bool any = false;
@@ -191,6 +230,7 @@ bool World::step_anywhere() {
       case 2: any = engine_ != nullptr && engine_->step(); break;
       case 3: any = step_client(); break;
       case 4: any = start_engine(); break;
+      case 5: any = step_stream_process(); break;
     }
     if (any) return true;
   }
@@ -221,6 +261,24 @@ bool World::step_engine() {
   return true;
 }
 
+bool World::step_stream_process() {
+  if (stream_processes_.empty()) return false;
+  const auto first = context_.random.below(stream_processes_.size());
+  for (std::size_t i = 0; i < stream_processes_.size(); ++i) {
+    auto& process = stream_processes_[(first + i) % stream_processes_.size()];
+    if (process != nullptr && process->step(engine_.get())) return true;
+  }
+  return false;
+}
+
+void World::revive_stream_processes() {
+  for (auto& process : stream_processes_) {
+    if (process != nullptr && !process->is_dead()) continue;
+    const auto group = static_cast<std::uint32_t>(context_.random.below(context_.config.groups.size()));
+    process = std::make_unique<StreamProcess>(context_, ++last_client_, group);
+  }
+}
+
 bool World::step_client() {
   if (clients_.empty()) return false;
   const auto first = context_.random.below(clients_.size());
@@ -244,18 +302,28 @@ void World::fail_endpoint() {
   const auto upstream = random.below(context_.config.upstreams.size());
   if (engine_ != nullptr && random.chance(context_.faults.upstream_drains)) drain_or_resume(upstream);
   if (engine_ != nullptr && random.chance(context_.faults.refresh)) refresh(static_cast<std::uint32_t>(upstream));
+  if (engine_ != nullptr && random.chance(context_.faults.upstream_removed)) {
+    remove_upstream(static_cast<std::uint32_t>(upstream));
+  }
   if (!random.chance(context_.faults.endpoint_goes)) return;
   const auto port = random.pick(context_.config.upstreams[upstream].endpoints).port;
   if (context_.ports_down.erase(port) == 0) context_.ports_down.insert(port);
 }
 
 void World::refresh(std::uint32_t upstream) {
+  if (engine_->is_removed(upstream)) return;
   context_.trace("the settings of upstream " + std::to_string(upstream) + " change");
   const auto& present = *engine_->multiplexer().upstreams()[upstream]->settings;
   const auto settings = make_change(context_.random, context_.config.upstreams[upstream], present);
   using Kind = engine::ApplyConfig::Kind;
   const auto kind = context_.random.below(4) == 0 ? Kind::restarted : Kind::changed;
   engine_->refresh(upstream, settings, kind, context_.random.below(2) == 0);
+}
+
+// Only one that streams have for themselves: clients with channels count on theirs.
+void World::remove_upstream(std::uint32_t upstream) {
+  if (!config::leases_sessions(context_.upstream(upstream))) return;
+  if (engine_->remove_upstream(upstream)) context_.trace("upstream " + std::to_string(upstream) + " is removed");
 }
 
 void World::drain_or_resume(std::size_t upstream) {
@@ -275,6 +343,9 @@ void World::lose_engine() {
   for (auto& client : clients_) {
     if (client != nullptr) client->engine_died();
   }
+  for (auto& process : stream_processes_) {
+    if (process != nullptr) process->engine_died();
+  }
   engine_->die();
   engine_.reset();
 }
@@ -289,55 +360,12 @@ bool World::wait() {
   for (const auto& client : clients_) {
     if (client != nullptr) consider(client->next_due_ns());
   }
+  for (const auto& process : stream_processes_) {
+    if (process != nullptr) consider(process->next_due_ns());
+  }
   if (next <= context_.now_ns) return false;
   context_.now_ns = next;
   return true;
-}
-
-// ---- Checks ----
-
-void World::check_wakes() {
-  if (engine_ == nullptr || !engine_->is_fast_asleep()) return;
-  for (const auto& client : clients_) {
-    if (client != nullptr) client->check_nothing_is_slept_over();
-  }
-}
-
-void World::check_queues() {
-  if (engine_ == nullptr) return;
-  auto& multiplexer = engine_->multiplexer();
-  std::size_t held = 0;
-  for (const auto& upstream : multiplexer.upstreams()) {
-    std::size_t in_flight = 0;
-    for (const auto* each : upstream->sessions) {
-      const auto& session = *each;
-      if (session.in_flight.size() > upstream->settings->in_flight_max)
-        throw Violation("a session has too many requests");
-      in_flight += session.in_flight.size();
-      held += session.replies.size() + session.replies_in_flight.size();
-    }
-    const auto starting = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_starting);
-    if (starting > upstream->settings->handshakes_max) throw Violation("too many sessions come up at one time");
-    if (in_flight != upstream->in_flight) throw Violation("an upstream miscounts what is in flight");
-    const auto moved_max = upstream->sessions.size() * upstream->settings->in_flight_max;
-    if (upstream->queue.size() > upstream->settings->queue_max + moved_max) throw Violation("a queue is too long");
-    held += in_flight + upstream->queue.size();
-  }
-  if (held != multiplexer.requests_held()) throw Violation("a request is in no list, or in two");
-}
-
-// Only where each request was ended by the engine or by a caller that the engine could ask.
-void World::check_counters() {
-  const bool any_dead = std::ranges::any_of(clients_, [](const auto& client) { return client->is_dead(); });
-  if (!counters_comparable_ || any_dead || context_.ledger.has_distrusted()) return;
-  const auto counted = engine_->counted();
-  const auto& told = context_.ledger.told();
-  for (std::size_t outcome = 1; outcome < told.size(); ++outcome) {
-    if (counted[outcome] == told[outcome]) continue;
-    throw Violation("the engine counts " + std::to_string(counted[outcome]) + " requests that ended as " +
-                    std::string(shm::outcome_name(static_cast<shm::Outcome>(outcome))) + ", their callers " +
-                    std::to_string(told[outcome]));
-  }
 }
 
 }  // namespace tlsmux::simulation

@@ -11,6 +11,7 @@
 #include "tests/simulation/context.hpp"
 #include "tests/simulation/engine_process.hpp"
 #include "tests/simulation/network.hpp"
+#include "tests/simulation/stream_process.hpp"
 
 namespace tlsmux::simulation {
 
@@ -26,6 +27,7 @@ struct Statistics {
   std::uint64_t late = 0;  // notices
   std::uint64_t unsolicited = 0;
   std::uint64_t orphans = 0;
+  StreamStatistics streams;
 
   void add(const Statistics& other);
 };
@@ -41,6 +43,8 @@ class World {
   void run_faults();
   void run_calm();
   void probe();
+  void probe_streams();
+  void let_endpoints_recover();
   void shut_down();
   void give_orphans_away();
   void give_orphans_away(engine::Lane lane);
@@ -52,6 +56,9 @@ class World {
   bool start_engine();
   bool step_engine();
   bool step_client();
+  bool step_stream_process();
+  void revive_stream_processes();
+  void remove_upstream(std::uint32_t upstream);
   void fail_engine();
   void fail_endpoint();
   void drain_or_resume(std::size_t upstream);
@@ -64,12 +71,14 @@ class World {
   template <typename Condition>
   void run_until(Condition condition, const char* what);
   [[nodiscard]] bool is_at_rest();
+  [[nodiscard]] bool all_are_up();
   void check_counters();
 
   Context context_;
   Network network_;
   std::unique_ptr<EngineProcess> engine_;
   std::vector<std::unique_ptr<ClientProcess>> clients_;
+  std::vector<std::unique_ptr<StreamProcess>> stream_processes_;
   std::uint32_t last_client_ = 0;
   Statistics statistics_;
   bool counters_comparable_ = true;  // nobody died or left, no engine was lost: what it counts is what clients saw

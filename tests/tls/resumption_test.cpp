@@ -1,8 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <openssl/ssl.h>
+
 #include <array>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/tls/ticket_store.hpp"
 #include "tests/tls/tls_pair.hpp"
@@ -18,6 +22,36 @@ constexpr std::array kVersions = {TLS1_2_VERSION, TLS1_3_VERSION};
 
 HostSettings only(int version) { return {.version_min = version, .version_max = version}; }
 
+std::vector<std::byte> der_of(const X509* certificate) {
+  unsigned char* der = nullptr;
+  const int bytes = i2d_X509(certificate, &der);
+  REQUIRE(bytes > 0);
+  const auto all = std::as_bytes(std::span(der, static_cast<std::size_t>(bytes)));
+  std::vector<std::byte> copy(all.begin(), all.end());
+  OPENSSL_free(der);
+  return copy;
+}
+
+// What the host shows in a full handshake.
+engine::tls::PeerCertificates certificates_of(SSL* host) {
+  engine::tls::PeerCertificates certificates{der_of(SSL_get_certificate(host))};
+  STACK_OF(X509)* others = nullptr;
+  SSL_get0_chain_certs(host, &others);
+  if (others == nullptr) SSL_CTX_get0_chain_certs(SSL_get_SSL_CTX(host), &others);
+  for (int i = 0; i < sk_X509_num(others); ++i) certificates.push_back(der_of(sk_X509_value(others, i)));
+  return certificates;
+}
+
+// Also of a session that is resumed.
+void check_facts(TlsPair& pair, std::string_view name) {
+  const auto facts = pair.session().peer_facts();
+  REQUIRE(facts.certificates != nullptr);
+  CHECK(*facts.certificates == certificates_of(pair.host().ssl()));
+  CHECK(facts.version_number == SSL_version(pair.host().ssl()));
+  CHECK(facts.suite_number == SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(pair.host().ssl())));
+  CHECK(facts.server_name == name);
+}
+
 // Whether the next handshake is a resumption, as both sides see it. Takes the tickets that come behind it.
 bool resumes(engine::tls::TlsClient& client, OpenSslHost& host, std::string_view name = kHostName) {
   TlsPair pair(client, host, name);
@@ -31,6 +65,7 @@ bool resumes(engine::tls::TlsClient& client, OpenSslHost& host, std::string_view
   CHECK(pair.received() == "pong");
   CHECK(pair.session().peer_facts().certificate_expires_s > 0);
   CHECK(pair.host().resumed() == pair.session().peer_facts().resumed);
+  check_facts(pair, name);
   // OpenSSL forgets a session that is not closed.
   pair.session().close_notify(pair.wire());
   pair.flush();

@@ -1,0 +1,371 @@
+#include "engine/mux/leases.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/leases.hpp"
+#include "engine/mux/lease_pool.hpp"
+#include "shm/assert.hpp"
+
+namespace tlsmux::engine::mux {
+
+using shm::Reason;
+using shm::SessionState;
+
+namespace {
+
+constexpr std::uint16_t kTls13 = 0x0304;
+constexpr std::size_t kRoomKeptBytes = 256;   // for what TLS says itself
+constexpr std::size_t kPieceBytesMin = 1024;  // less is not sealed while there is more to come
+constexpr std::size_t kGreetingBytesMax = 16 * 1024;
+// A host that closes connections before is one that cannot be used, and one that closes them later has had enough of
+// waiting.
+constexpr std::uint64_t kPatienceNs = 1'000 * kNanosecondsPerMillisecond;
+
+// Whether a program that offers these protocols (RFC 7301 section 3.1: each behind its length) can use the session's.
+bool suits(const Session& session, std::string_view offered) {
+  const auto& chosen = session.facts.alpn;
+  if (chosen.empty() || offered.empty()) return true;
+  while (!offered.empty()) {
+    const auto length = static_cast<unsigned char>(offered.front());
+    offered.remove_prefix(1);
+    if (length == chosen.size() && offered.starts_with(chosen)) return true;
+    offered.remove_prefix(std::min<std::size_t>(length, offered.size()));
+  }
+  return false;
+}
+
+}  // namespace
+
+// ---- Who has which ----
+
+Leases::Place* Leases::find(StreamId stream) {
+  if (stream.index >= places_.size()) return nullptr;
+  auto& place = places_[stream.index];
+  return place.upstream != kNone && place.stream == stream ? &place : nullptr;
+}
+
+Session* Leases::session_of(StreamId stream) {
+  const auto* place = find(stream);
+  if (place == nullptr || place->session == kNone) return nullptr;
+  auto& session = state_->sessions[place->session];
+  return session.closing ? nullptr : &session;
+}
+
+std::size_t Leases::count(const Upstream& upstream) {
+  return upstream.lease_queue.size() +
+         static_cast<std::size_t>(std::ranges::count_if(upstream.sessions, &Session::is_leased));
+}
+
+// ---- Waiting ----
+
+void Leases::ask(const NewLease& lease) {
+  auto& upstream = *state_->upstreams[lease.upstream];
+  TMX_ASSERT(config::leases_sessions(*upstream.settings) && find(lease.stream) == nullptr);
+  if (lease.stream.index >= places_.size()) places_.resize(lease.stream.index + 1);
+  places_[lease.stream.index] = {.stream = lease.stream, .upstream = lease.upstream};
+  const std::uint64_t wait_ms = lease.wait_ms != 0 ? lease.wait_ms : upstream.settings->streams.wait_ms;
+  const auto deadline_ns = state_->now_ns + wait_ms * kNanosecondsPerMillisecond;
+  upstream.lease_queue.push(
+      {.stream = lease.stream, .group = lease.group, .deadline_ns = deadline_ns, .alpn = std::string(lease.alpn)});
+  if (upstream.lease_due_ns == 0 || deadline_ns < upstream.lease_due_ns) {
+    state_->set_timer(upstream.lease_due_ns, deadline_ns);
+  }
+  upstream.changed = upstream.pool_changed = true;
+}
+
+void Leases::serve(Upstream& upstream) {
+  upstream.lease_due_ns = 0;
+  if (upstream.lease_queue.empty()) return;
+  refuse_overdue(upstream);
+  while (!upstream.lease_queue.empty()) {
+    if (refuse_next(upstream)) continue;
+    auto* session = choose(upstream, upstream.lease_queue.front().alpn);
+    if (session == nullptr) break;
+    grant(*session, upstream.lease_queue.take());
+  }
+  if (const auto due_ns = upstream.lease_queue.earliest_deadline_ns(); due_ns != 0) {
+    state_->set_timer(upstream.lease_due_ns, due_ns);
+  }
+}
+
+void Leases::refuse(Upstream& upstream, const WaitingStream& waiting, Reason reason, std::string_view words) {
+  places_[waiting.stream.index] = {};
+  upstream.changed = upstream.pool_changed = true;
+  state_->seams.lease_holders.lease_refused(waiting.stream, reason, words.empty() ? shm::reason_text(reason) : words);
+}
+
+void Leases::refuse_waiting(Upstream& upstream, Reason reason) {
+  while (!upstream.lease_queue.empty()) refuse(upstream, upstream.lease_queue.take(), reason, {});
+}
+
+void Leases::refuse_overdue(Upstream& upstream) {
+  const bool any_up = std::ranges::any_of(upstream.sessions, &Session::is_up);
+  while (const auto waiting = upstream.lease_queue.take_overdue(state_->now_ns)) {
+    if (any_up) {
+      refuse(upstream, *waiting, Reason::overload, "no session became free in time: other streams have them all");
+    } else if (upstream.last_error_reason != Reason::none) {
+      refuse(upstream, *waiting, upstream.last_error_reason, upstream.last_error);
+    } else {
+      refuse(upstream, *waiting, Reason::no_session, "no session came up in time");
+    }
+  }
+}
+
+// True: whose turn it was waited in vain.
+bool Leases::refuse_next(Upstream& upstream) {
+  auto& queue = upstream.lease_queue;
+  const auto& next = queue.front();
+  const auto refuse_it = [&](Reason reason, std::string_view words = {}) {
+    refuse(upstream, queue.take(), reason, words);
+    return true;
+  };
+  const bool is_shut_out = next.group < upstream.groups_shut_out.size() && upstream.groups_shut_out[next.group];
+  if (state_->draining) return refuse_it(Reason::engine_draining);
+  if (upstream.removed || is_shut_out) return refuse_it(Reason::upstream_removed);
+  if (upstream.draining) return refuse_it(Reason::upstream_draining);
+  if (!is_hopeful(upstream)) {
+    const bool is_known = upstream.last_error_reason != Reason::none;
+    return is_known ? refuse_it(upstream.last_error_reason, upstream.last_error) : refuse_it(Reason::no_session);
+  }
+  const auto is_unfit = [&](const Session* session) { return !session->is_up() || !suits(*session, next.alpn); };
+  const bool any_up = std::ranges::any_of(upstream.sessions, &Session::is_up);
+  if (any_up && std::ranges::all_of(upstream.sessions, is_unfit)) {
+    return refuse_it(Reason::handshake_failed,
+                     "the program offers no application protocol (ALPN) that the sessions of the upstream have");
+  }
+  return false;
+}
+
+// Where no session is kept up, nobody but those who wait has a failed endpoint tried again.
+bool Leases::is_hopeful(const Upstream& upstream) const {
+  if (life_->is_hopeful(upstream)) return true;
+  if (upstream.settings->sessions != 0) return false;
+  const bool is_tried = std::ranges::any_of(
+      upstream.sessions, [](const Session* session) { return session->is_starting() && !session->closing; });
+  return is_tried || upstream.endpoints.wait_ns(state_->now_ns) == 0;
+}
+
+// The one that was used last: it will be open for longest, and the others may end for want of use.
+Session* Leases::choose(Upstream& upstream, std::string_view alpn) {
+  Session* latest = nullptr;
+  for (auto* session : upstream.sessions) {
+    if (!is_free(*session) || !suits(*session, alpn)) continue;
+    const auto end_ns = idle_end_ns(upstream, *session);
+    if (end_ns && *end_ns <= state_->now_ns) continue;
+    if (latest == nullptr || session->request_ns > latest->request_ns) latest = session;
+  }
+  return latest;
+}
+
+void Leases::grant(Session& session, const WaitingStream& waiting) {
+  auto& upstream = state_->upstream_of(session);
+  auto greeting = std::exchange(session.lease.greeting, {});
+  auto boundary = std::move(session.lease.boundary);
+  session.lease = {.holder = waiting.stream, .boundary = std::move(boundary), .greeting = {}};
+  // What another stream has left behind where nobody minds (`reuse: always`) is not this one's.
+  if (!is_between_messages(session.lease)) renew_boundary(session);
+  places_[waiting.stream.index].session = session.id.index;
+  session.request_ns = state_->now_ns;
+  ++session.requests;
+  upstream.changed = upstream.pool_changed = true;
+  state_->seams.lease_holders.lease_granted(waiting.stream, session.facts);
+  if (!greeting.empty()) received(session, greeting);
+}
+
+// ---- In use ----
+
+std::size_t Leases::write(StreamId stream, std::span<const std::byte> bytes) {
+  auto* session = session_of(stream);
+  if (session == nullptr) return 0;
+  auto& lease = session->lease;
+  TMX_ASSERT(!lease.has_finished);
+  std::size_t taken = 0;
+  while (taken < bytes.size()) {
+    const auto left = bytes.size() - taken;
+    const auto kept = session->tls->record_overhead_bytes() + kRoomKeptBytes;
+    if (session->wire.room() < kept + std::min(left, kPieceBytesMin)) break;
+    const auto length = std::min({left, session->wire.room() - kept, session->tls->record_bytes_max()});
+    const auto piece = bytes.subspan(taken, length);
+    if (lease.doubt_position == Lease::kNoDoubt) lease.doubt_position = session->wire.sealed_position();
+    lease.is_touched = true;
+    if (const auto sealed = session->tls->seal(std::span(&piece, 1), session->wire); !sealed) {
+      life_->fail(*session, sealed.error().reason, sealed.error().words);
+      return taken;
+    }
+    if (lease.boundary != nullptr) lease.boundary->sent(piece);
+    lease.has_last_word = true;
+    taken += length;
+  }
+  lease.wants_room = taken < bytes.size();
+  settle_doubt(*session);
+  if (session->tls->is_worn_out()) state_->upstream_of(*session).pool_changed = true;
+  life_->send_sealed(*session);
+  return taken;
+}
+
+void Leases::has_sent(Session& session) {
+  auto& lease = session.lease;
+  if (session.closing || !lease.holder) return;
+  if (lease.owes_close_notify) say_close_notify(session);
+  // The memory starts over only when all is accepted.
+  if (!session.wire.empty() || !std::exchange(lease.wants_room, false)) return;
+  state_->seams.lease_holders.lease_has_room(*lease.holder);
+}
+
+void Leases::finish_writing(StreamId stream) {
+  auto* session = session_of(stream);
+  if (session == nullptr || std::exchange(session->lease.has_finished, true)) return;
+  const bool is_kept = state_->upstream_of(*session).settings->streams.reuse == config::StreamReuse::always;
+  if (session->lease.boundary != nullptr || is_kept || session->facts.version_number != kTls13) return;
+  session->lease.owes_close_notify = true;
+  say_close_notify(*session);
+}
+
+void Leases::say_close_notify(Session& session) {
+  if (session.wire.room() < session.tls->record_overhead_bytes() + kRoomKeptBytes / 2) return;
+  session.lease.owes_close_notify = false;
+  session.lease.said_close_notify = true;
+  session.tls->close_notify(session.wire);
+  life_->send_sealed(session);
+}
+
+void Leases::hold(StreamId stream) {
+  auto* session = session_of(stream);
+  if (session == nullptr || std::exchange(session->lease.is_held, true)) return;
+  state_->seams.network.hold(session->id);
+}
+
+void Leases::resume(StreamId stream) {
+  auto* session = session_of(stream);
+  if (session == nullptr || !std::exchange(session->lease.is_held, false)) return;
+  state_->seams.network.resume(session->id);
+}
+
+// What is given to the network can be answered; what is only sealed cannot.
+void Leases::settle_doubt(Session& session) {
+  auto& lease = session.lease;
+  if (lease.doubt_position == Lease::kNoDoubt || lease.boundary == nullptr || lease.boundary->is_owed()) return;
+  const bool all_is_offered = session.wire.sealed_position() == session.offered_position;
+  lease.doubt_position = all_is_offered ? Lease::kNoDoubt : std::max(lease.doubt_position, session.offered_position);
+}
+
+// ---- Back ----
+
+std::optional<bool> Leases::is_at_rest(StreamId stream) {
+  const auto* session = session_of(stream);
+  if (session == nullptr) return false;  // its loss is about to be told
+  const auto& lease = session->lease;
+  if (!lease.is_touched) return true;
+  if (lease.boundary == nullptr) return std::nullopt;
+  return !lease.boundary->is_owed_at_end();
+}
+
+void Leases::give_back(StreamId stream, bool has_read_all) {
+  auto* place = find(stream);
+  if (place == nullptr) return;
+  const auto given_back = std::exchange(*place, {});
+  auto& upstream = *state_->upstreams[given_back.upstream];
+  upstream.changed = upstream.pool_changed = true;
+  if (given_back.session == kNone) return upstream.lease_queue.remove(stream);
+
+  auto& session = state_->sessions[given_back.session];
+  auto& lease = session.lease;
+  lease.holder.reset();
+  lease.wants_room = lease.owes_close_notify = false;
+  session.request_ns = session.heard_ns = state_->now_ns;
+  if (session.closing) return;
+  if (std::exchange(lease.is_held, false)) state_->seams.network.resume(session.id);
+  if (const char* why = why_not_again(upstream, session, has_read_all); why != nullptr) {
+    session.signed_off = true;  // in the middle of something, where nothing of ours would be understood
+    if (session.is_up()) life_->drain(session, why);
+  } else {
+    life_->pursue(session, Progress::waiting);  // heartbeats again
+  }
+}
+
+void Leases::renew_boundary(Session& session) {
+  const auto& upstream = state_->upstream_of(session);
+  session.lease.boundary = message::make_boundary(upstream.settings->framing, upstream.framing);
+}
+
+// ---- News of sessions ----
+
+void Leases::session_ready(Session& session) {
+  if (config::leases_sessions(*state_->upstream_of(session).settings)) renew_boundary(session);
+}
+
+bool Leases::received(Session& session, std::span<const std::byte> plaintext) {
+  auto& lease = session.lease;
+  const auto& settings = *state_->upstream_of(session).settings;
+  if (!lease.holder) {
+    if (!config::leases_sessions(settings)) return false;
+    // A stream that has ended within a message leaves the rest of its answer behind.
+    const bool is_talking = session.state != SessionState::draining || session.exchange.is_open();
+    if (config::cuts_messages(settings.framing.kind) && is_talking) return false;
+    const bool is_greeting = session.requests == 0 && lease.boundary == nullptr &&
+                             lease.greeting.size() + plaintext.size() <= kGreetingBytesMax;
+    if (is_greeting) {
+      lease.greeting.insert(lease.greeting.end(), plaintext.begin(), plaintext.end());
+    } else {
+      intrude(session);
+    }
+    return true;
+  }
+  // RFC 9112 section 9.2: it answers nothing of this stream, which has not asked yet.
+  const bool may_be_for_another = !lease.is_touched && session.requests > 1;
+  if (may_be_for_another && !config::cuts_messages(settings.framing.kind)) {
+    intrude(session);
+    return true;
+  }
+  session.was_heard = lease.is_touched = true;
+  lease.has_last_word = false;
+  state_->upstream_of(session).hosts_answer = true;
+  session.heard_ns = state_->now_ns;
+  if (lease.boundary != nullptr) lease.boundary->received(plaintext);
+  settle_doubt(session);
+  state_->seams.lease_holders.host_sent(*lease.holder, plaintext);
+  return true;
+}
+
+void Leases::settle(Session& session) {
+  if (!session.lease.is_intruded || (!session.is_up() && !session.is_leased())) return;
+  end_idle(session, Reason::stream_corrupt, "the host sent something that nobody had asked for");
+}
+
+bool Leases::host_finished(Session& session) {
+  auto& lease = session.lease;
+  if (!lease.holder) return host_closed(session, 0);
+  if (!std::exchange(lease.host_has_finished, true)) state_->seams.lease_holders.host_finished(*lease.holder);
+  life_->send_sealed(session);
+  return true;
+}
+
+bool Leases::host_closed(Session& session, int error) {
+  if (session.lease.holder) return error == 0 && session.lease.host_has_finished;
+  const bool is_pooled = session.is_open() && session.was_ready;
+  if (!is_pooled || !config::leases_sessions(*state_->upstream_of(session).settings)) return false;
+  end_idle(session, Reason::host_closed, "the host closed it while no stream had it");
+  return true;
+}
+
+// In good order, unless it looks as if no session could ever be of use.
+void Leases::end_idle(Session& session, Reason reason, std::string words) {
+  if (session.requests > 0 || state_->now_ns - session.ready_ns >= kPatienceNs) {
+    life_->close(session, reason, std::move(words));
+  } else {
+    session.was_heard = false;  // nothing that was of use
+    life_->fail(session, reason, std::move(words));
+  }
+}
+
+void Leases::session_ended(Session& session) {
+  const auto lease = std::exchange(session.lease, {});
+  if (!lease.holder) return;
+  places_[lease.holder->index] = {};
+  const bool maybe_sent = lease.doubt_position < session.wire.accepted_position();
+  state_->seams.lease_holders.lease_lost(*lease.holder, session.end_reason, session.end_words, maybe_sent);
+}
+
+}  // namespace tlsmux::engine::mux

@@ -1,0 +1,102 @@
+// What an engine's process has to do with streams: the control thread's part, and what can be seen of them from outside.
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "config/leases.hpp"
+#include "tests/simulation/engine_process.hpp"
+
+namespace tlsmux::simulation {
+
+void EngineProcess::open_stream(const StreamWish& wish) {
+  // Stands for the engine's end: only its number means something here.
+  auto socket = make_eventfd();
+  stream_sockets_.announce(socket.get(), wish.pipe);
+  streams_asked_[wish.pipe->stream] = wish.pipe;
+  commands_.emplace_back(engine::OpenStream{.asker = 0,
+                                            .number = wish.pipe->stream,
+                                            .upstream = context_.upstream(wish.upstream).name,
+                                            .groups = {wish.group},
+                                            .pid = wish.pid,
+                                            .uid = 0,
+                                            .wait_ms = wish.wait_ms,
+                                            .socket = std::move(socket),
+                                            .tells_hang_up = wish.pipe->tells_hang_up});
+}
+
+void EngineProcess::take(const engine::StreamOpened& reply) {
+  const auto asked = streams_asked_.extract(reply.number);
+  if (asked.empty()) throw Violation("the engine speaks of a stream that nobody has asked for");
+  if (reply.error == 0) return;
+  if (reply.error != EAGAIN && reply.error != ENOENT) {
+    throw Violation("a stream is refused with " + std::to_string(reply.error) + ": " + reply.error_text);
+  }
+  if (reply.error == ENOENT && removed_.empty()) throw Violation("a stream's upstream is not found");
+  asked.mapped()->engine_closed = true;
+  context_.streams.turned_away(reply.number);
+}
+
+// ---- Leases ----
+
+template <typename Visit>
+void EngineProcess::for_each_leased(Visit visit) {
+  for (const auto& upstream : shard_->multiplexer().upstreams()) {
+    if (!config::leases_sessions(*upstream->settings)) continue;
+    for (const auto* session : upstream->sessions) {
+      const auto* connection = network_.connection(session->id.index);
+      if (connection == nullptr || connection->session() != session->id) continue;
+      const auto stream = session->lease.holder ? stream_sockets_.number_of(*session->lease.holder) : 0;
+      visit(*upstream, SessionView{.connection = connection->number(),
+                                   .stream = stream,
+                                   .is_up = session->is_up(),
+                                   .is_held = connection->is_held() && !session->closing,
+                                   .has_output = stream != 0 && stream_sockets_.is_sending(*session->lease.holder)});
+    }
+  }
+}
+
+void EngineProcess::note_settings() {
+  reuse_before_.clear();
+  for (const auto& upstream : shard_->multiplexer().upstreams()) {
+    reuse_before_.push_back(upstream->settings->streams.reuse);
+  }
+}
+
+// Where the settings have changed in this turn, either may have been applied.
+void EngineProcess::observe_leases() {
+  const auto& upstreams = shard_->multiplexer().upstreams();
+  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+    if (upstreams[i]->settings->streams.reuse != reuse_before_[i]) reuse_before_[i] = config::StreamReuse::always;
+  }
+  for_each_leased([&](const engine::mux::Upstream& upstream, const SessionView& view) {
+    auto settings = upstream.settings->streams;
+    for (std::size_t i = 0; i < upstreams.size(); ++i) {
+      if (upstreams[i].get() == &upstream) settings.reuse = reuse_before_[i];
+    }
+    context_.leases.observe(view, settings);
+  });
+}
+
+void EngineProcess::check_streams() {
+  auto& streams = shard_->streams();
+  if (streams.size() != stream_sockets_.size()) throw Violation("there are more streams than sockets, or fewer");
+  std::size_t open = 0;
+  const auto& upstreams = shard_->multiplexer().upstreams();
+  for (std::uint32_t i = 0; i < upstreams.size(); ++i) {
+    const auto count = streams.counts(i).open;
+    open += count;
+    if (count > upstreams[i]->settings->streams.open_max) throw Violation("an upstream has too many streams");
+    if (engine::mux::Leases::count(*upstreams[i]) > count) throw Violation("a lease has no stream");
+  }
+  if (open != streams.size()) throw Violation("streams are miscounted");
+  if (!is_fast_asleep()) return;
+  for_each_leased([&](const engine::mux::Upstream&, const SessionView& view) { context_.leases.check_held(view); });
+}
+
+bool EngineProcess::has_no_streams() {
+  const auto has_leases = [](const auto& upstream) { return engine::mux::Leases::count(*upstream) != 0; };
+  return shard_->streams().size() == 0 && std::ranges::none_of(shard_->multiplexer().upstreams(), has_leases);
+}
+
+}  // namespace tlsmux::simulation
