@@ -2,11 +2,11 @@
 
 #include <sched.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "client/c_boundary.hpp"
+#include "client/environment.hpp"
 #include "client/handles.hpp"
 #include "tlsmux/tlsmux.h"
 
@@ -21,14 +21,6 @@ constexpr std::uint32_t kSpinUsDefault = 20;
 constexpr int kProcessorsToSpin = 4;
 constexpr std::uint32_t kLookUs = 100;
 constexpr int kProcessorsToLook = 2;
-constexpr const char* kControlSocketDefault = "/run/tlsmux/control.sock";
-
-// A program with raised privileges must not be led by its caller's environment: secure_getenv.
-std::string or_environment(const char* given, const char* variable, const char* otherwise) {
-  if (given != nullptr) return given;
-  const char* value = ::secure_getenv(variable);
-  return value != nullptr ? value : otherwise;
-}
 
 // That this process may run on. More than a set holds: many.
 int processors() {

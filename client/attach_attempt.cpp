@@ -1,38 +1,14 @@
 #include "client/attach_attempt.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
 #include <cctype>
-#include <cstring>
 #include <utility>
 
+#include "client/control_socket.hpp"
+
 namespace tlsmux::client {
-namespace {
 
 using shm::SystemError;
-
-std::expected<shm::UniqueFd, SystemError> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return std::unexpected(
-        SystemError{.code = EINVAL, .message = "the path of the control socket is too long: " + path});
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return std::unexpected(shm::last_error("making a socket"));
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-
-  auto error = shm::last_error("connecting to " + path);
-  if (error.code == ENOENT || error.code == ECONNREFUSED) {
-    error = {.code = ECONNREFUSED, .message = "no engine listens on " + path + ": is tlsmuxd running?"};
-  }
-  return std::unexpected(error);
-}
-
-}  // namespace
 
 std::expected<std::optional<shm::Packet>, SystemError> receive_now(int socket) {
   auto packet = shm::receive_packet(socket);
@@ -61,7 +37,7 @@ std::optional<SystemError> refusal_in(const shm::Packet& packet) {
 std::expected<AttachAttempt, SystemError> AttachAttempt::start(const std::string& control_socket,
                                                                const shm::AttachRequest& request, std::uint32_t epoch,
                                                                std::shared_ptr<const ForkGuard> fork_guard) {
-  auto socket = connect_to(control_socket);
+  auto socket = connect_to_engine(control_socket);
   if (!socket) return std::unexpected(socket.error());
   if (auto sent = shm::send_message(socket->get(), request); !sent) return std::unexpected(sent.error());
   AttachAttempt attempt;

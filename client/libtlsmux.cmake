@@ -26,10 +26,12 @@ configure_package_config_file(cmake/tlsmuxConfig.cmake.in tlsmuxConfig.cmake
 write_basic_package_version_file(tlsmuxConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 file(RELATIVE_PATH pc_to_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}") # so that the tree can move
 configure_file(cmake/tlsmux.pc.in tlsmux.pc @ONLY)
+configure_file(cmake/tlsmux_ssl.pc.in tlsmux_ssl.pc @ONLY)
 
 install(TARGETS tlsmux EXPORT tlsmuxTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(EXPORT tlsmuxTargets NAMESPACE tlsmux:: DESTINATION "${package_folder}")
 install(DIRECTORY include/tlsmux DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tlsmuxConfig.cmake" "${CMAKE_CURRENT_BINARY_DIR}/tlsmuxConfigVersion.cmake"
   DESTINATION "${package_folder}")
-install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tlsmux.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tlsmux.pc" "${CMAKE_CURRENT_BINARY_DIR}/tlsmux_ssl.pc"
+  DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -55,6 +55,8 @@ Json upstream_json(const UpstreamStatus& upstream) {
           {"orphans_dropped", upstream.orphans_dropped},
           {"late_dropped", upstream.late_dropped},
           {"unsolicited_dropped", upstream.unsolicited_dropped},
+          {"streams", upstream.streams},
+          {"streams_lost", upstream.streams_lost},
           {"p50_ns", upstream.p50_ns},
           {"p99_ns", upstream.p99_ns},
           {"last_error_s", upstream.last_error_s},

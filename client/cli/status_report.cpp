@@ -58,6 +58,8 @@ UpstreamStatus upstream_status(const shm::UpstreamRow& row) {
           .orphans_dropped = row.orphans_dropped,
           .late_dropped = row.late_dropped,
           .unsolicited_dropped = row.unsolicited_dropped,
+          .streams = row.streams,
+          .streams_lost = row.streams_lost,
           .p50_ns = shm::percentile(row.latency, 0.50),
           .p99_ns = shm::percentile(row.latency, 0.99),
           .last_error_s = row.last_error_s,

@@ -59,6 +59,8 @@ struct UpstreamStatus {
   std::uint64_t orphans_dropped = 0;
   std::uint64_t late_dropped = 0;
   std::uint64_t unsolicited_dropped = 0;
+  std::uint32_t streams = 0;
+  std::uint64_t streams_lost = 0;
   std::uint64_t p50_ns = 0;
   std::uint64_t p99_ns = 0;
   std::int64_t last_error_s = 0;  // 0: never

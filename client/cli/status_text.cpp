@@ -82,9 +82,13 @@ std::string sessions_text(const UpstreamStatus& upstream, std::int64_t now_s) {
   return table.text("  ");
 }
 
-// What became of what no request waits for, as far as there is any.
+// Streams, and what became of what no request waits for, as far as there is any.
 std::string notices_text(const UpstreamStatus& upstream) {
   std::string text;
+  if (upstream.streams > 0 || upstream.streams_lost > 0) {
+    text += "  streams " + std::to_string(upstream.streams) + ", lost or refused so far " +
+            std::to_string(upstream.streams_lost) + "\n";
+  }
   if (upstream.replies_sent > 0) {
     text += "  replies to messages of the host " + std::to_string(upstream.replies_sent) + "\n";
   }

@@ -20,9 +20,9 @@ const std::string kLibrary = TLSMUX_PORTS_LIBRARY;
 
 // Runs socket_script with this library, engine and further variables of the environment.
 Script run(const FakeEngineOptions& engine, const std::string& commands, const std::string& variables = {},
-           const std::string& preload = kLibrary, const std::string& group = "TLSMUX_GROUP") {
+           const std::string& group = "TLSMUX_GROUP") {
   const std::string errors = engine.control_socket + ".stderr";
-  const auto command = "env LD_PRELOAD=" + preload + " TLSMUX_CONTROL_SOCKET=" + engine.control_socket + " " + group +
+  const auto command = "env LD_PRELOAD=" + kLibrary + " TLSMUX_CONTROL_SOCKET=" + engine.control_socket + " " + group +
                        "=" + engine.group + " " + variables + " " + TLSMUX_SOCKET_SCRIPT + " " + commands + " 2>" +
                        errors;
   auto* const output = ::popen(command.c_str(), "r");
@@ -114,7 +114,7 @@ TEST_CASE("ports.preload without a group or an engine changes nothing and says s
   CHECK(told.lines.back() == "bind: ok");
   CHECK(told.errors.starts_with("libtlsmux_ports: not attached, so the kernel alone decides: "));
   ThreadEngine engine(options);
-  CHECK(run(options, "tcp bind 0 0", {}, kLibrary, "TLSMUX_NO_GROUP").lines.back() == "bind: ok");
+  CHECK(run(options, "tcp bind 0 0", {}, "TLSMUX_NO_GROUP").lines.back() == "bind: ok");
   CHECK(engine.ports().claims.empty());
 }
 
@@ -211,19 +211,4 @@ TEST_CASE("ports.preload makes no cancellation point of bind") {
   CHECK(script.lines[4] == "cancel: ok");
   CHECK(script.lines[5] == port_line(options.ports.dynamic[0]));
   CHECK(script.lines[6] == "reuses: yes");
-}
-
-TEST_CASE("ports.preload works beside another library of its kind") {
-  const FakeEngineNames names;
-  const auto options = with_free_ports(names, 8);
-  ThreadEngine engine(options);
-  const std::string other = TLSMUX_OTHER_LIBRARY;
-  for (const auto& preload : {kLibrary + ":" + other, other + ":" + kLibrary}) {
-    CAPTURE(preload);
-    const auto script = run(options, "tcp bind 0 0 close 0", {}, preload);
-    REQUIRE(script.lines.size() == 3);
-    CHECK(script.lines[1] == "bind: ok");
-    CHECK(script.errors.contains("other bind"));
-  }
-  CHECK(engine.ports().claims.size() == 2);
 }
