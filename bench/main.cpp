@@ -28,12 +28,14 @@ using namespace tlsmux::bench;
 const Effort kQuick = {.repeats = 7,
                        .slice_ms = 250,
                        .fresh_processes = 6,
+                       .wrapper_processes = 20,
                        .crowd_clients = 1000,
                        .crowd_direct_clients = 200,
                        .farm_sizes = {1, 4, 12}};
 const Effort kSmoke = {.repeats = 1,
                        .slice_ms = 50,
                        .fresh_processes = 1,
+                       .wrapper_processes = 2,
                        .crowd_clients = 40,
                        .crowd_direct_clients = 32,
                        .farm_sizes = {2}};

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "bench/host/http.hpp"
 #include "bench/message.hpp"
 
 namespace tlsmux::bench {
@@ -56,27 +57,41 @@ bool HostSession::read_some() {
   return true;
 }
 
+// Of the message that comes first, with what stands around it; 0 if it is not whole yet; nothing if it is none of ours.
+std::optional<std::size_t> HostSession::next_bytes() const {
+  const auto input = std::span(input_).subspan(begin_, end_ - begin_);
+  if (begins_as_http(input)) return http_request_bytes(input);
+  if (input.size() < kFrameHeadBytes) return 0;
+  const auto bytes = std::to_integer<std::size_t>(input[0]) << 8 | std::to_integer<std::size_t>(input[1]);
+  if (bytes < kMessageHeadBytes || bytes > kMessageBytesMax) return std::nullopt;
+  return input.size() < kFrameHeadBytes + bytes ? 0 : kFrameHeadBytes + bytes;
+}
+
 // The answer's frame lies where the request's did; the next call takes it away.
 std::span<std::byte> HostSession::next_frame() {
-  if (is_over_ || end_ - begin_ < kFrameHeadBytes) return {};
-  const auto bytes =
-      std::to_integer<std::size_t>(input_[begin_]) << 8 | std::to_integer<std::size_t>(input_[begin_ + 1]);
-  if (bytes < kMessageHeadBytes || bytes > kMessageBytesMax) {
+  if (is_over_) return {};
+  const auto bytes = next_bytes();
+  if (!bytes) {
     ++tally_.errors;
     is_over_ = true;
     return {};
   }
-  if (end_ - begin_ < kFrameHeadBytes + bytes) return {};
-  const auto frame = std::span(input_).subspan(begin_, kFrameHeadBytes + bytes);
+  if (*bytes == 0) return {};
+  const auto frame = std::span(input_).subspan(begin_, *bytes);
   begin_ += frame.size();
   if (begin_ == end_) begin_ = end_ = 0;
-  frame[kFrameHeadBytes + kKindOffset] = kAnswerKind;
+  if (begins_as_http(frame)) {
+    turn_into_http_answer(frame);
+  } else {
+    frame[kFrameHeadBytes + kKindOffset] = kAnswerKind;
+  }
   tally_.messages.fetch_add(1, std::memory_order_relaxed);
   return frame;
 }
 
 std::uint32_t HostSession::delay_of(std::span<const std::byte> frame) {
   std::uint32_t delay_us = 0;
+  if (is_http_answer(frame)) return delay_us;
   std::memcpy(&delay_us, &frame[kFrameHeadBytes + kDelayOffset], sizeof delay_us);
   return delay_us;
 }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -38,6 +39,7 @@ class HostSession {
  private:
   bool read_some();
   bool shake_hands();
+  [[nodiscard]] std::optional<std::size_t> next_bytes() const;
   std::span<std::byte> next_frame();
   [[nodiscard]] static std::uint32_t delay_of(std::span<const std::byte> frame);
   void settle(int result);

@@ -106,13 +106,47 @@ std::string claims_table(const Results& results) {
 
 std::string factor(double value) { return value < 1 ? formatted("%.3f", value) : formatted("%.2f", value); }
 
+std::string text_of(const Interval& ratio) {
+  return factor(ratio.middle) + " (" + factor(ratio.low) + " to " + factor(ratio.high) + ")";
+}
+
+// Clients', engine's and host's.
+std::vector<double> whole_cpu(const Series& series) {
+  auto sum = values_of(series, &Figures::cpu_us_per_message);
+  const auto host = values_of(series, &Figures::host_cpu_us_per_message);
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += host[i];
+  return sum;
+}
+
+// The same program on TLS of its own is 1.
+std::string wrapper_table(const Results& results) {
+  std::string text;
+  for (const auto& series : results.series) {
+    if (!series.workload.starts_with("wrapper")) continue;
+    auto* own = results.find(series.workload, "own");
+    if (own == nullptr) own = results.find(series.workload, "openssl");
+    if (own == nullptr || own == &series || own->errors > 0 || series.errors > 0) continue;
+    text += "| " + series.workload + " | " + series.system;
+    for (const auto figure : {&Figures::p50_us, &Figures::p99_us, &Figures::host_cpu_us_per_message}) {
+      text += " | " + text_of(bootstrap_median(paired_ratios(values_of(series, figure), values_of(*own, figure))));
+    }
+    text += " | " + text_of(bootstrap_median(paired_ratios(whole_cpu(series), whole_cpu(*own)))) + " |\n";
+  }
+  if (text.empty()) return text;
+  return "\nUnmodified programs on OpenSSL: times and processor time, where the same program on a TLS connection of "
+         "its "
+         "own (own, openssl) is 1; of slices that were measured right after each other, median and 95 % confidence "
+         "interval. wrapper is from connect to the answer, wrapper_process the whole life of the process.\n\n"
+         "| workload | system | p50 | p99 | host's CPU | CPU of all, with the host |\n|---|---|--:|--:|--:|--:|\n" +
+         text;
+}
+
 std::string row(const Verdict& verdict) {
   const auto& target = *verdict.target;
   const std::string text = "| " + target.workload + " | " + target.system + " | " + target.text + " | " +
                            (target.bound == Bound::at_most ? "≤ " : "≥ ") + factor(target.factor) + " × ";
   if (verdict.rival.empty()) return text + "... | not measured | |\n";
-  return text + verdict.rival + " | " + factor(verdict.ratio.middle) + " (" + factor(verdict.ratio.low) + " to " +
-         factor(verdict.ratio.high) + ") | " + (verdict.is_met ? "yes" : "**no**") + " |\n";
+  return text + verdict.rival + " | " + text_of(verdict.ratio) + " | " + (verdict.is_met ? "yes" : "**no**") + " |\n";
 }
 
 // Those of targets that are no ratios of slices.
@@ -159,7 +193,7 @@ std::string markdown(const Results& results, const Conditions& conditions) {
   for (const auto& series : results.series) {
     if (!is_record(series) && !is_ports(series)) text += row(series);
   }
-  text += record_table(results) + ports_table(results) + claims_table(results);
+  text += wrapper_table(results) + record_table(results) + ports_table(results) + claims_table(results);
   text +=
       "\n## What is to be reached\n\nRatios of slices that were measured right after each other: their median, and "
       "its 95 % confidence interval by bootstrap.\n\n"

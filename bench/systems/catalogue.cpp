@@ -7,18 +7,22 @@
 #include "bench/systems/stunnel.hpp"
 #include "bench/systems/system.hpp"
 #include "bench/systems/tlsmux.hpp"
+#include "bench/systems/wrapper.hpp"
 
 namespace tlsmux::bench {
 
 const std::vector<SystemKind>& system_kinds() {
   static const std::vector<SystemKind> kinds = {
       {.name = "tlsmux", .program = "", .make = make_tlsmux},
-      {.name = "tlsmux_latency", .program = "", .make = make_tlsmux_latency, .is_for_warm_only = true},
+      {.name = "tlsmux_latency", .program = "", .make = make_tlsmux_latency, .only_in = "warm"},
       {.name = "openssl", .program = "", .make = make_direct_openssl},
       {.name = "mbedtls", .program = "", .make = make_direct_mbedtls},
       {.name = "stunnel", .program = "stunnel4", .make = make_stunnel},
       {.name = "haproxy", .program = "haproxy", .make = make_haproxy},
       {.name = "nginx", .program = "nginx", .make = make_nginx},
+      {.name = "stream", .program = "", .make = make_stream, .only_in = "wrapper"},
+      {.name = "wrapper", .program = "", .make = make_wrapper, .only_in = "wrapper"},
+      {.name = "wrapper_leased", .program = "", .make = make_wrapper_leased, .only_in = "wrapper"},
   };
   return kinds;
 }

@@ -57,7 +57,9 @@ struct SystemKind {
   std::string name;
   std::string program;  // that must be installed; empty: none but our own
   std::unique_ptr<System> (*make)();
-  bool is_for_warm_only = false;  // other workloads say nothing about it
+  std::string only_in = "";  // a workload: others say nothing about it. Empty: in all
+
+  [[nodiscard]] bool is_for(const std::string& workload) const { return only_in.empty() || only_in == workload; }
 };
 
 // In the order in which they are shown.

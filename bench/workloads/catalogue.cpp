@@ -6,6 +6,7 @@
 #include "bench/workloads/ring.hpp"
 #include "bench/workloads/steady.hpp"
 #include "bench/workloads/workload.hpp"
+#include "bench/workloads/wrapper.hpp"
 
 namespace tlsmux::bench {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 std::vector<Entrant> all_systems(const Context& context, const Demand& demand, std::uint32_t active) {
   std::vector<Entrant> entrants;
   for (const auto& kind : context.systems) {
-    if (system_kind(kind).is_for_warm_only) continue;
+    if (!system_kind(kind).only_in.empty()) continue;
     entrants.push_back({.kind = kind, .label = kind, .demand = demand, .active = active});
   }
   return entrants;
@@ -26,8 +27,10 @@ bool is_wanted(const Context& context, const std::string& system) {
 
 void run_warm(Context& context, Results& results) {
   SteadyPlan plan{.workload = "warm", .task = {}, .entrants = {}};
-  for (const auto& kind : context.systems)
-    plan.entrants.push_back({.kind = kind, .label = kind, .demand = {.name = ""}});
+  for (const auto& kind : context.systems) {
+    if (system_kind(kind).is_for("warm"))
+      plan.entrants.push_back({.kind = kind, .label = kind, .demand = {.name = ""}});
+  }
   run_steady(context, plan, results);
 }
 
@@ -128,6 +131,8 @@ const std::vector<Workload>& workloads() {
       {"ring", "request and answer through the rings with no TLS, awake and asleep, beside what the machine can do",
        run_ring},
       {"ports", "a port of one's own where 999 of 1,000 are taken, by TCP and UDP; a claim alone", run_ports},
+      {"wrapper", "unmodified programs on OpenSSL under libtlsmux_ssl.so, new ones and one that stays; streams",
+       run_wrapper},
       {"mix", "100 to 4,096 bytes, 90 of 100 clients asleep, a host that takes 0.5 to 5 ms", run_mix},
   };
   return all;

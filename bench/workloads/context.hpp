@@ -15,7 +15,8 @@ namespace tlsmux::bench {
 struct Effort {
   std::uint32_t repeats = 15;
   std::uint32_t slice_ms = 1000;
-  std::uint32_t fresh_processes = 20;  // of each system in each repeat
+  std::uint32_t fresh_processes = 20;    // of each system in each repeat
+  std::uint32_t wrapper_processes = 60;  // of each way in each repeat
   std::uint32_t crowd_clients = 1000;
   std::uint32_t crowd_direct_clients = 1000;
   std::vector<std::uint32_t> farm_sizes = {1, 2, 4, 8, 16, 64};  // beside 32

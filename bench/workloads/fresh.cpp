@@ -81,7 +81,7 @@ class FreshContender {
 void run_fresh(Context& context, const std::string& workload, bool resumption, Results& results) {
   std::deque<FreshContender> contenders;
   for (const auto& kind : context.systems) {
-    if (system_kind(kind).is_for_warm_only) continue;
+    if (!system_kind(kind).is_for(workload)) continue;
     context.progress.say(workload + ": starting " + kind);
     try {
       contenders.emplace_back(context, workload, kind, resumption);

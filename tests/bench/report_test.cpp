@@ -86,6 +86,17 @@ TEST_CASE("client.bench counts nothing as reached that had errors, and no rival 
   CHECK_FALSE(verdict_of(judge(results), "farm", Rival::direct, "rate").is_met);
 }
 
+TEST_CASE("client.bench shows what an unmodified program takes on a shared session beside one of its own") {
+  Results results;
+  results.series = {series_of("wrapper", "own", 500, 1000), series_of("wrapper", "shared", 600, 250),
+                    series_of("wrapper_warm", "openssl", 500, 100), series_of("wrapper_warm", "wrapper", 600, 200)};
+  for (auto& slice : results.series[1].slices) slice.host_cpu_us_per_message = 0;
+  const auto text = markdown(results, {.machine = "2 processors", .peers = "OpenSSL 3", .effort = "3 repeats"});
+  CHECK(text.find("| wrapper | shared | 0.250 (0.250 to 0.250) | 0.250 (0.250 to 0.250) | 0.000 (0.000 to 0.000) | "
+                  "0.667 (0.667 to 0.667) |") != std::string::npos);
+  CHECK(text.find("| wrapper_warm | wrapper | 2.00 (2.00 to 2.00) |") != std::string::npos);
+}
+
 TEST_CASE("client.bench shows rows, verdicts and remarks to people") {
   Results results;
   results.series = {series_of("farm", "tlsmux", 100'000, 300), series_of("farm", "openssl", 10'000, 2000)};

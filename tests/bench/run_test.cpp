@@ -49,6 +49,38 @@ TEST_CASE("client.bench measures tlsmux and a direct connection without an error
   }
 }
 
+// Whether it works, and what does not depend on the machine: who makes handshakes.
+TEST_CASE("client.bench measures an unmodified program on connections of its own and on shared ones") {
+  const host::TemporaryFolder folder;
+  const auto output = folder.path("out");
+  const auto certificates = std::filesystem::path(host::certificate_file("ca.pem")).parent_path().string();
+  REQUIRE(host::run_command({std::string(TLSMUX_PROGRAM_FOLDER) + "/tlsmux-bench", "--smoke", "--certificates",
+                             certificates, "--output", output, "--workload", "wrapper"}) == 0);
+  const auto rows = nlohmann::json::parse(host::read_file(output + "/rows.json"));
+  for (const auto& row : rows) {
+    CAPTURE(row.dump());
+    CHECK(row.at("errors") == 0);
+    CHECK(row.at("p50_us") > 0);
+  }
+  constexpr int kProcesses = 3;  // of each way, the one that takes no part among them
+  for (const auto* way : {"own", "own_resumed", "own_preloaded"}) {
+    CHECK(row_of(rows, "wrapper", way).at("handshakes") == kProcesses);
+  }
+  constexpr int kSessions = 2;
+  CHECK(row_of(rows, "wrapper", "own_after_asking").at("handshakes") == kProcesses + kSessions);
+  for (const auto* way : {"shared", "shared_by_name", "shared_http1"}) {
+    CHECK(row_of(rows, "wrapper", way).at("handshakes") == kSessions);
+    CHECK(row_of(rows, "wrapper_process", way).at("handshakes") == kSessions);
+  }
+  for (const auto* workload : {"wrapper_warm", "wrapper_bulk"}) {
+    CHECK(row_of(rows, workload, "openssl").at("handshakes") == 1);
+    for (const auto* system : {"tlsmux", "stream", "wrapper", "wrapper_leased"}) {
+      CHECK(row_of(rows, workload, system).at("handshakes") == kSessions);
+    }
+  }
+  CHECK(host::read_file(output + "/table.md").find("| wrapper | shared | ") != std::string::npos);
+}
+
 TEST_CASE("client.bench measures ways to a port, or says why it does not") {
   const host::TemporaryFolder folder;
   const auto output = folder.path("out");
