@@ -13,6 +13,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "ports/sock_diag_socket.hpp"
+
 namespace tlsmux::ports {
 namespace {
 
@@ -59,14 +61,9 @@ std::optional<ConnectionOwner> owner_of(const inet_diag_msg& message, const inet
 }  // namespace
 
 std::expected<ConnectionLookup, shm::SystemError> ConnectionLookup::open() {
-  shm::UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!socket) return std::unexpected(shm::last_error("opening a sock_diag socket"));
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) != 0) {
-    return std::unexpected(shm::last_error("connecting a sock_diag socket"));
-  }
-  return ConnectionLookup(std::move(socket));
+  auto socket = open_sock_diag();
+  if (!socket) return std::unexpected(socket.error());
+  return ConnectionLookup(std::move(*socket));
 }
 
 std::expected<std::optional<ConnectionOwner>, shm::SystemError> ConnectionLookup::owner(

@@ -15,6 +15,7 @@
 #include <span>
 
 #include "ports/port_filter.hpp"
+#include "ports/sock_diag_socket.hpp"
 
 namespace tlsmux::ports {
 namespace {
@@ -113,14 +114,9 @@ shm::SystemError bad_answer() {
 }  // namespace
 
 std::expected<SocketDiagnosis, shm::SystemError> SocketDiagnosis::open() {
-  shm::UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!socket) return std::unexpected(shm::last_error("opening a sock_diag socket"));
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) != 0) {
-    return std::unexpected(shm::last_error("connecting a sock_diag socket"));
-  }
-  SocketDiagnosis diagnosis(std::move(socket));
+  auto socket = open_sock_diag();
+  if (!socket) return std::unexpected(socket.error());
+  SocketDiagnosis diagnosis(std::move(*socket));
   const auto sees_bound = diagnosis.sees_own_bound_socket();
   if (!sees_bound) return std::unexpected(sees_bound.error());
   diagnosis.sees_bound_sockets_ = *sees_bound;
