@@ -164,7 +164,8 @@ void MessageStream::fail(shm::Reason reason, std::string words, bool maybe_sent)
 }
 
 bool MessageStream::give_up() {
-  bool maybe_sent = false;
+  // Of what was lost in this turn nobody has been told yet.
+  bool maybe_sent = end_ && end_->maybe_sent;
   kept_.clear();
   for (std::uint32_t number = 0; number < places_.size(); ++number) {
     const auto& place = places_[number];

@@ -61,8 +61,8 @@ class MessageStream {
 
   // The stream cannot go on: set by an outcome or by bytes that are no messages.
   [[nodiscard]] const std::optional<StreamEnd>& end() const { return end_; }
-  // Abandons all that is open. True: some of it may have been sent, or was answered and not passed on. Not from within an
-  // outcome.
+  // Abandons all that is open. True: some of it, or of what was lost before, may have been sent, or was answered and not
+  // passed on. Not from within an outcome.
   bool give_up();
 
  private:

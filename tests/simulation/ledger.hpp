@@ -87,6 +87,8 @@ class Ledger {
   [[nodiscard]] bool is_of_stream(std::uint64_t number) const { return entries_[number - 1].is_of_stream; }
   // Where order tells, and its host has lied: its answer may be anything.
   [[nodiscard]] bool may_be_mixed_up(std::uint64_t number) const;
+  // A host has received it.
+  [[nodiscard]] bool is_heard(std::uint64_t number) const { return !entries_[number - 1].connections.empty(); }
   // A host of this upstream has lied.
   [[nodiscard]] bool has_lied(std::uint32_t upstream) const { return upstreams_of_liars_.contains(upstream); }
   // In the end, of one group and upstream: whatever died with this engine alive has been given to somebody.

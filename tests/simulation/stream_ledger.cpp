@@ -191,8 +191,11 @@ void StreamLedger::take_answer(std::uint64_t stream, Entry& entry, std::span<con
   const auto key_offset = config_->upstreams[entry.upstream].correlation.offset;
   const auto number = number_in(message, key_offset);
   auto found = number ? std::ranges::find(entry.asked, *number) : entry.asked.end();
-  const auto first_mixed_up =
-      std::ranges::find_if(entry.asked, [this](auto each) { return ledger_->may_be_mixed_up(each); });
+  const auto is_mixed_up = [this](auto each) { return ledger_->may_be_mixed_up(each); };
+  // What has been heard is more likely to be meant than what may still wait.
+  auto first_mixed_up =
+      std::ranges::find_if(entry.asked, [&](auto each) { return is_mixed_up(each) && ledger_->is_heard(each); });
+  if (first_mixed_up == entry.asked.end()) first_mixed_up = std::ranges::find_if(entry.asked, is_mixed_up);
   if (first_mixed_up != entry.asked.end() && (entry.is_in_turn || found == entry.asked.end())) {
     found = entry.is_in_turn ? entry.asked.begin() : first_mixed_up;
   }

@@ -5,22 +5,12 @@
 #include "tests/streams/stream_rig.hpp"
 
 using namespace tlsmux;
+using test::by_key;
 using test::framed;
 using test::framed_all;
+using test::in_order;
 using test::OneStream;
 using test::StreamRig;
-
-namespace {
-
-config::Config in_order() { return test::fifo_config(); }
-
-config::Config by_key(config::StreamOrder order) {
-  auto config = test::keyed_config();
-  config.upstreams[0].streams.order = order;
-  return config;
-}
-
-}  // namespace
 
 TEST_CASE("stream.one that is ended within a message is lost") {
   OneStream one(in_order());
@@ -194,6 +184,18 @@ TEST_CASE("stream.one that waits is refused when the engine drains") {
   rig.read(stream);
   CHECK(rig.heard(stream).is_refused);
   CHECK(rig.heard(stream).reason == shm::Reason::engine_draining);
+}
+
+TEST_CASE("stream.what was lost in the turn in which the engine ends all may have been sent") {
+  OneStream one(in_order());
+  one.write(framed("1"));
+  CHECK(one.asked().size() == 1);
+  one.rig.rig.lose(0, ECONNRESET);
+  one.rig.streams.end_all(shm::Reason::engine_draining);
+  one.rig.turn();
+  CHECK(one.read().is_lost);
+  CHECK(one.read().maybe_sent);
+  CHECK(one.rig.is_gone(one.stream));
 }
 
 TEST_CASE("stream.all end when the engine has no more patience") {

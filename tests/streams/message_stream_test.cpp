@@ -3,22 +3,12 @@
 #include "tests/streams/stream_rig.hpp"
 
 using namespace tlsmux;
+using test::by_key;
 using test::framed;
 using test::framed_all;
+using test::in_order;
 using test::OneStream;
 using test::StreamRig;
-
-namespace {
-
-config::Config in_order() { return test::fifo_config(); }
-
-config::Config by_key(config::StreamOrder order) {
-  auto config = test::keyed_config();
-  config.upstreams[0].streams.order = order;
-  return config;
-}
-
-}  // namespace
 
 TEST_CASE("stream.a message stream waits for a session and then says what it is") {
   StreamRig rig(in_order());

@@ -168,6 +168,14 @@ void OneStream::host_says(std::string_view bytes) {
   rig.turn();
 }
 
+config::Config in_order() { return fifo_config(); }
+
+config::Config by_key(config::StreamOrder order) {
+  auto config = keyed_config();
+  config.upstreams[0].streams.order = order;
+  return config;
+}
+
 std::string framed(std::string_view message) {
   std::string text{static_cast<char>(message.size() >> 8), static_cast<char>(message.size() & 0xff)};
   return text += message;

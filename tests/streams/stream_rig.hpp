@@ -115,6 +115,10 @@ struct OneStream {
   engine::mux::StreamId stream;
 };
 
+// For message streams: an upstream that answers in order, or by a key of four bytes.
+config::Config in_order();
+config::Config by_key(config::StreamOrder order);
+
 // A message as the two-byte length of fifo_config() frames it.
 std::string framed(std::string_view message);
 std::string framed_all(const std::vector<std::string>& messages);
