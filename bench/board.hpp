@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

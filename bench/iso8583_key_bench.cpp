@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "config/iso8583_spec_json.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "engine/message/correlation.hpp"
 
 using namespace tlsmux;

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "ports/lease_table.hpp"
-#include "ports/port_book.hpp"
+#include "ports/book/lease_table.hpp"
+#include "ports/book/port_book.hpp"
 #include "shm/pause_processor.hpp"
 
 namespace {

@@ -35,7 +35,7 @@
 #include "bench/statistics.hpp"
 #include "shm/doorbell.hpp"
 #include "shm/stream_record.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "client/attachment.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::client {
 

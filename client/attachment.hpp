@@ -15,7 +15,7 @@
 #include "shm/geometry.hpp"
 #include "shm/group_part.hpp"
 #include "shm/segment.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::client {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "client/attached_channel.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::client {
 

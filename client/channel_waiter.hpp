@@ -12,7 +12,7 @@
 #include <expected>
 
 #include "client/event_hub.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::client {
 

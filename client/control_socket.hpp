@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::client {
 

@@ -7,7 +7,7 @@
 #include <expected>
 #include <vector>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::client {
 

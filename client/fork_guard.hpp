@@ -8,7 +8,7 @@
 #include <expected>
 #include <memory>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::client {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "config/iso8583_spec.hpp"
+#include "config/iso8583/iso8583_spec.hpp"
 
 namespace tlsmux::config {
 
@@ -21,7 +21,7 @@ struct LogSettings {
   std::string file;  // empty: standard error
 };
 
-// What a data loop does when there is nothing to do: how long it looks again before it sleeps. See engine/idle.hpp.
+// What a data loop does when there is nothing to do: how long it looks again before it sleeps. See engine/shard/idle.hpp.
 enum class IdleStrategy : std::uint8_t { latency, balanced, power };
 
 // Where the guard of ports is put.

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <utility>
 
-#include "config/config_check.hpp"
-#include "config/iso8583_spec_json.hpp"
+#include "config/check/config_check.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "config/limits.hpp"
 #include "config/text_file.hpp"
 

@@ -11,7 +11,7 @@
 #include "config/config.hpp"
 #include "config/config_error.hpp"
 #include "config/config_json.hpp"
-#include "config/iso8583_specs.hpp"
+#include "config/iso8583/iso8583_specs.hpp"
 
 namespace tlsmux::config {
 

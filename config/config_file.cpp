@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "config/check_files.hpp"
+#include "config/check/check_files.hpp"
 
 namespace tlsmux::config {
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "config/json_document.hpp"
-#include "config/json_object_reader.hpp"
+#include "config/json/json_document.hpp"
+#include "config/json/json_object_reader.hpp"
 
 namespace tlsmux::config {
 

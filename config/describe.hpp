@@ -20,10 +20,10 @@
 //   implied(field, value)                             what a field described later is where its key is not given
 //   ignored(key)                                      allowed, means nothing
 
+#include "config/check/value_rules.hpp"
 #include "config/config.hpp"
-#include "config/describe_iso8583.hpp"
+#include "config/iso8583/describe_iso8583.hpp"
 #include "config/limits.hpp"
-#include "config/value_rules.hpp"
 
 namespace tlsmux::config {
 

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "config/json_pointer.hpp"
+#include "config/json/json_pointer.hpp"
 #include "config/wording.hpp"
 
 namespace tlsmux::config {

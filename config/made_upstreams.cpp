@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "config/json_pointer.hpp"
+#include "config/json/json_pointer.hpp"
 #include "config/limits.hpp"
 #include "config/peer_rules.hpp"
 #include "config/session_places.hpp"

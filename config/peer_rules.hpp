@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "config/check/value_rules.hpp"
 #include "config/config.hpp"
-#include "config/value_rules.hpp"
 
 namespace tlsmux::config {
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "config/change_effects.hpp"
-#include "config/json_pointer.hpp"
+#include "config/json/json_pointer.hpp"
 #include "config/settings_tree.hpp"
 #include "config/wording.hpp"
 

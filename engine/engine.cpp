@@ -10,17 +10,17 @@
 
 #include "engine/broker/broker_client.hpp"
 #include "engine/control/control_server.hpp"
-#include "engine/data_loop.hpp"
 #include "engine/engine_vitals.hpp"
 #include "engine/group_memory.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 #include "engine/ports/port_desk.hpp"
 #include "engine/ports/system_port_world.hpp"
-#include "engine/refresh.hpp"
-#include "engine/shard_of.hpp"
-#include "engine/shard_orders.hpp"
+#include "engine/refresh/refresh.hpp"
+#include "engine/refresh/shard_orders.hpp"
+#include "engine/shard/data_loop.hpp"
+#include "engine/shard/shard_of.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "engine/ports/predecessor.hpp"
-#include "engine/status_board.hpp"
+#include "engine/shard/status_board.hpp"
 
 namespace tlsmux::engine {
 

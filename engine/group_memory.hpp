@@ -9,11 +9,11 @@
 
 #include "config/config.hpp"
 #include "engine/broker/broker_client.hpp"
-#include "ports/port_book.hpp"
+#include "ports/book/port_book.hpp"
 #include "shm/group_part.hpp"
 #include "shm/segment.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine {
 

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "ports/protocol.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::ports {
 

@@ -4,7 +4,7 @@
 
 #include <climits>
 
-#include "shm/private_file.hpp"
+#include "shm/system/private_file.hpp"
 
 namespace tlsmux::ports {
 

@@ -6,7 +6,7 @@
 #include <expected>
 #include <string>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::ports {
 

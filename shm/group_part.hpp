@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "shm/layout.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::shm {
 

@@ -14,8 +14,8 @@
 #include <string>
 #include <string_view>
 
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::shm {
 

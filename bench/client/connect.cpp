@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 namespace {

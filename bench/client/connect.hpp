@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

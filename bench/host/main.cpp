@@ -22,8 +22,8 @@
 #include "bench/host/tally.hpp"
 #include "bench/host/tls.hpp"
 #include "bench/host/worker.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace {
 

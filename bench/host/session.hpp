@@ -8,7 +8,7 @@
 
 #include "bench/host/tally.hpp"
 #include "bench/host/tls.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "bench/monotonic_clock.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <functional>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

@@ -10,7 +10,7 @@
 #include "ports/protocol.hpp"
 #include "shm/group_part.hpp"
 #include "shm/segment.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

@@ -11,8 +11,8 @@
 #include <string>
 
 #include "ports/protocol.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

@@ -14,9 +14,9 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "shm/pidfd.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/pidfd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 namespace {

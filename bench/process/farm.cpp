@@ -10,7 +10,7 @@
 
 #include "bench/client/client_main.hpp"
 #include "bench/process/interrupt.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 namespace {

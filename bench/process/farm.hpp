@@ -10,7 +10,7 @@
 #include "bench/board.hpp"
 #include "bench/process/child_process.hpp"
 #include "bench/systems/system.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "bench/process/cpu_time.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "bench/process/child_process.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 

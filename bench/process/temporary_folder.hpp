@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 

@@ -17,8 +17,8 @@
 #include "bench/ring/ring_sides.hpp"
 #include "shm/doorbell.hpp"
 #include "shm/pause_processor.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::bench {
 namespace {

@@ -20,7 +20,7 @@
 #include "bench/systems/wrapper.hpp"
 #include "bench/workloads/contender.hpp"
 #include "bench/workloads/steady.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::bench {
 namespace {

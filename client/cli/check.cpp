@@ -4,7 +4,7 @@
 
 #include "client/cli/exit_code.hpp"
 #include "config/config_file.hpp"
-#include "ports/machine_check.hpp"
+#include "ports/diagnosis/machine_check.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

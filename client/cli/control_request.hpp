@@ -7,9 +7,9 @@
 
 #include "shm/control_protocol.hpp"
 #include "shm/function_ref.hpp"
-#include "shm/seqpacket.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/seqpacket.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::client::cli {
 

@@ -9,7 +9,7 @@
 
 #include "shm/group_part.hpp"
 #include "shm/segment.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::client::cli {
 

@@ -13,10 +13,10 @@
 #include "client/cli/table.hpp"
 #include "config/config_file.hpp"
 #include "config/identity.hpp"
-#include "ports/enforcement.hpp"
-#include "ports/live_groups.hpp"
-#include "ports/machine_check.hpp"
-#include "ports/port_plan.hpp"
+#include "ports/book/port_plan.hpp"
+#include "ports/diagnosis/live_groups.hpp"
+#include "ports/diagnosis/machine_check.hpp"
+#include "ports/enforcement/enforcement.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

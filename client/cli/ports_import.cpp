@@ -6,7 +6,7 @@
 #include "config/config_file.hpp"
 #include "config/limits.hpp"
 #include "config/text_file.hpp"
-#include "ports/services_file.hpp"
+#include "ports/services/services_file.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

@@ -4,7 +4,7 @@
 
 namespace tlsmux::client::cli {
 
-// `tlsmux ports import`: prints the groups of a services file (ports/services_file.hpp) as JSON for a configuration.
+// `tlsmux ports import`: prints the groups of a services file (ports/services/services_file.hpp) as JSON for a configuration.
 // Returns the exit code.
 int run_ports_import(const std::string& path);
 

@@ -6,9 +6,9 @@
 #include <set>
 
 #include "client/cli/process_facts.hpp"
-#include "ports/port_set.hpp"
-#include "ports/process_identity.hpp"
-#include "shm/pidfd.hpp"
+#include "ports/book/port_set.hpp"
+#include "ports/diagnosis/process_identity.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

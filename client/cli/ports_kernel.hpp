@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "client/cli/ports_report.hpp"
-#include "ports/socket_diagnosis.hpp"
-#include "ports/socket_owner.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
+#include "ports/diagnosis/socket_owner.hpp"
 
 namespace tlsmux::client::cli {
 

@@ -6,7 +6,7 @@
 
 #include "client/cli/table.hpp"
 #include "client/cli/time_text.hpp"
-#include "ports/port_set.hpp"
+#include "ports/book/port_set.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

@@ -13,8 +13,8 @@
 #include "client/cli/observe.hpp"
 #include "client/cli/table.hpp"
 #include "config/config_file.hpp"
-#include "ports/enforcement.hpp"
-#include "ports/live_groups.hpp"
+#include "ports/diagnosis/live_groups.hpp"
+#include "ports/enforcement/enforcement.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

@@ -5,7 +5,7 @@
 #include "client/cli/control_request.hpp"
 #include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::client::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::client {
 

@@ -14,7 +14,7 @@
 #include "client/attach_attempt.hpp"
 #include "client/control_socket.hpp"
 #include "client/monotonic_clock.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::client {
 namespace {

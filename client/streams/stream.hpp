@@ -15,8 +15,8 @@
 #include "client/streams/stream_socket.hpp"
 #include "shm/control_protocol.hpp"
 #include "shm/outcome.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::client {
 

@@ -9,7 +9,7 @@
 
 #include "client/monotonic_clock.hpp"
 #include "client/wrapper/next_socket_calls.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::wrapper {
 namespace {

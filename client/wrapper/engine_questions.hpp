@@ -8,8 +8,8 @@
 #include <string>
 
 #include "shm/control_protocol.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::wrapper {
 

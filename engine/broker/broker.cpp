@@ -21,7 +21,7 @@
 #include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/resource_limits.hpp"
 #include "engine/broker/supervisor.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 #include "shm/segment.hpp"
 
 namespace tlsmux::engine::broker {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "config/limits.hpp"
-#include "shm/sealed_text.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/sealed_text.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

@@ -12,10 +12,10 @@
 
 #include "engine/broker/broker_protocol.hpp"
 #include "engine/broker/port_levels.hpp"
-#include "engine/trace_blocks.hpp"
-#include "ports/socket_owner.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/shard/trace_blocks.hpp"
+#include "ports/diagnosis/socket_owner.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

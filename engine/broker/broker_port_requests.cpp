@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "engine/broker/broker_requests.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-#include "engine/trace_ranges.hpp"
+#include "engine/shard/trace_ranges.hpp"
 #include "shm/layout.hpp"
 
 namespace tlsmux::engine::broker {
@@ -22,7 +22,7 @@ enum class Operation : std::uint32_t {
   open_file = 4,             // `file` of upstream `index`; reply: for reading, a key log for appending
   report_serving = 5,        // clients are served from now on
   // `blocks` of upstream `index`; reply: `first_block`, `block_count`. The engine's first of an upstream `begins`, and
-  // the reply tells what is `held`; else the request does. See engine/trace_blocks.hpp.
+  // the reply tells what is `held`; else the request does. See engine/shard/trace_blocks.hpp.
   reserve_trace_numbers = 6,
   // Reads the configuration file anew, and takes the locks of the groups that it adds. Reply: a sealed memfd with the
   // config::ConfigBundle; with `is_refused`, one with what is wrong, a line for each error.

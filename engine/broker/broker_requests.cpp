@@ -15,7 +15,7 @@
 #include "config/state_folder.hpp"
 #include "engine/broker/file_access.hpp"
 #include "engine/broker/trace_store.hpp"
-#include "engine/trace_blocks.hpp"
+#include "engine/shard/trace_blocks.hpp"
 #include "shm/geometry.hpp"
 #include "shm/segment.hpp"
 

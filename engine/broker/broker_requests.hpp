@@ -16,9 +16,9 @@
 #include "engine/broker/port_enforcement.hpp"
 #include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/trace_store.hpp"
-#include "engine/log.hpp"
-#include "shm/seqpacket.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/log/log.hpp"
+#include "shm/system/seqpacket.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

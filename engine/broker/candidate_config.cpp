@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "config/config_file.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

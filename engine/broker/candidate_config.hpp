@@ -10,8 +10,8 @@
 #include "config/config.hpp"
 #include "engine/broker/group_locks.hpp"
 #include "engine/broker/port_enforcement.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

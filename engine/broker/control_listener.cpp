@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "shm/assert.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "config/config.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
 

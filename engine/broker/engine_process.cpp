@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

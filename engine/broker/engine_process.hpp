@@ -11,9 +11,9 @@
 #include "config/config.hpp"
 #include "engine/broker/engine_identity.hpp"
 #include "engine/broker/engine_resources.hpp"
-#include "engine/log.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/log/log.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "shm/segment.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

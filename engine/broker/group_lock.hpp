@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

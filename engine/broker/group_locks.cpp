@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "config/json_pointer.hpp"
+#include "config/json/json_pointer.hpp"
 #include "shm/segment.hpp"
 
 namespace tlsmux::engine::broker {

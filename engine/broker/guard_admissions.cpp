@@ -8,8 +8,8 @@
 #include <string_view>
 #include <tuple>
 
-#include "ports/process_identity.hpp"
-#include "shm/pidfd.hpp"
+#include "ports/diagnosis/process_identity.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

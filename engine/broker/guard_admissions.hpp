@@ -14,8 +14,8 @@
 
 #include "config/identity.hpp"
 #include "ports/guard.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

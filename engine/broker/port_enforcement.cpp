@@ -13,10 +13,10 @@
 #include <utility>
 
 #include "config/identity.hpp"
-#include "config/json_pointer.hpp"
-#include "ports/machine_check.hpp"
-#include "ports/port_plan.hpp"
-#include "ports/socket_diagnosis.hpp"
+#include "config/json/json_pointer.hpp"
+#include "ports/book/port_plan.hpp"
+#include "ports/diagnosis/machine_check.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

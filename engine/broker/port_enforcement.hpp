@@ -1,7 +1,7 @@
 #pragma once
 
 // Keeps others off the configured groups' ports, as far as that takes privilege: reservation and guard
-// (ports/enforcement.hpp), and the sockets that hold ports. What cannot be had is logged once, with what is missing, and
+// (ports/enforcement/enforcement.hpp), and the sockets that hold ports. What cannot be had is logged once, with what is missing, and
 // the rest is in place.
 
 #include <sys/types.h>
@@ -20,14 +20,14 @@
 #include "config/config_error.hpp"
 #include "engine/broker/guard_admissions.hpp"
 #include "engine/broker/port_levels.hpp"
-#include "engine/log.hpp"
-#include "ports/enforcement.hpp"
-#include "ports/holder_sockets.hpp"
-#include "ports/port_set.hpp"
+#include "engine/log/log.hpp"
+#include "ports/book/port_set.hpp"
+#include "ports/diagnosis/socket_owner.hpp"
+#include "ports/enforcement/enforcement.hpp"
+#include "ports/enforcement/holder_sockets.hpp"
 #include "ports/protocol.hpp"
-#include "ports/socket_owner.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -11,11 +11,11 @@
 #include <system_error>
 #include <utility>
 
-#include "ports/enforcement_place.hpp"
+#include "ports/enforcement/enforcement_place.hpp"
 #include "shm/fnv_hash.hpp"
-#include "shm/machine_boot.hpp"
-#include "shm/private_file.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/machine_boot.hpp"
+#include "shm/system/private_file.hpp"
+#include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "config/config.hpp"
 #include "engine/broker/port_table_image.hpp"
-#include "engine/log.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/log/log.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -11,7 +11,7 @@
 
 #include "config/config.hpp"
 #include "engine/broker/port_table_store.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

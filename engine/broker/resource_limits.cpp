@@ -9,7 +9,7 @@
 #include "engine/control/lobby.hpp"
 #include "engine/mux/state.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
-#include "ports/port_plan.hpp"
+#include "ports/book/port_plan.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

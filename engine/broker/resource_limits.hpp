@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "config/config.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdlib>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

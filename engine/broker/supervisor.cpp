@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "engine/broker/service_notice.hpp"
-#include "shm/pidfd.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/pidfd.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

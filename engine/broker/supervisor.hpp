@@ -13,8 +13,8 @@
 #include "engine/broker/engine_process.hpp"
 #include "engine/broker/group_locks.hpp"
 #include "engine/broker/restart_policy.hpp"
-#include "engine/log.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/log/log.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "shm/private_file.hpp"
+#include "shm/system/private_file.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {

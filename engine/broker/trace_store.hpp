@@ -10,8 +10,8 @@
 #include <string>
 
 #include "config/config.hpp"
-#include "engine/trace_blocks.hpp"
-#include "shm/system_error.hpp"
+#include "engine/shard/trace_blocks.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
 

@@ -12,8 +12,8 @@
 
 #include "shm/client_part.hpp"
 #include "shm/segment.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
 

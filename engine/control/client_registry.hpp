@@ -31,9 +31,9 @@
 #include "engine/control/lobby.hpp"
 #include "engine/control/sigbus_guard.hpp"
 #include "engine/control/throttle.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::engine::control {
 

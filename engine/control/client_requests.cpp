@@ -11,7 +11,7 @@
 
 #include "engine/control/client_registry.hpp"
 #include "shm/client_part.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::engine::control {
 namespace {

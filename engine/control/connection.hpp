@@ -10,8 +10,8 @@
 #include "engine/control/client_memory.hpp"
 #include "engine/control/known_openings.hpp"
 #include "engine/control/peer.hpp"
-#include "engine/shard_command.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/shard/shard_command.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
 

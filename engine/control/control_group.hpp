@@ -8,7 +8,7 @@
 #include "config/config.hpp"
 #include "config/identity.hpp"
 #include "shm/segment.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
 

@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "config/plan_json.hpp"
-#include "engine/shard_orders.hpp"
+#include "engine/refresh/shard_orders.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::control {

@@ -13,9 +13,9 @@
 #include "engine/control/control_settings.hpp"
 #include "engine/control/event_poll.hpp"
 #include "engine/control/throttle.hpp"
-#include "engine/log.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/log/log.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
 

@@ -13,12 +13,12 @@
 #include "config/config.hpp"
 #include "engine/control/control_group.hpp"
 #include "engine/control/refresher.hpp"
-#include "engine/mailbox.hpp"
 #include "engine/ports/port_desk.hpp"
-#include "engine/shard_command.hpp"
+#include "engine/shard/mailbox.hpp"
+#include "engine/shard/shard_command.hpp"
 #include "shm/layout.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::wrapper {
 class WrapperDesk;

@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/shard_command.hpp"
+#include "engine/shard/shard_command.hpp"
 
 namespace tlsmux::engine::control {
 

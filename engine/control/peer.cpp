@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77  // Linux 6.5

@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "engine/control/client_registry.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine::control {
 

@@ -11,7 +11,7 @@
 #include "config/identity.hpp"
 #include "config/plan.hpp"
 #include "engine/control/control_group.hpp"
-#include "engine/shard_command.hpp"
+#include "engine/shard/shard_command.hpp"
 
 namespace tlsmux::engine::control {
 

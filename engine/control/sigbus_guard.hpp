@@ -14,7 +14,7 @@
 #include <span>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::control {
 

@@ -13,7 +13,7 @@
 #include "engine/io/stream_places.hpp"
 #include "engine/io/tcp_socket.hpp"
 #include "shm/assert.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::io {
 namespace {

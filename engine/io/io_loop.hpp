@@ -17,7 +17,7 @@
 #include "engine/mux/ids.hpp"
 #include "engine/mux/seams.hpp"
 #include "engine/streams/stream_sockets.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::io {
 

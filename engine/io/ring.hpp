@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::io {
 

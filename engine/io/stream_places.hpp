@@ -12,7 +12,7 @@
 #include "engine/io/ring.hpp"
 #include "engine/mux/ids.hpp"
 #include "engine/streams/stream_sockets.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::io {
 

@@ -8,7 +8,7 @@
 
 #include "engine/mux/address.hpp"
 #include "engine/mux/seams.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::io {
 

@@ -18,13 +18,13 @@
 #include <vector>
 
 #include "engine/control/throttle.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 #include "engine/ports/port_group.hpp"
 #include "engine/ports/port_sweeper.hpp"
 #include "engine/ports/port_world.hpp"
-#include "engine/shard_command.hpp"
-#include "ports/lease_table.hpp"
-#include "ports/port_book.hpp"
+#include "engine/shard/shard_command.hpp"
+#include "ports/book/lease_table.hpp"
+#include "ports/book/port_book.hpp"
 #include "shm/control_protocol.hpp"
 
 namespace tlsmux::engine {

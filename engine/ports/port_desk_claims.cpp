@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "config/value_rules.hpp"
+#include "config/check/value_rules.hpp"
 #include "engine/ports/port_desk.hpp"
 
 namespace tlsmux::engine {

@@ -13,9 +13,9 @@
 
 #include "engine/ports/port_group.hpp"
 #include "engine/ports/port_world.hpp"
-#include "ports/port_book.hpp"
-#include "ports/port_set.hpp"
-#include "shm/system_error.hpp"
+#include "ports/book/port_book.hpp"
+#include "ports/book/port_set.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine {
 

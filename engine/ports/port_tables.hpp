@@ -9,8 +9,8 @@
 
 #include "config/config.hpp"
 #include "config/identity.hpp"
+#include "ports/book/port_book.hpp"
 #include "ports/guard.hpp"
-#include "ports/port_book.hpp"
 #include "shm/group_part.hpp"
 
 namespace tlsmux::engine {

@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "engine/broker/broker_client.hpp"
+#include "ports/book/port_book.hpp"
+#include "ports/book/port_set.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
+#include "ports/diagnosis/socket_owner.hpp"
 #include "ports/guard.hpp"
-#include "ports/port_book.hpp"
-#include "ports/port_set.hpp"
 #include "ports/protocol.hpp"
-#include "ports/socket_diagnosis.hpp"
-#include "ports/socket_owner.hpp"
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine {
 

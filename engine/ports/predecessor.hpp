@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ports/port_book.hpp"
+#include "ports/book/port_book.hpp"
 
 namespace tlsmux::engine {
 

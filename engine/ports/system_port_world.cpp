@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "ports/process_identity.hpp"
-#include "shm/pidfd.hpp"
+#include "ports/diagnosis/process_identity.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine {
 namespace {

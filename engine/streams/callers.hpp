@@ -5,7 +5,7 @@
 #include <span>
 
 #include "engine/mux/seams.hpp"
-#include "engine/outlet.hpp"
+#include "engine/shard/outlet.hpp"
 #include "engine/streams/streams.hpp"
 
 namespace tlsmux::engine::streams {

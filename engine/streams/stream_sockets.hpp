@@ -8,7 +8,7 @@
 #include <span>
 
 #include "engine/mux/ids.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::streams {
 

@@ -18,7 +18,7 @@
 #include "engine/streams/stream_sockets.hpp"
 #include "engine/streams/stream_table.hpp"
 #include "shm/outcome.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::streams {
 

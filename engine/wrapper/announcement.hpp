@@ -10,7 +10,7 @@
 
 #include "shm/control_protocol.hpp"
 #include "shm/stream_record.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::wrapper {
 

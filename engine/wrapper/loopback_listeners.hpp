@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <expected>
 
-#include "shm/system_error.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/system_error.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::wrapper {
 

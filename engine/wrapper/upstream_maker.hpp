@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "config/config.hpp"
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 
 namespace tlsmux::engine::wrapper {
 

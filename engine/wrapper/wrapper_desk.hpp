@@ -14,14 +14,14 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "engine/log.hpp"
-#include "engine/mailbox.hpp"
+#include "engine/log/log.hpp"
+#include "engine/shard/mailbox.hpp"
 #include "engine/wrapper/announcement.hpp"
 #include "engine/wrapper/upstream_maker.hpp"
 #include "engine/wrapper/wrapper_thread.hpp"
-#include "ports/connection_lookup.hpp"
+#include "ports/diagnosis/connection_lookup.hpp"
 #include "shm/control_protocol.hpp"
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::wrapper {
 

@@ -21,12 +21,12 @@
 
 #include "engine/control/lobby.hpp"
 #include "engine/control/throttle.hpp"
-#include "engine/log.hpp"
-#include "engine/mailbox.hpp"
+#include "engine/log/log.hpp"
+#include "engine/shard/mailbox.hpp"
 #include "engine/wrapper/announcement.hpp"
 #include "engine/wrapper/loopback_listeners.hpp"
 #include "engine/wrapper/relay.hpp"
-#include "ports/connection_lookup.hpp"
+#include "ports/diagnosis/connection_lookup.hpp"
 
 namespace tlsmux::engine::wrapper {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <expected>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::ports {
 

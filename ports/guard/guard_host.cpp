@@ -17,7 +17,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "ports/network_cookie.hpp"
+#include "ports/enforcement/network_cookie.hpp"
 
 namespace tlsmux::ports {
 namespace {

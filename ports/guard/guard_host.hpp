@@ -7,7 +7,7 @@
 #include <string>
 
 #include "ports/guard.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::ports {
 

@@ -11,7 +11,7 @@
 
 #include "ports/guard/guard_host.hpp"
 #include "ports/guard/guard_pins.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 struct port_guard;
 

@@ -12,7 +12,7 @@
 #include <bpf/bpf.h>
 
 #include "shm/fnv_hash.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::ports {
 namespace {

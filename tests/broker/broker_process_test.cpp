@@ -15,7 +15,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/broker/broker_client.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 #include "tests/broker/broker_process.hpp"
 
 using namespace tlsmux;

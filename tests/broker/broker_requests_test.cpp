@@ -16,7 +16,7 @@
 
 #include "config/config_bundle.hpp"
 #include "shm/geometry.hpp"
-#include "shm/sealed_text.hpp"
+#include "shm/system/sealed_text.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/broker/process.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 

@@ -1,4 +1,4 @@
-#include "engine/log.hpp"
+#include "engine/log/log.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

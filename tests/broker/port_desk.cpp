@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 #include "tests/ports/guard_rig.hpp"
 
 namespace tlsmux::test {

@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/broker/broker_client.hpp"
-#include "ports/enforcement.hpp"
+#include "ports/enforcement/enforcement.hpp"
 #include "shm/group_part.hpp"
 #include "shm/row.hpp"
 #include "shm/segment.hpp"

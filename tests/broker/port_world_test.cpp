@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/ports/system_port_world.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/broker/port_desk.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/ports/guard_rig.hpp"

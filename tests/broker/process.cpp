@@ -16,7 +16,7 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 
 namespace tlsmux::test {
 namespace {

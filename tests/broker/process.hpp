@@ -7,7 +7,7 @@
 #include <functional>
 #include <string>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::test {

@@ -8,7 +8,7 @@
 #include <cstdlib>
 
 #include "client/cli/hex.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/client/client_fixture.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <tlsmux/ports.h>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/client/client_fixture.hpp"
 
 namespace tlsmux::test {

@@ -7,7 +7,7 @@
 
 #include "config/config_bundle.hpp"
 #include "config/config_file.hpp"
-#include "config/iso8583_spec_json.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "config/limits.hpp"
 #include "tests/config/config_text.hpp"
 #include "tests/support/seed.hpp"

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "config/check_machine_ports.hpp"
-#include "config/check_ports.hpp"
-#include "config/config_check.hpp"
+#include "config/check/check_machine_ports.hpp"
+#include "config/check/check_ports.hpp"
+#include "config/check/config_check.hpp"
 #include "config/limits.hpp"
 #include "tests/config/config_text.hpp"
 #include "tests/support/temporary_folder.hpp"

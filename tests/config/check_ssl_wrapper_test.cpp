@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "config/config_check.hpp"
-#include "config/iso8583_spec_json.hpp"
+#include "config/check/config_check.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "tests/config/config_text.hpp"
 
 namespace tlsmux::config::test {

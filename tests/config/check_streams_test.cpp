@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config_check.hpp"
+#include "config/check/config_check.hpp"
 #include "config/framing_presets.hpp"
 #include "tests/config/config_text.hpp"
 

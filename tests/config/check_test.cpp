@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config_check.hpp"
+#include "config/check/config_check.hpp"
 #include "config/limits.hpp"
 #include "shm/geometry.hpp"
 #include "tests/config/config_text.hpp"

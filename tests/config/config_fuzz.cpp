@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "config/check/config_check.hpp"
 #include "config/config_bundle.hpp"
-#include "config/config_check.hpp"
 #include "config/config_json.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {

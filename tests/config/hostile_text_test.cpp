@@ -6,10 +6,10 @@
 #include <random>
 #include <string>
 
+#include "config/check/findings.hpp"
+#include "config/check/value_checker.hpp"
 #include "config/config_json.hpp"
-#include "config/findings.hpp"
 #include "config/limits.hpp"
-#include "config/value_checker.hpp"
 #include "tests/config/config_text.hpp"
 #include "tests/config/setting_changer.hpp"
 #include "tests/config/settings_json.hpp"

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "config/check/short_forms.hpp"
 #include "config/framing_presets.hpp"
 #include "config/settings_tree.hpp"
-#include "config/short_forms.hpp"
 #include "tests/config/config_text.hpp"
 
 namespace tlsmux::config::test {

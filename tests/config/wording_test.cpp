@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "config/config_error.hpp"
-#include "config/json_pointer.hpp"
+#include "config/json/json_pointer.hpp"
 #include "config/wording.hpp"
 
 namespace tlsmux::config {

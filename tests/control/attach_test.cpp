@@ -14,7 +14,7 @@
 #include <doctest/doctest.h>
 
 #include "shm/geometry.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/control/control_client.hpp"
 #include "tests/control/server_process.hpp"
 

@@ -12,8 +12,8 @@
 
 #include "shm/control_protocol.hpp"
 #include "shm/segment.hpp"
-#include "shm/seqpacket.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/seqpacket.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 

@@ -19,10 +19,10 @@
 
 #include "engine/broker/control_listener.hpp"
 #include "engine/control/control_server.hpp"
-#include "engine/status_board.hpp"
+#include "engine/shard/status_board.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/group_part.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/engine/fake_port_world.hpp"
 
 namespace tlsmux::test {

@@ -37,7 +37,7 @@
 #include "config/config.hpp"
 #include "config/identity.hpp"
 #include "shm/layout.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/broker/process.hpp"
 

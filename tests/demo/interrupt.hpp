@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::demo {
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::demo {
 namespace {

@@ -12,7 +12,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "shm/system_error.hpp"
+#include "shm/system/system_error.hpp"
 
 namespace tlsmux::demo {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::demo {
 

@@ -10,10 +10,10 @@
 #include <memory>
 #include <vector>
 
-#include "engine/bells.hpp"
 #include "engine/mux/seams.hpp"
-#include "engine/shard.hpp"
-#include "shm/unique_fd.hpp"
+#include "engine/shard/bells.hpp"
+#include "engine/shard/shard.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/support/plain_tls.hpp"
 
 namespace tlsmux::test {

@@ -1,7 +1,7 @@
 // How long a data loop looks before it sleeps.
 #include <doctest/doctest.h>
 
-#include "engine/idle.hpp"
+#include "engine/shard/idle.hpp"
 
 namespace tlsmux::engine::test {
 

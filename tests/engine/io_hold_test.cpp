@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "engine/io/io_loop.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/support/seed.hpp"
 
 using namespace tlsmux;

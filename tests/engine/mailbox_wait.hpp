@@ -5,7 +5,7 @@
 #include <iterator>
 #include <vector>
 
-#include "engine/mailbox.hpp"
+#include "engine/shard/mailbox.hpp"
 
 namespace tlsmux::test {
 

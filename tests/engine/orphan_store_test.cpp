@@ -1,5 +1,5 @@
 // What is kept of requests whose process is dead: until when, how much, and who gets it.
-#include "engine/orphan_store.hpp"
+#include "engine/shard/orphan_store.hpp"
 
 #include <doctest/doctest.h>
 

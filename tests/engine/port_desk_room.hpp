@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/ports/port_desk.hpp"
-#include "engine/status_board.hpp"
+#include "engine/shard/status_board.hpp"
 #include "shm/geometry.hpp"
 #include "shm/group_part.hpp"
 #include "tests/engine/fake_port_world.hpp"

@@ -1,4 +1,4 @@
-#include "engine/resolver.hpp"
+#include "engine/workers/resolver.hpp"
 
 #include <doctest/doctest.h>
 #include <pthread.h>
@@ -8,7 +8,7 @@
 #include <latch>
 #include <stdexcept>
 
-#include "engine/workers.hpp"
+#include "engine/workers/workers.hpp"
 #include "tests/engine/mailbox_wait.hpp"
 #include "tests/engine/scripted_session.hpp"
 

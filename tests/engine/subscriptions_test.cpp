@@ -1,5 +1,5 @@
 // Who gets a notice, and what waits.
-#include "engine/subscriptions.hpp"
+#include "engine/shard/subscriptions.hpp"
 
 #include <doctest/doctest.h>
 

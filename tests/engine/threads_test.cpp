@@ -13,9 +13,9 @@
 #include <thread>
 
 #include "client/attached_channel.hpp"
-#include "engine/shard.hpp"
+#include "engine/shard/shard.hpp"
 #include "shm/client_part.hpp"
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/engine/echo_world.hpp"
 #include "tests/support/no_stream_sockets.hpp"
 #include "tests/support/seed.hpp"

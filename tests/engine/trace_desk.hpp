@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/trace_numbers.hpp"
+#include "engine/shard/trace_numbers.hpp"
 
 namespace tlsmux::engine {
 

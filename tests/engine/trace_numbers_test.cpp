@@ -1,4 +1,4 @@
-#include "engine/trace_numbers.hpp"
+#include "engine/shard/trace_numbers.hpp"
 
 #include <array>
 #include <set>

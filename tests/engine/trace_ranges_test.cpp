@@ -1,4 +1,4 @@
-#include "engine/trace_ranges.hpp"
+#include "engine/shard/trace_ranges.hpp"
 
 #include <algorithm>
 #include <set>

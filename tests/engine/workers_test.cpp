@@ -1,4 +1,4 @@
-#include "engine/workers.hpp"
+#include "engine/workers/workers.hpp"
 
 #include <doctest/doctest.h>
 #include <pthread.h>

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "config/config.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/process.hpp"
 
 namespace tlsmux::test {

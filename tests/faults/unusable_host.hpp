@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/system/engine_process.hpp"
 #include "tlsmux/tlsmux.h"
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/host/byte_queue.hpp"
 #include "tests/host/tls_context.hpp"
 

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/host/connection_log.hpp"
 #include "tests/host/listener.hpp"
 #include "tests/host/options.hpp"

@@ -3,7 +3,7 @@
 #include <expected>
 #include <string>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::host {
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/host/framing.hpp"
 #include "tests/host/tls_context.hpp"
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::host {
 namespace {

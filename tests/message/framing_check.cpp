@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "config/check_framing.hpp"
+#include "config/check/check_framing.hpp"
 #include "config/framing_presets.hpp"
 #include "config/limits.hpp"
 #include "engine/message/frame_cutter.hpp"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "config/check_framing.hpp"
+#include "config/check/check_framing.hpp"
 #include "tests/message/frames.hpp"
 
 using namespace tlsmux;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "config/check_framing.hpp"
+#include "config/check/check_framing.hpp"
 #include "engine/message/framing.hpp"
 
 using namespace tlsmux;

@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "config/iso8583_message_plan.hpp"
-#include "config/iso8583_value.hpp"
+#include "config/iso8583/iso8583_message_plan.hpp"
+#include "config/iso8583/iso8583_value.hpp"
 #include "engine/message/iso8583/auto_reply.hpp"
 #include "engine/message/iso8583/key_reader.hpp"
 #include "engine/message/iso8583/message_template.hpp"

@@ -1,5 +1,5 @@
 // What `tlsmux check` says of ISO 8583 settings.
-#include "config/check_iso8583.hpp"
+#include "config/check/check_iso8583.hpp"
 
 #include <doctest/doctest.h>
 

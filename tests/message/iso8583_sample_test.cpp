@@ -9,7 +9,7 @@
 #include <iterator>
 #include <map>
 
-#include "config/iso8583_spec_json.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "engine/message/iso8583/value.hpp"
 #include "engine/message/iso8583/walk.hpp"
 #include "tests/message/iso8583_support.hpp"

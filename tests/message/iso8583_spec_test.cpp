@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "config/iso8583_spec_json.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "tests/message/iso8583_support.hpp"
 
 using namespace tlsmux;

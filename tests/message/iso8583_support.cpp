@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "config/iso8583_spec_json.hpp"
+#include "config/iso8583/iso8583_spec_json.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::test {

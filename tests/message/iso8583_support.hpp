@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "config/iso8583_spec.hpp"
+#include "config/iso8583/iso8583_spec.hpp"
 #include "engine/message/iso8583/error.hpp"
 
 namespace tlsmux::test {

@@ -1,7 +1,7 @@
 // What the engine itself says to hosts: sign-on, heartbeat, sign-off, answers that need no application.
 #include <doctest/doctest.h>
 
-#include "config/iso8583_specs.hpp"
+#include "config/iso8583/iso8583_specs.hpp"
 #include "engine/message/iso8583/auto_reply.hpp"
 #include "tests/mux/mux_rig.hpp"
 

@@ -18,7 +18,7 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/ports/sockets.hpp"

@@ -19,7 +19,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ports/enforcement.hpp"
+#include "ports/enforcement/enforcement.hpp"
 #include "tests/ports/enforcement_scene.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/ports/killed_at_call.hpp"

@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "config/config.hpp"
-#include "ports/enforcement.hpp"
+#include "ports/enforcement/enforcement.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -1,4 +1,4 @@
-#include "ports/enforcement.hpp"
+#include "ports/enforcement/enforcement.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "ports/holder_sockets.hpp"
+#include "ports/enforcement/holder_sockets.hpp"
 
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ports/socket_diagnosis.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
 #include "tests/ports/sockets.hpp"
 #include "tests/support/network_namespace.hpp"
 

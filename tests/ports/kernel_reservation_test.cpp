@@ -1,4 +1,4 @@
-#include "ports/kernel_reservation.hpp"
+#include "ports/enforcement/kernel_reservation.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,8 +17,8 @@
 
 #include <doctest/doctest.h>
 
-#include "config/check_machine_ports.hpp"
-#include "ports/reservation_journal.hpp"
+#include "config/check/check_machine_ports.hpp"
+#include "ports/enforcement/reservation_journal.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/ports/killed_at_call.hpp"
 #include "tests/support/network_namespace.hpp"

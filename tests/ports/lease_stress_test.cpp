@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "ports/lease_table.hpp"
+#include "ports/book/lease_table.hpp"
 #include "tests/shm/two_threads.hpp"
 #include "tests/support/seed.hpp"
 

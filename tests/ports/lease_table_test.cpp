@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "ports/lease_table.hpp"
+#include "ports/book/lease_table.hpp"
 
 using namespace tlsmux;
 using ports::Port;

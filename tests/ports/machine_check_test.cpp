@@ -1,4 +1,4 @@
-#include "ports/machine_check.hpp"
+#include "ports/diagnosis/machine_check.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,8 +15,8 @@
 #include <doctest/doctest.h>
 
 #include "config/config.hpp"
-#include "ports/live_groups.hpp"
-#include "ports/process_identity.hpp"
+#include "ports/diagnosis/live_groups.hpp"
+#include "ports/diagnosis/process_identity.hpp"
 #include "shm/control_protocol.hpp"
 #include "shm/group_part.hpp"
 #include "shm/row.hpp"

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "ports/port_book.hpp"
+#include "ports/book/port_book.hpp"
 
 namespace tlsmux::test {
 

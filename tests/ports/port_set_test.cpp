@@ -3,9 +3,9 @@
 #include <random>
 #include <set>
 
-#include "ports/port_bitmap.hpp"
-#include "ports/port_plan.hpp"
-#include "ports/port_set.hpp"
+#include "ports/book/port_bitmap.hpp"
+#include "ports/book/port_plan.hpp"
+#include "ports/book/port_set.hpp"
 #include "tests/support/seed.hpp"
 
 using namespace tlsmux;

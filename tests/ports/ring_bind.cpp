@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 namespace {

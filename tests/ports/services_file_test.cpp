@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "config/config_check.hpp"
+#include "config/check/config_check.hpp"
 #include "config/config_json.hpp"
 #include "config/settings_tree.hpp"
-#include "ports/services_file.hpp"
+#include "ports/services/services_file.hpp"
 #include "tests/support/seed.hpp"
 
 namespace tlsmux::ports::test {

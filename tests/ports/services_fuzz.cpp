@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "ports/services_file.hpp"
+#include "ports/services/services_file.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
   const std::string_view text(reinterpret_cast<const char*>(data), bytes);

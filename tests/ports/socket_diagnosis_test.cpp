@@ -1,4 +1,4 @@
-#include "ports/socket_diagnosis.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ports/port_filter.hpp"
+#include "ports/book/port_filter.hpp"
 #include "tests/ports/sockets.hpp"
 #include "tests/support/network_namespace.hpp"
 #include "tests/support/seed.hpp"

@@ -1,4 +1,4 @@
-#include "ports/socket_owner.hpp"
+#include "ports/diagnosis/socket_owner.hpp"
 
 #include <poll.h>
 #include <sys/prctl.h>
@@ -14,7 +14,7 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/pidfd.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/ports/sockets.hpp"
 #include "tests/support/network_namespace.hpp"

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 

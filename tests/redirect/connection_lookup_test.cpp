@@ -5,7 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/wrapper/addresses.hpp"
-#include "ports/connection_lookup.hpp"
+#include "ports/diagnosis/connection_lookup.hpp"
 #include "tests/redirect/redirect_rig.hpp"
 #include "tests/wrapper/loopback_listener.hpp"
 

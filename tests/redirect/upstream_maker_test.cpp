@@ -13,7 +13,7 @@
 #include <doctest/doctest.h>
 
 #include "config/made_upstreams.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 using namespace tlsmux;
 using engine::wrapper::UpstreamMaker;

@@ -12,7 +12,7 @@
 
 #include "shm/doorbell.hpp"
 #include "shm/ring.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/shm/two_threads.hpp"
 #include "tests/support/seed.hpp"
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/bells.hpp"
-#include "engine/shard.hpp"
+#include "engine/shard/bells.hpp"
+#include "engine/shard/shard.hpp"
 #include "tests/simulation/context.hpp"
 
 namespace tlsmux::simulation {

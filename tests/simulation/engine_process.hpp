@@ -11,7 +11,7 @@
 
 #include "client/attachment.hpp"
 #include "engine/control/known_openings.hpp"
-#include "engine/shard.hpp"
+#include "engine/shard/shard.hpp"
 #include "shm/control_protocol.hpp"
 #include "tests/simulation/bells.hpp"
 #include "tests/simulation/network.hpp"

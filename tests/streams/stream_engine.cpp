@@ -9,7 +9,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::test {
 

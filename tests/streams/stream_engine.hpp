@@ -17,7 +17,7 @@
 #include "shm/control_protocol.hpp"
 #include "shm/outcome.hpp"
 #include "shm/stream_record.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::test {

@@ -39,7 +39,7 @@
 
 #include "shm/control_protocol.hpp"
 #include "shm/geometry.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 

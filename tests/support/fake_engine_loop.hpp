@@ -14,7 +14,7 @@
 #include "shm/layout.hpp"
 #include "shm/ring.hpp"
 #include "shm/segment.hpp"
-#include "shm/seqpacket.hpp"
+#include "shm/system/seqpacket.hpp"
 #include "shm/trace_lease.hpp"
 #include "tests/support/fake_engine.hpp"
 #include "tests/support/fake_engine_ports.hpp"

@@ -16,7 +16,7 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/host/host_process.hpp"
 #include "tests/system/await.hpp"
 

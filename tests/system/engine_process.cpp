@@ -14,8 +14,8 @@
 
 #include <doctest/doctest.h>
 
-#include "shm/pidfd.hpp"
 #include "shm/segment.hpp"
+#include "shm/system/pidfd.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/eventually.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/system/host_record.hpp"
 
 namespace tlsmux::test {

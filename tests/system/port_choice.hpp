@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/ports/sockets.hpp"
 
 namespace tlsmux::test {

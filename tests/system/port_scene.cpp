@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "ports/enforcement.hpp"
+#include "ports/enforcement/enforcement.hpp"
 #include "tests/system/engine_config.hpp"
 
 namespace tlsmux::test {

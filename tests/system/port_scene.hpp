@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "config/config.hpp"
-#include "ports/socket_diagnosis.hpp"
+#include "ports/diagnosis/socket_diagnosis.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/ports/sockets.hpp"
 #include "tests/support/network_namespace.hpp"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "ports/port_set.hpp"
+#include "ports/book/port_set.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/system/port_choice.hpp"
 #include "tests/system/port_scene.hpp"

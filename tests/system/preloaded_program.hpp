@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/system/port_scene.hpp"
 

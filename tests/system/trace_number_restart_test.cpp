@@ -16,7 +16,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/trace_numbers.hpp"
+#include "engine/shard/trace_numbers.hpp"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/engine_process.hpp"
 #include "tests/system/requester.hpp"

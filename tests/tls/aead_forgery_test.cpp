@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "engine/tls/aead.hpp"
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/tls/aead_oracle.hpp"
 

@@ -14,13 +14,13 @@
 #include <thread>
 #include <vector>
 
-#include "config/check_files.hpp"
+#include "config/check/check_files.hpp"
 #include "engine/broker/broker_client.hpp"
 #include "engine/broker/broker_requests.hpp"
 #include "engine/broker/file_access.hpp"
-#include "engine/log.hpp"
-#include "engine/tls_files.hpp"
-#include "shm/seqpacket.hpp"
+#include "engine/log/log.hpp"
+#include "engine/refresh/tls_files.hpp"
+#include "shm/system/seqpacket.hpp"
 #include "tests/broker/broker_process.hpp"
 #include "tests/tls/tls_pair.hpp"
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/tls/record_rig.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "config/check_tls.hpp"
+#include "config/check/check_tls.hpp"
 #include "config/tls_names.hpp"
 
 namespace tlsmux::config::test {

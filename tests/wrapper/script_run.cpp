@@ -10,7 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "shm/unique_fd.hpp"
+#include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
 namespace {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "shm/control_protocol.hpp"
-#include "shm/seqpacket.hpp"
 #include "shm/stream_record.hpp"
+#include "shm/system/seqpacket.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "tests/tls/certificates.hpp"
 #include "tests/wrapper/loopback_listener.hpp"

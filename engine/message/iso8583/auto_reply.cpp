@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "config/iso8583_message_plan.hpp"
+#include "config/iso8583/iso8583_message_plan.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::message::iso8583 {

@@ -1,6 +1,6 @@
 #include "engine/message/iso8583/field_values.hpp"
 
-#include "config/iso8583_value.hpp"
+#include "config/iso8583/iso8583_value.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::message::iso8583 {

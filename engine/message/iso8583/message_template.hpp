@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "config/iso8583_message_plan.hpp"
+#include "config/iso8583/iso8583_message_plan.hpp"
 #include "engine/message/iso8583/error.hpp"
 #include "engine/message/iso8583/field_values.hpp"
 

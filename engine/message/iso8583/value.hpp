@@ -9,7 +9,7 @@
 #include <span>
 
 #include "config/config.hpp"
-#include "config/iso8583_spec.hpp"
+#include "config/iso8583/iso8583_spec.hpp"
 #include "engine/message/iso8583/walk.hpp"
 
 namespace tlsmux::engine::message::iso8583 {

@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "config/config.hpp"
-#include "config/iso8583_spec.hpp"
+#include "config/iso8583/iso8583_spec.hpp"
 #include "engine/message/iso8583/error.hpp"
 
 namespace tlsmux::engine::message::iso8583 {

@@ -1,0 +1,162 @@
+#include "config/check/check_files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "config/check/check_machine_ports.hpp"
+#include "config/check/findings.hpp"
+#include "config/identity.hpp"
+#include "config/json/json_pointer.hpp"
+#include "config/wording.hpp"
+
+namespace tlsmux::config {
+namespace {
+
+constexpr mode_t kOthersMask = S_IRWXG | S_IRWXO;
+
+std::string octal(mode_t mode) {
+  std::string digits = "0";
+  for (const unsigned shift : {6U, 3U, 0U}) digits += static_cast<char>('0' + ((mode >> shift) & 7U));
+  return digits;
+}
+
+// Who asks is told, since the answer may be another for root.
+std::string cannot_use(const std::string& path, int error) {
+  std::string message = in_quotes(path) + " cannot be read: " + std::generic_category().message(error);
+  if (error == EACCES) {
+    message += " (for uid " + std::to_string(geteuid()) + "; check as the user who starts tlsmuxd)";
+  }
+  return message;
+}
+
+// What it is to hold: "PEM text".
+Problem readable_file_problem(const std::string& path, const std::string& content, struct stat& status) {
+  if (stat(path.c_str(), &status) != 0) return cannot_use(path, errno);
+  if (!S_ISREG(status.st_mode)) return in_quotes(path) + " is no file; give the path of a file that holds " + content;
+  if (faccessat(AT_FDCWD, path.c_str(), R_OK, AT_EACCESS) != 0) return cannot_use(path, errno);
+  if (status.st_size == 0) return in_quotes(path) + " is empty; it must hold " + content;
+  return std::nullopt;
+}
+
+Problem pem_problem(const std::string& path) {
+  struct stat status{};
+  return readable_file_problem(path, "PEM text", status);
+}
+
+Problem mode_problem(const std::string& path, mode_t mode, const std::string& what_others_may) {
+  if ((mode & kOthersMask) == 0) return std::nullopt;
+  return in_quotes(path) + " has mode " + octal(mode) + ", so that others may " + what_others_may +
+         "; type: chmod 600 " + path;
+}
+
+Problem key_problem(const std::string& path) {
+  struct stat status{};
+  if (auto problem = readable_file_problem(path, "PEM text", status)) return problem;
+  return mode_problem(path, status.st_mode, "use the private key");
+}
+
+Problem passphrase_problem(const std::string& path) {
+  struct stat status{};
+  if (auto problem = readable_file_problem(path, "the passphrase in its first line", status)) return problem;
+  return mode_problem(path, status.st_mode, "read the passphrase");
+}
+
+// Of a file that is made if it is missing.
+Problem folder_problem(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return std::nullopt;
+  return "the folder " + in_quotes(folder.native()) + " does not exist; make it, or log elsewhere";
+}
+
+// Whether the environment allows it is for tlsmuxd to see.
+Problem key_log_problem(const std::string& path) {
+  struct stat status{};
+  if (lstat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) return in_quotes(path) + " is no file; remove it, and it is made anew";
+    return mode_problem(path, status.st_mode, "read the secrets of sessions");
+  }
+  if (errno != ENOENT) return cannot_use(path, errno);
+  return folder_problem(path);
+}
+
+Problem ca_directory_problem(const std::string& path) {
+  std::error_code error;
+  std::filesystem::directory_iterator entries(path, error);
+  if (error) return cannot_use(path, error.value());
+  while (entries != std::filesystem::directory_iterator{}) {
+    std::error_code ignored;
+    if (entries->is_regular_file(ignored)) return std::nullopt;
+    entries.increment(error);
+    if (error) return cannot_use(path, error.value());
+  }
+  return in_quotes(path) + " holds no file; it must hold CA certificates as PEM files";
+}
+
+Problem state_directory_problem(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return std::nullopt;
+  return "there is no folder " + in_quotes(path) + "; make it, or give another one";
+}
+
+void check_engine(const EngineSettings& engine, Findings& findings) {
+  if (!engine.user.empty()) {
+    if (auto account = resolve_account(engine.user); !account) {
+      findings.add("/engine/user", std::move(account.error()));
+    }
+  }
+  if (!engine.state_directory.empty()) {
+    findings.add_problem("/engine/state_directory", state_directory_problem(engine.state_directory));
+  }
+  if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", folder_problem(engine.log.file));
+}
+
+void check_tls_files(const TlsSettings& tls, const std::string& pointer, Findings& findings) {
+  const auto check = [&](std::string_view key, const std::string& path, auto problem_of) {
+    if (!path.empty()) findings.add_problem(pointer_to(pointer, key), problem_of(path));
+  };
+  check("ca_file", tls.ca_file, pem_problem);
+  check("ca_directory", tls.ca_directory, ca_directory_problem);
+  check("certificate_file", tls.certificate_file, pem_problem);
+  check("key_file", tls.key_file, key_problem);
+  check("passphrase_file", tls.passphrase_file, passphrase_problem);
+  check("crl_file", tls.crl_file, pem_problem);
+  check("key_log_file", tls.key_log_file, key_log_problem);
+}
+
+}  // namespace
+
+ConfigErrors check_files(const Config& config, std::span<const ConfigError> earlier) {
+  Findings findings(earlier);
+  check_engine(config.engine, findings);
+  for (std::size_t i = 0; i < config.groups.size(); ++i) {
+    const auto membership = resolve_membership(config.groups[i], pointer_to("/groups", i));
+    if (membership) continue;
+    for (const ConfigError& error : membership.error()) findings.add(error.pointer, error.message);
+  }
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    check_tls_files(config.upstreams[i].tls, pointer_to(pointer_to("/upstreams", i), "tls"), findings);
+  }
+  const bool any_ports = std::ranges::any_of(config.groups, [](const GroupSettings& group) {
+    return !group.ports.static_ports.empty() || !group.ports.dynamic.empty();
+  });
+  if (any_ports) {
+    if (const auto kernel = read_kernel_ports()) {
+      check_machine_ports(config, *kernel, findings);
+    } else {
+      findings.add("/groups", "the groups' ports cannot be compared with the kernel's own: " + kernel.error());
+    }
+  }
+  return std::move(findings).take();
+}
+
+}  // namespace tlsmux::config

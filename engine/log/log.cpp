@@ -1,0 +1,189 @@
+#include "engine/log/log.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+#include <algorithm>
+
+#include <atomic>
+#include <climits>
+#include <mutex>
+#include <utility>
+
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+
+namespace tlsmux::engine {
+namespace {
+
+constexpr std::size_t kWaitingLinesMax = 8192;
+// One write of at most this much is never mixed with another process's and never blocks after poll said yes.
+constexpr std::size_t kLineBytesMax = PIPE_BUF;
+constexpr int kWaitStepMs = 50;
+constexpr int kWaitStepsMax = 20;
+
+bool is_plain(char c) { return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\'; }
+
+void append_escaped(std::string& line, char c) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  const auto byte = static_cast<unsigned char>(c);
+  if (c == '"' || c == '\\') {
+    line += {'\\', c};
+  } else if (c == '\n') {
+    line += "\\n";
+  } else if (byte < ' ' || byte >= 0x7f) {
+    line += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+  } else {
+    line += c;
+  }
+}
+
+void append_text(std::string& line, std::string_view text) {
+  if (!text.empty() && std::ranges::all_of(text, is_plain)) {
+    line += text;
+    return;
+  }
+  line += '"';
+  for (const char c : text) append_escaped(line, c);
+  line += '"';
+}
+
+spdlog::level::level_enum spdlog_level(config::LogLevel level) {
+  switch (level) {
+    case config::LogLevel::debug: return spdlog::level::debug;
+    case config::LogLevel::info: return spdlog::level::info;
+    case config::LogLevel::warning: return spdlog::level::warn;
+    case config::LogLevel::error: return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+// Writes lines to a descriptor without ever waiting long. spdlog calls it from one thread at a time.
+class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit DescriptorSink(shm::UniqueFd output) : output_(std::move(output)) {}
+
+  // Before the first line. The pool outlives the sink's last line.
+  void watch(spdlog::details::thread_pool* pool) { pool_ = pool; }
+  // From now on no line waits.
+  void hurry() { hurried_.store(true, std::memory_order_relaxed); }
+
+  std::uint64_t lines_lost() {
+    return unwritten_.load(std::memory_order_relaxed) + (pool_ == nullptr ? 0 : pool_->overrun_counter());
+  }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const auto lost = lines_lost();
+    if (lost != lost_reported_) {
+      const auto text = format_event("log_lines_lost", {{"count", lost - lost_reported_}});
+      auto notice = message;
+      notice.level = spdlog::level::warn;
+      notice.payload = spdlog::string_view_t(text.data(), text.size());
+      if (put(notice)) lost_reported_ = lost;
+    }
+    if (!put(message)) unwritten_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void flush_() override {}
+
+ private:
+  bool put(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    if (line.size() > kLineBytesMax) {
+      line.resize(kLineBytesMax);
+      line[kLineBytesMax - 1] = '\n';
+    }
+    return writable() && ::write(output_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  }
+
+  bool writable() {
+    for (int step = 0; step < kWaitStepsMax; ++step) {
+      const bool hurried = hurried_.load(std::memory_order_relaxed);
+      pollfd wanted{.fd = output_.get(), .events = POLLOUT, .revents = 0};
+      if (::poll(&wanted, 1, hurried ? 0 : kWaitStepMs) > 0) return (wanted.revents & POLLOUT) != 0;
+      if (hurried) break;
+    }
+    return false;
+  }
+
+  shm::UniqueFd output_;
+  spdlog::details::thread_pool* pool_ = nullptr;
+  std::atomic<bool> hurried_ = false;
+  std::atomic<std::uint64_t> unwritten_ = 0;
+  std::uint64_t lost_reported_ = 0;
+};
+
+}  // namespace
+
+// The pool goes before the sink that its thread writes to.
+struct Log::Parts {
+  std::shared_ptr<DescriptorSink> sink;
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+std::string format_event(std::string_view event, Fields fields) {
+  std::string line = "event=";
+  append_text(line, event);
+  for (const auto& field : fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    if (const auto* text = std::get_if<std::string_view>(&field.value)) append_text(line, *text);
+    if (const auto* number = std::get_if<std::int64_t>(&field.value)) line += std::to_string(*number);
+    if (const auto* number = std::get_if<std::uint64_t>(&field.value)) line += std::to_string(*number);
+  }
+  return line;
+}
+
+std::expected<shm::UniqueFd, shm::SystemError> open_log(const config::LogSettings& settings) {
+  if (settings.file.empty()) {
+    shm::UniqueFd output(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));
+    if (!output) return std::unexpected(shm::last_error("duplicating standard error for the log"));
+    return output;
+  }
+  shm::UniqueFd output(::open(settings.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640));
+  if (!output) return std::unexpected(shm::last_error("opening the log file " + settings.file));
+  return output;
+}
+
+Log::Log(config::LogLevel level, shm::UniqueFd output, Mode mode) : parts_(std::make_unique<Parts>()) {
+  parts_->sink = std::make_shared<DescriptorSink>(std::move(output));
+  parts_->sink->set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ level=%l %v",
+                                                                          spdlog::pattern_time_type::utc, "\n"));
+  if (mode == Mode::synchronous) {
+    parts_->logger = std::make_shared<spdlog::logger>("tlsmux", parts_->sink);
+  } else {
+    parts_->pool = std::make_shared<spdlog::details::thread_pool>(kWaitingLinesMax, 1);
+    parts_->sink->watch(parts_->pool.get());
+    parts_->logger = std::make_shared<spdlog::async_logger>("tlsmux", parts_->sink, parts_->pool,
+                                                            spdlog::async_overflow_policy::overrun_oldest);
+  }
+  parts_->logger->set_level(spdlog_level(level));
+  // Lines that fail are counted; there is no other place to complain.
+  parts_->logger->set_error_handler([](const std::string&) {});
+}
+
+Log::~Log() {
+  if (parts_->pool != nullptr) parts_->sink->hurry();
+  parts_->logger.reset();
+  parts_->pool.reset();
+}
+
+std::uint64_t Log::lines_lost() const { return parts_->sink->lines_lost(); }
+
+void Log::set_level(config::LogLevel level) { parts_->logger->set_level(spdlog_level(level)); }
+
+void Log::write(config::LogLevel level, std::string_view event, Fields fields) {
+  const auto spdlog_level_wanted = spdlog_level(level);
+  if (!parts_->logger->should_log(spdlog_level_wanted)) return;
+  const auto line = format_event(event, fields);
+  parts_->logger->log(spdlog_level_wanted, spdlog::string_view_t(line.data(), line.size()));
+}
+
+}  // namespace tlsmux::engine

@@ -1,0 +1,150 @@
+#include "ports/diagnosis/live_groups.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstddef>
+#include <filesystem>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "ports/protocol.hpp"
+#include "shm/control_protocol.hpp"
+#include "shm/group_part.hpp"
+#include "shm/row.hpp"
+#include "shm/segment.hpp"
+#include "shm/system/unique_fd.hpp"
+
+namespace tlsmux::ports {
+namespace {
+
+constexpr std::string_view kFolder = "/dev/shm/";
+constexpr std::string_view kLockEnding = ".lock";
+constexpr std::uint64_t kObjectBytesMax = 256ULL << 20;
+
+struct alignas(shm::kCacheLineBytes) Line {
+  std::byte bytes[shm::kCacheLineBytes];
+};
+
+struct Opened {
+  shm::UniqueFd fd;
+  struct stat status{};
+};
+
+std::optional<Opened> open_regular(const std::string& path) {
+  Opened opened{.fd = shm::UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK))};
+  if (!opened.fd || ::fstat(opened.fd.get(), &opened.status) != 0 || !S_ISREG(opened.status.st_mode)) {
+    return std::nullopt;
+  }
+  return opened;
+}
+
+bool is_locked(int fd) {
+  struct flock wanted{};
+  wanted.l_type = F_WRLCK;
+  wanted.l_whence = SEEK_SET;
+  return ::fcntl(fd, F_OFD_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK;
+}
+
+// A copy, since its owner could make the file shorter while it is mapped here.
+std::vector<Line> read_object(const std::string& path) {
+  const auto object = open_regular(path);
+  if (!object || object->status.st_size <= 0) return {};
+  const auto bytes = static_cast<std::uint64_t>(object->status.st_size);
+  if (bytes > kObjectBytesMax || bytes % sizeof(Line) != 0) return {};
+  std::vector<Line> copy(bytes / sizeof(Line));
+  for (std::uint64_t at = 0; at < bytes;) {
+    auto* const to = reinterpret_cast<std::byte*>(copy.data()) + at;
+    const auto got = ::pread(object->fd.get(), to, bytes - at, static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return {};
+    at += static_cast<std::uint64_t>(got);
+  }
+  return copy;
+}
+
+std::array<PortSet, 2> ports_of(const shm::GroupView& view) {
+  std::array<PortSet, 2> ports;
+  for (std::uint32_t i = 0; i < view.port_rules().size(); ++i) {
+    shm::PortConfigurationRow row{};
+    if (!shm::read_row(view.port_rules()[i], row)) continue;
+    if (row.kind != shm::PortRuleKind::static_port && row.kind != shm::PortRuleKind::dynamic_range) continue;
+    if (row.from == 0 || row.to < row.from) continue;
+    for (const auto protocol : kProtocols) {
+      if ((row.protocols & bit_of(protocol)) != 0) ports[index_of(protocol)].add({.from = row.from, .to = row.to});
+    }
+  }
+  return ports;
+}
+
+// As engine/broker/group_lock writes it.
+std::uint32_t pid_in(int lock) {
+  std::array<char, 16> text{};
+  const auto size = ::pread(lock, text.data(), text.size(), 0);
+  std::uint32_t pid = 0;
+  if (size > 0) std::from_chars(text.data(), text.data() + size, pid);
+  return pid;
+}
+
+// By the first of these processes that lives: an engine that was killed is dead until the next one has taken its place.
+// Nothing: none does, or it is another user's.
+std::optional<bool> is_in_this_network(std::initializer_list<std::uint32_t> pids) {
+  // The thread's, which may differ from the process's.
+  struct stat own{};
+  if (::stat("/proc/thread-self/ns/net", &own) != 0) return std::nullopt;
+  for (const auto pid : pids) {
+    struct stat other{};
+    if (::stat(("/proc/" + std::to_string(pid) + "/ns/net").c_str(), &other) != 0) continue;
+    return own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+  }
+  return std::nullopt;
+}
+
+std::optional<LiveGroup> look_at(const std::string& lock_path) {
+  const auto lock = open_regular(lock_path);
+  if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
+  const auto copy = read_object(lock_path.substr(0, lock_path.size() - kLockEnding.size()));
+  const auto view = shm::GroupView::open(std::as_bytes(std::span(copy)));
+  if (!view) return std::nullopt;
+  const auto is_here = is_in_this_network({view->header().engine_pid, pid_in(lock->fd.get())});
+  // They may all have ended since: a process closes its files before it leaves its network.
+  if (!is_here && !is_locked(lock->fd.get())) return std::nullopt;
+  const auto owner = lock->status.st_uid;
+  return LiveGroup{.name = std::string(shm::text_of(view->header().group)),
+                   .engine_pid = view->header().engine_pid,
+                   .boot_id = view->header().boot_id,
+                   .ports = ports_of(*view),
+                   .is_in_this_network = is_here.value_or(true),
+                   .is_trusted = owner == 0 || owner == ::geteuid()};
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> server_of(const std::string& group) {
+  const auto lock = open_regular(std::string(kFolder) + shm::group_object_name(group) + std::string(kLockEnding));
+  if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
+  return pid_in(lock->fd.get());
+}
+
+std::vector<LiveGroup> find_live_groups() {
+  std::vector<LiveGroup> groups;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder, ignored)) {
+    const auto name = entry.path().filename().string();
+    if (!name.starts_with(shm::group_object_name("")) || !name.ends_with(kLockEnding)) continue;
+    if (auto group = look_at(entry.path().string())) groups.push_back(std::move(*group));
+  }
+  std::ranges::sort(groups, {}, &LiveGroup::name);
+  return groups;
+}
+
+}  // namespace tlsmux::ports
