@@ -1,4 +1,5 @@
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -153,6 +154,7 @@ void add_options(CLI::App& app, Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::umask(022);  // tlsmuxd takes no configuration that others may change
   Options options;
   CLI::App app("Measures tlsmux beside what one would take instead.", "tlsmux-bench");
   add_options(app, options);

@@ -1,5 +1,6 @@
 // What a trace number costs: starts a tlsmuxd of its own, without a host, in a temporary folder. No arguments.
 #include <poll.h>
+#include <sys/stat.h>
 #include <tlsmux/tlsmux.h>
 #include <unistd.h>
 
@@ -184,6 +185,7 @@ void run() {
 }  // namespace
 
 int main() {
+  ::umask(022);  // tlsmuxd takes no configuration that others may change
   try {
     run();
     return 0;

@@ -5,6 +5,7 @@
 
 #include "client/monotonic_clock.hpp"
 #include "shm/doorbell.hpp"
+#include "shm/wipe.hpp"
 
 namespace tlsmux::client {
 namespace {
@@ -35,7 +36,7 @@ AttachedChannel::AttachedChannel(OpenedChannel opened)
       reply_(opened.reply),
       wake_(std::move(opened.wake)),
       request_bytes_max_(std::min(reply_.message_bytes_max, geometry().slot_bytes)),
-      slots_(geometry().slots_per_channel),
+      slots_(geometry().slots_per_channel, attachment_->wipes_slots()),
       requests_(geometry().slots_per_channel),
       notices_max_(pairs_for_notices(opened.settings, geometry().slots_per_channel / 2)) {
   const auto memory = attachment_->channel(reply_.channel);
@@ -49,9 +50,31 @@ AttachedChannel::AttachedChannel(OpenedChannel opened)
   trace_numbers_ = shm::TraceLeaseConsumer(&header_->trace_numbers);
 }
 
+AttachedChannel::~AttachedChannel() {
+  if (attachment_ == nullptr || !attachment_->wipes_slots() || attachment_->is_in_child()) return;
+  const bool engine_is_dead = attachment_->loss() == Loss::engine_died;
+  for (std::uint32_t slot = 0; slot < requests_.size(); ++slot) {
+    const SlotUse use{.slot = slot, .generation = slots_.generation(slot)};
+    if (engine_is_dead || !slots_.holds(use, Holder::engine)) shm::wipe(slot_bytes(slot));
+  }
+}
+
+// One that has only just become free, and was not wiped yet, is wiped now.
+SlotUse AttachedChannel::take_slot(Holder holder) {
+  const auto use = slots_.take(holder);
+  if (slots_.is_noted(use.slot)) shm::wipe(slot_bytes(use.slot));
+  return use;
+}
+
+// Not before the application counts as told: if the process dies first, what lies there goes to another.
+void AttachedChannel::wipe_freed_slots() {
+  if (seen_ != seen_published_) return;
+  slots_.take_freed([&](std::uint32_t slot) { shm::wipe(slot_bytes(slot)); });
+}
+
 SlotUse AttachedChannel::reserve() {
-  const auto response = slots_.take(Holder::application);
-  const auto request = slots_.take(Holder::application);
+  const auto response = take_slot(Holder::application);
+  const auto request = take_slot(Holder::application);
   requests_[request.slot] = {.response_slot = response.slot, .state = State::reserved};
   ++in_flight_;
   return request;
@@ -67,6 +90,7 @@ int AttachedChannel::abandon(SlotUse use) {
   slots_.drop_holder(use.slot, Holder::application);
   requests_[use.slot].state = State::none;
   --in_flight_;
+  wipe_freed_slots();
   return 0;
 }
 
@@ -113,8 +137,8 @@ bool AttachedChannel::lend() {
   const auto before = lent_;
   for (auto left = *room; left > 0 && notices_ < notices_max_ && slots_.free_count() >= 2; --left) {
     // The pair that was released last: from its reuse the engine learns that its notice has been dealt with.
-    const auto pair = slots_.take(Holder::engine);
-    const auto response = slots_.take(Holder::engine);
+    const auto pair = take_slot(Holder::engine);
+    const auto response = take_slot(Holder::engine);
     requests_[pair.slot] = {.response_slot = response.slot, .state = State::lent};
     ++notices_;
     ++lent_;
@@ -308,6 +332,7 @@ void AttachedChannel::hand_over(const RequestOutcome& outcome) {
 void AttachedChannel::publish_seen() {
   if (seen_ != seen_published_) header_->completions.seen.store(seen_, std::memory_order_release);
   seen_published_ = seen_;
+  wipe_freed_slots();
 }
 
 bool AttachedChannel::release(SlotUse use) {
@@ -319,6 +344,7 @@ bool AttachedChannel::release(SlotUse use) {
     slots_.drop_holder(request.response_slot, Holder::application);
   }
   slots_.drop_holder(use.slot, Holder::application);
+  wipe_freed_slots();
   return true;
 }
 

@@ -57,6 +57,10 @@ struct Push {
 class AttachedChannel {
  public:
   explicit AttachedChannel(OpenedChannel opened);
+  // Where the group wants slots wiped: all but those that the engine may still read.
+  ~AttachedChannel();
+  AttachedChannel(const AttachedChannel&) = delete;
+  AttachedChannel& operator=(const AttachedChannel&) = delete;
 
   [[nodiscard]] Attachment& attachment() const { return *attachment_; }
   [[nodiscard]] std::uint32_t number() const { return reply_.channel; }
@@ -145,6 +149,8 @@ class AttachedChannel {
   };
 
   [[nodiscard]] const shm::ClientGeometry& geometry() const { return attachment_->geometry(); }
+  SlotUse take_slot(Holder holder);
+  void wipe_freed_slots();
   bool accept(const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
   bool accept_outcome(std::uint32_t slot, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);
   bool accept_notice(SlotUse pair, const shm::CompletionDescriptor& completion, OutcomeQueue& outcomes);

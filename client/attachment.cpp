@@ -58,6 +58,7 @@ std::expected<std::shared_ptr<Attachment>, SystemError> Attachment::accept(
   attachment->epoch_ = epoch;
   attachment->geometry_ = {
       .channels = reply.channels, .slots_per_channel = reply.slots_per_channel, .slot_bytes = reply.slot_bytes};
+  attachment->wipes_slots_ = reply.wipe_slots != 0;
   if (!attachment->geometry_.valid()) return wrong("its channels or slots exceed the limits");
   if (reply.client_bytes != attachment->geometry_.total_bytes()) return wrong("its size does not fit its slots");
   if (auto good = check_descriptors(reply, descriptors); !good) return std::unexpected(good.error());
@@ -76,7 +77,7 @@ std::expected<std::shared_ptr<Attachment>, SystemError> Attachment::accept(
 
 Attachment::~Attachment() {
   // A forked child does not have the mapping, and must not unmap what may lie there now.
-  if (fork_guard_ != nullptr && fork_guard_->in_child()) static_cast<void>(segment_.release());
+  if (is_in_child()) static_cast<void>(segment_.release());
 }
 
 std::expected<void, SystemError> Attachment::open_group(const shm::AttachReply& reply) {

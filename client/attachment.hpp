@@ -52,6 +52,10 @@ class Attachment {
 
   [[nodiscard]] std::uint32_t epoch() const { return epoch_; }
   [[nodiscard]] const shm::ClientGeometry& geometry() const { return geometry_; }
+  // The group wants slots overwritten that nobody needs any more.
+  [[nodiscard]] bool wipes_slots() const { return wipes_slots_; }
+  // This is a forked child of the process that has attached: it does not have the memory.
+  [[nodiscard]] bool is_in_child() const { return fork_guard_ != nullptr && fork_guard_->in_child(); }
 
   // The bytes of one channel, as its geometry says.
   [[nodiscard]] std::span<std::byte> channel(std::uint32_t channel) const;
@@ -81,6 +85,7 @@ class Attachment {
 
   std::uint32_t epoch_ = 0;
   shm::ClientGeometry geometry_;
+  bool wipes_slots_ = false;
   shm::UniqueFd doorbell_;
   std::array<shm::UniqueFd, config::kShardsMax> doorbells_;  // of shards that have their own
   std::unique_ptr<shm::AttachedSegment> segment_;

@@ -13,8 +13,9 @@ std::size_t index_of(Holder holder) { return static_cast<std::size_t>(std::count
 
 }  // namespace
 
-SlotTable::SlotTable(std::uint32_t slots) : slots_(slots) {
+SlotTable::SlotTable(std::uint32_t slots, bool notes_freed) : slots_(slots), notes_freed_(notes_freed) {
   free_.reserve(slots);
+  if (notes_freed) freed_.reserve(slots);
   for (auto slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
@@ -41,7 +42,9 @@ void SlotTable::drop_holder(std::uint32_t slot, Holder holder) {
   if ((holders & bit) == 0) return;
   holders = static_cast<std::uint8_t>(holders & ~bit);
   --held_[index_of(holder)];
-  if (holders == 0) free_.push_back(slot);
+  if (holders != 0) return;
+  free_.push_back(slot);
+  if (notes_freed_ && !std::exchange(slots_[slot].is_noted, true)) freed_.push_back(slot);
 }
 
 bool SlotTable::holds(SlotUse use, Holder holder) const {

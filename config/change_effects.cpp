@@ -18,6 +18,7 @@ constexpr auto kEngine = std::to_array<EffectOfSetting>({
     {"drain_timeout_ms", Effect::immediate},
     {"port_sweep_ms", Effect::immediate},
     {"port_guard", Effect::engine_restart, "the guard is put in place before the engine starts"},
+    {"confinement", Effect::engine_restart, "what a process has given up it cannot have again"},
     {"log/level", Effect::immediate},
     {"log/file", Effect::engine_restart, "the log is opened before the engine gives up its rights"},
 });

@@ -30,6 +30,10 @@ struct PortGuardSettings {
   std::string cgroup;                         // whose sockets are guarded; empty: all, by the root of cgroup version 2
 };
 
+// Whether the engine and its broker give up the system calls and files that they have no use for. Core dumps are forbidden
+// with either. See engine/confinement/CONFINEMENT.md.
+enum class Confinement : std::uint8_t { on, off };
+
 struct EngineSettings {
   std::string control_socket = "/run/tlsmux/control.sock";
   std::string state_directory;      // what must survive restarts; empty: the folder of control_socket
@@ -42,6 +46,7 @@ struct EngineSettings {
   std::uint32_t drain_timeout_ms = 10'000;  // how long SIGTERM waits for open requests
   std::uint32_t port_sweep_ms = 1'000;      // how often the kernel is asked which ports are held
   PortGuardSettings port_guard;
+  Confinement confinement = Confinement::on;
   LogSettings log;
 };
 
@@ -51,6 +56,7 @@ struct MemorySettings {
   std::uint32_t channels_per_client = 4;
   std::uint32_t slots_per_channel = 64;  // two for each request in flight: one for it, one for its answer
   std::uint32_t slot_bytes = 4096;       // the largest message
+  bool wipe_slots = false;               // a slot that nobody needs any more is overwritten with zeros
 };
 
 // Outcomes of requests whose process died, while nobody of the group has subscribed for them.

@@ -55,6 +55,7 @@ void describe(Visitor& visit, EngineSettings& engine) {
   visit.number("drain_timeout_ms", engine.drain_timeout_ms, kTimeoutMs);
   visit.number("port_sweep_ms", engine.port_sweep_ms, Range{kPortSweepMsMin, kPortSweepMsMax});
   visit.object("port_guard", engine.port_guard);
+  visit.word("confinement", engine.confinement);
   visit.object("log", engine.log);
 }
 
@@ -64,6 +65,7 @@ void describe(Visitor& visit, MemorySettings& memory) {
   visit.number("channels_per_client", memory.channels_per_client, Range{1, kChannelsPerClientMax});
   visit.number("slots_per_channel", memory.slots_per_channel, Range{kSlotsPerChannelMin, kSlotsPerChannelMax});
   visit.number("slot_bytes", memory.slot_bytes, Range{kSlotBytesMin, kSlotBytesMax});
+  visit.flag("wipe_slots", memory.wipe_slots);
 }
 
 template <class Visitor>

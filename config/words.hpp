@@ -60,6 +60,12 @@ inline constexpr auto kWords<IdleStrategy> = std::to_array<Word<IdleStrategy>>({
 });
 
 template <>
+inline constexpr auto kWords<Confinement> = std::to_array<Word<Confinement>>({
+    {"on", Confinement::on},
+    {"off", Confinement::off},
+});
+
+template <>
 inline constexpr auto kWords<PortProtocols> = std::to_array<Word<PortProtocols>>({
     {"tcp", PortProtocols::tcp},
     {"udp", PortProtocols::udp},

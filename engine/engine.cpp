@@ -8,11 +8,14 @@
 #include <memory>
 #include <optional>
 
+#include "engine/account_lookup.hpp"
 #include "engine/broker/broker_client.hpp"
+#include "engine/confinement/confinement.hpp"
 #include "engine/control/control_server.hpp"
 #include "engine/engine_vitals.hpp"
 #include "engine/group_memory.hpp"
 #include "engine/log/log.hpp"
+#include "engine/memory_lock.hpp"
 #include "engine/ports/port_desk.hpp"
 #include "engine/ports/system_port_world.hpp"
 #include "engine/refresh/refresh.hpp"
@@ -40,11 +43,9 @@ std::expected<Value, shm::SystemError> random_value() {
   return value;
 }
 
-std::expected<control::ControlSettings, shm::SystemError> control_settings(broker::BrokerClient& broker,
-                                                                           const config::Config& config,
-                                                                           std::vector<GroupMemory>& groups,
-                                                                           const shm::BootId& boot_id,
-                                                                           int broker_socket, Refresh& refresh) {
+std::expected<control::ControlSettings, shm::SystemError> control_settings(
+    broker::BrokerClient& broker, AccountLookup& accounts, const config::Config& config,
+    std::vector<GroupMemory>& groups, const shm::BootId& boot_id, int broker_socket, Refresh& refresh) {
   auto listener = broker.open_listener();
   if (!listener) return std::unexpected(listener.error());
   control::ControlSettings settings;
@@ -64,7 +65,7 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(broke
     return broker.reserve_trace_numbers(refresh.place_at_broker(upstream), need);
   };
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    auto membership = config::resolve_membership(config.groups[i], "/groups/" + std::to_string(i));
+    auto membership = accounts.membership(config.groups[i], "/groups/" + std::to_string(i));
     if (!membership) {
       const auto& first = membership.error().front();
       return std::unexpected(shm::SystemError{.code = EINVAL, .message = first.pointer + ": " + first.message});
@@ -200,10 +201,12 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
                                     .engine_started_s = seconds_of(CLOCK_REALTIME)};
   auto groups = make_groups(broker, config, identity, wall_offset_s, log);
   if (!groups) return std::unexpected(groups.error());
-  Refresh refresh(broker, **library, config, identity, log);
+  AccountLookup accounts;
+  Refresh refresh(broker, accounts, **library, config, identity, log);
   auto tls_clients = refresh.make_tls_clients();
   if (!tls_clients) return std::unexpected(tls_clients.error());
-  auto settings = control_settings(broker, config, groups->memory, *boot_id, resources.broker_socket.get(), refresh);
+  auto settings =
+      control_settings(broker, accounts, config, groups->memory, *boot_id, resources.broker_socket.get(), refresh);
   if (!settings) return std::unexpected(settings.error());
 
   auto world = SystemPortWorld::open(broker, [&](std::uint32_t group) { return refresh.place_of_group(group); });
@@ -225,6 +228,8 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
   const auto started =
       start_shards(config, log, std::move(*tls_clients), groups->parts, desk, wall_offset_s, *seed, shards);
   if (!started) return started;
+  // The data loops have their rings.
+  confinement::enter_thread(confinement::ThreadKind::control);
 
   control::ControlServer control(std::move(*settings), shards.for_control(), log);
   if (auto opened = control.open(); !opened) return std::unexpected(opened.error());
@@ -241,10 +246,28 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
   return {};
 }
 
+// False: the engine may not start.
+bool report_confinement(const std::expected<confinement::Confinement, shm::SystemError>& confined, Log& log) {
+  if (!confined) {
+    log.error("engine_cannot_start", {{"why", confined.error().message}});
+    return false;
+  }
+  if (!confined->missing.empty()) log.warning("confinement_incomplete", {{"what", confined->missing}});
+  log.info("confined", {{"calls_filtered", confined->calls_filtered ? "yes" : "no"},
+                        {"landlock_version", confined->file_rules_version}});
+  return true;
+}
+
 }  // namespace
 
 int run_engine(const config::Config& config, EngineResources resources) {
+  const auto locked = lock_memory();
+  // Before the log, which has a thread.
+  const auto confined = confinement::confine_process(resources.log_output.get(), config.engine.confinement);
   Log log(config.engine.log.level, std::move(resources.log_output), Log::Mode::asynchronous);
+  if (!report_confinement(confined, log)) return kExitCannotStart;
+  if (!locked)
+    log.warning("memory_not_locked", {{"what", "messages and private keys"}, {"needs", locked.error().message}});
   const auto served = serve(config, resources, log);
   if (served) return kExitClean;
   log.error("engine_cannot_start", {{"why", served.error().message}});

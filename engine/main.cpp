@@ -2,15 +2,18 @@
 
 #include <cstdio>
 #include <exception>
+#include <expected>
 #include <string>
 #include <tuple>
 #include <utility>
 
 #include <CLI/CLI.hpp>
 
+#include "config/check/check_files.hpp"
 #include "config/config_file.hpp"
 #include "engine/broker/broker.hpp"
 #include "engine/engine.hpp"
+#include "engine/self_test.hpp"
 
 namespace {
 
@@ -27,15 +30,36 @@ int show(const std::string& path, const config::ConfigErrors& errors) {
   return engine::kExitConfig;
 }
 
-int start(const std::string& path, bool check_only) {
+// The exit code, with the errors shown.
+std::expected<config::Config, int> load(const std::string& path) {
+  if (const auto errors = config::check_config_file(path); !errors.empty()) return std::unexpected(show(path, errors));
   const auto bundle = config::read_bundle(path);
-  if (!bundle) return show(path, bundle.error());
+  if (!bundle) return std::unexpected(show(path, bundle.error()));
   const auto errors = config::find_errors(*bundle);
-  if (!errors.empty()) return show(path, errors);
-  if (check_only) return engine::kExitClean;
+  if (!errors.empty()) return std::unexpected(show(path, errors));
   auto settings = config::load_bundle(*bundle);
-  if (!settings) return show(path, settings.error());
+  if (!settings) return std::unexpected(show(path, settings.error()));
+  return std::move(*settings);
+}
+
+int start(const std::string& path, bool check_only) {
+  auto settings = load(path);
+  if (!settings) return settings.error();
+  if (check_only) return engine::kExitClean;
   return engine::broker::run_broker(std::move(*settings), path, engine::run_engine);
+}
+
+// With an empty path, of a configuration that says nothing.
+int report_self_test(const std::string& path) {
+  const std::expected<config::Config, int> settings = path.empty() ? config::Config() : load(path);
+  if (!settings) return settings.error();
+  bool is_whole = true;
+  for (const auto& finding : engine::self_test(*settings)) {
+    is_whole = is_whole && finding.is_in_force;
+    std::ignore = std::printf("%-8s %s%s%s\n", finding.is_in_force ? "yes" : "NO", finding.what.c_str(),
+                              finding.words.empty() ? "" : ": ", finding.words.c_str());
+  }
+  return is_whole ? engine::kExitClean : engine::kExitCannotStart;
 }
 
 int run(int argc, char** argv) {
@@ -44,14 +68,18 @@ int run(int argc, char** argv) {
   arguments.set_version_flag("--version", "tlsmuxd " TLSMUX_VERSION);
   std::string path;
   bool check_only = false;
-  arguments.add_option("CONFIG", path, "the configuration file (JSON)")->required();
+  arguments.add_option("CONFIG", path, "the configuration file (JSON)");
   arguments.add_flag("--check", check_only, "only say what is wrong with the configuration");
+  bool is_self_test = false;
+  arguments.add_flag("--selftest", is_self_test,
+                     "only say what of the confinement would be in force, with CONFIG if there is one");
   try {
     arguments.parse(argc, argv);
+    if (path.empty() && !is_self_test) throw CLI::RequiredError("CONFIG");
   } catch (const CLI::ParseError& error) {
     return arguments.exit(error) == 0 ? engine::kExitClean : engine::kExitUsage;
   }
-  return start(path, check_only);
+  return is_self_test ? report_self_test(path) : start(path, check_only);
 }
 
 }  // namespace

@@ -110,8 +110,11 @@ struct AttachReply {
   std::uint32_t slots_per_channel = 0;
   std::uint32_t slot_bytes = 0;
   std::uint32_t engine_pid = 0;
-  std::array<std::uint64_t, 4> reserved{};
+  std::uint32_t wipe_slots = 0;  // 1: the client overwrites a slot that it has no use for any more
+  std::uint32_t reserved0 = 0;
+  std::array<std::uint64_t, 3> reserved{};
 };
+static_assert(sizeof(AttachReply) == 104);
 
 struct MappedNotice {
   static constexpr ControlType kType = ControlType::mapped;

@@ -54,6 +54,8 @@ std::expected<Mapping, SystemError> Mapping::map(int fd, std::uint64_t bytes, Ac
   try {
     Mapping mapping;
     mapping.region_ = std::make_unique<Region>(bi::mapped_region(Mappable{fd}, mode, 0, bytes, at, options));
+    // Messages lie there. Where it fails, the core dump is larger.
+    static_cast<void>(::madvise(mapping.region_->region.get_address(), bytes, MADV_DONTDUMP));
     return mapping;
   } catch (const bi::interprocess_exception& failure) {
     return std::unexpected(boost_error(failure, "mapping " + std::to_string(bytes) + " bytes of shared memory"));

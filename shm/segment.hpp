@@ -21,7 +21,7 @@ namespace tlsmux::shm {
 
 enum class Access : std::uint8_t { read_only, read_write };
 
-// One mapped range; unmapped with the object. Moving it does not move the memory.
+// One mapped range, left out of core dumps; unmapped with the object. Moving it does not move the memory.
 class Mapping {
  public:
   Mapping();

@@ -15,6 +15,7 @@ std::vector<std::string> systems_of(Rival rival) {
     case Rival::eventfd: return {"eventfd"};
     case Rival::mbedtls: return {"mbedtls"};
     case Rival::ipsec_mb: return {"ipsec_mb"};
+    case Rival::unconfined: return {"tlsmux_unconfined"};
     case Rival::port_scan: return {"scan_one_socket"};
   }
   return {};
@@ -76,6 +77,13 @@ const std::vector<Target>& targets() {
       {"ports", "tlsmux_asked", "rate", &Figures::rate_per_s, Rival::port_scan, at_least, 30},
       {"mix", "tlsmux", "p50", &Figures::p50_us, Rival::direct, at_most, 1.03},
       {"mix", "tlsmux", "p99", &Figures::p99_us, Rival::direct, at_most, 1.05},
+      {"confinement_warm", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_farm", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_pipeline", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_crowd", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_bulk", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_mix", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
+      {"confinement_fresh", "tlsmux", "rate", &Figures::rate_per_s, Rival::unconfined, at_least, 0.97},
   };
   return all;
 }

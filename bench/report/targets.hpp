@@ -20,7 +20,8 @@ enum class Rival : std::uint8_t {
   eventfd,
   mbedtls,
   ipsec_mb,
-  port_scan
+  port_scan,
+  unconfined
 };
 
 enum class Bound : std::uint8_t { at_most, at_least };

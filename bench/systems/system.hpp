@@ -57,9 +57,11 @@ struct SystemKind {
   std::string name;
   std::string program;  // that must be installed; empty: none but our own
   std::unique_ptr<System> (*make)();
-  std::string only_in = "";  // a workload: others say nothing about it. Empty: in all
+  std::string only_in = "";  // a workload, and those whose names go on with `_`. Empty: in all
 
-  [[nodiscard]] bool is_for(const std::string& workload) const { return only_in.empty() || only_in == workload; }
+  [[nodiscard]] bool is_for(const std::string& workload) const {
+    return only_in.empty() || workload == only_in || workload.starts_with(only_in + "_");
+  }
 };
 
 // In the order in which they are shown.

@@ -17,6 +17,7 @@ constexpr std::uint32_t kLatencySpinUs = 50;
 struct Setting {
   std::string idle_strategy;
   std::uint32_t spin_us = 0;
+  std::string confinement = "on";
 };
 
 // More sessions than one upstream may have are shared out over several.
@@ -42,6 +43,7 @@ constexpr auto kConfig = R"({
     "control_socket": "@FOLDER@/control.sock",
     "drain_timeout_ms": 1000,
     "idle_strategy": "@IDLE_STRATEGY@",
+    "confinement": "@CONFINEMENT@",
     "log": { "level": "warning" }
   },
   "groups": [
@@ -80,6 +82,7 @@ std::string config_text(const Ground& ground, const Demand& demand, const Settin
   }
   return fill_in(kConfig,
                  {{"IDLE_STRATEGY", setting.idle_strategy},
+                  {"CONFINEMENT", setting.confinement},
                   {"CLIENTS_MAX", std::to_string(demand.clients + 8)},
                   {"SLOTS", std::to_string(std::max(kSlotsMin, 2 * demand.in_flight))},
                   {"SLOT_BYTES", std::to_string(std::bit_ceil(std::max(kSlotBytesMin, demand.message_bytes_max)))},
@@ -114,6 +117,10 @@ class Tlsmux : public System {
 }  // namespace
 
 std::unique_ptr<System> make_tlsmux() { return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced"}); }
+
+std::unique_ptr<System> make_tlsmux_unconfined() {
+  return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced", .confinement = "off"});
+}
 
 std::unique_ptr<System> make_tlsmux_latency() {
   return std::make_unique<Tlsmux>(Setting{.idle_strategy = "latency", .spin_us = kLatencySpinUs});

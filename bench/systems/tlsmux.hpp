@@ -10,5 +10,7 @@ namespace tlsmux::bench {
 // sleeps (latency), with clients that do so too.
 std::unique_ptr<System> make_tlsmux();
 std::unique_ptr<System> make_tlsmux_latency();
+// The first without its confinement.
+std::unique_ptr<System> make_tlsmux_unconfined();
 
 }  // namespace tlsmux::bench

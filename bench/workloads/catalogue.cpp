@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "bench/workloads/confinement.hpp"
 #include "bench/workloads/fresh.hpp"
 #include "bench/workloads/ports.hpp"
 #include "bench/workloads/record.hpp"
@@ -133,6 +134,8 @@ const std::vector<Workload>& workloads() {
       {"ports", "a port of one's own where 999 of 1,000 are taken, by TCP and UDP; a claim alone", run_ports},
       {"wrapper", "unmodified programs on OpenSSL under libtlsmux_ssl.so, new ones and one that stays; streams",
        run_wrapper},
+      {"confinement", "warm, farm, pipeline, crowd, bulk, mix and fresh beside an engine that is not confined",
+       run_confinement},
       {"mix", "100 to 4,096 bytes, 90 of 100 clients asleep, a host that takes 0.5 to 5 ms", run_mix},
   };
   return all;

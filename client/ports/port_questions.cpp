@@ -13,6 +13,9 @@ namespace {
 
 using shm::SystemError;
 
+// More unread messages than these the kernel does not keep in a socket (unix(7): their overhead counts as well).
+constexpr std::size_t kUnreadMax = 512;
+
 void nudge(const PortTicket& ticket) {
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(ticket.nudge, &one, sizeof one);
@@ -31,6 +34,10 @@ void PortQuestions::forget_engine() {
   asked_.reset();
   is_abandoned_ = false;
   is_stuck_ = false;
+  std::erase_if(sent_,
+                [&](const auto& each) { return held_.contains(each.protocol, static_cast<std::uint16_t>(each.port)); });
+  releases_.insert(releases_.begin(), sent_.begin(), sent_.end());
+  sent_.clear();
   for (const auto* ticket : tickets_) nudge(*ticket);
 }
 
@@ -69,7 +76,9 @@ void PortQuestions::pump(int control, bool may_ask) {
     return sent.has_value();  // other failures: the engine is going, and the socket says so by itself
   };
   const auto unsent = std::ranges::find_if_not(releases_, has_sent);
+  sent_.insert(sent_.end(), releases_.begin(), unsent);
   releases_.erase(releases_.begin(), unsent);
+  if (sent_.size() > kUnreadMax) sent_.erase(sent_.begin(), sent_.end() - kUnreadMax);
   if (!releases_.empty() || !may_ask || is_asking() || tickets_.empty()) return;
   const auto& request = tickets_.front()->request;
   if (has_sent(request)) asked_ = request;

@@ -1,7 +1,8 @@
 #pragma once
 
 // Claims and releases as the control socket sees them. One claim is on the way at a time, since answers bear no number;
-// releases are not answered, and wait here while there is no engine. Not thread-safe: guarded by the client's mutex.
+// releases are not answered, and wait here while there is no engine. What an engine has not read when it dies is lost, and
+// the next one would take such a port for claimed; so it is told again. Not thread-safe: guarded by the client's mutex.
 
 #include <cstdint>
 #include <deque>
@@ -35,7 +36,7 @@ class PortQuestions {
   void remove(const PortTicket& ticket);
   void release(const shm::ReleasePortRequest& request) { releases_.push_back(request); }
 
-  // The engine is lost: all is wanted anew.
+  // The engine is lost: all is wanted anew, and the last releases are told again, but for ports that are held again.
   void forget_engine();
 
   // A claim is on the way.
@@ -54,6 +55,7 @@ class PortQuestions {
   std::optional<shm::ClaimPortRequest> asked_;  // by the first ticket, unless that is gone
   bool is_abandoned_ = false;                   // it is gone
   std::vector<shm::ReleasePortRequest> releases_;
+  std::deque<shm::ReleasePortRequest> sent_;  // those that the engine may not have read
   bool is_stuck_ = false;
 };
 

@@ -136,6 +136,8 @@ std::size_t StreamSocket::pending() const {
 }
 
 StreamResult StreamSocket::write(std::span<const iovec> parts, int flags) const {
+  // What is over is known already; of a TCP socket the kernel would take one more piece before it knows.
+  if (last_status() == StreamStatus::broken) return {.status = StreamStatus::broken, .bytes = 0, .error = end_error_};
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());
   message.msg_iovlen = parts.size();

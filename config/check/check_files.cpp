@@ -58,16 +58,15 @@ Problem mode_problem(const std::string& path, mode_t mode, const std::string& wh
          "; type: chmod 600 " + path;
 }
 
-Problem key_problem(const std::string& path) {
+// As the broker judges it when it opens the file for the engine, which runs as `engine_uid`.
+Problem secret_problem(const std::string& path, const std::string& content, const std::string& what_others_may,
+                       uid_t engine_uid) {
   struct stat status{};
-  if (auto problem = readable_file_problem(path, "PEM text", status)) return problem;
-  return mode_problem(path, status.st_mode, "use the private key");
-}
-
-Problem passphrase_problem(const std::string& path) {
-  struct stat status{};
-  if (auto problem = readable_file_problem(path, "the passphrase in its first line", status)) return problem;
-  return mode_problem(path, status.st_mode, "read the passphrase");
+  if (auto problem = readable_file_problem(path, content, status)) return problem;
+  if (auto problem = mode_problem(path, status.st_mode, what_others_may)) return problem;
+  if (status.st_uid == 0 || status.st_uid == engine_uid) return std::nullopt;
+  return in_quotes(path) + " belongs to uid " + std::to_string(status.st_uid) +
+         ", which is neither root nor the engine's user; type: chown root " + path;
 }
 
 // Of a file that is made if it is missing.
@@ -120,15 +119,25 @@ void check_engine(const EngineSettings& engine, Findings& findings) {
   if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", folder_problem(engine.log.file));
 }
 
-void check_tls_files(const TlsSettings& tls, const std::string& pointer, Findings& findings) {
+// Only root can have it be another. One that does not exist is reported elsewhere.
+uid_t engine_uid(const EngineSettings& engine) {
+  if (engine.user.empty() || ::geteuid() != 0) return ::geteuid();
+  const auto account = resolve_account(engine.user);
+  return account ? account->uid : ::geteuid();
+}
+
+void check_tls_files(const TlsSettings& tls, const std::string& pointer, uid_t engine_uid, Findings& findings) {
   const auto check = [&](std::string_view key, const std::string& path, auto problem_of) {
     if (!path.empty()) findings.add_problem(pointer_to(pointer, key), problem_of(path));
   };
   check("ca_file", tls.ca_file, pem_problem);
   check("ca_directory", tls.ca_directory, ca_directory_problem);
   check("certificate_file", tls.certificate_file, pem_problem);
-  check("key_file", tls.key_file, key_problem);
-  check("passphrase_file", tls.passphrase_file, passphrase_problem);
+  check("key_file", tls.key_file,
+        [&](const std::string& path) { return secret_problem(path, "PEM text", "use the private key", engine_uid); });
+  check("passphrase_file", tls.passphrase_file, [&](const std::string& path) {
+    return secret_problem(path, "the passphrase in its first line", "read the passphrase", engine_uid);
+  });
   check("crl_file", tls.crl_file, pem_problem);
   check("key_log_file", tls.key_log_file, key_log_problem);
 }
@@ -143,8 +152,9 @@ ConfigErrors check_files(const Config& config, std::span<const ConfigError> earl
     if (membership) continue;
     for (const ConfigError& error : membership.error()) findings.add(error.pointer, error.message);
   }
+  const auto engine = engine_uid(config.engine);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
-    check_tls_files(config.upstreams[i].tls, pointer_to(pointer_to("/upstreams", i), "tls"), findings);
+    check_tls_files(config.upstreams[i].tls, pointer_to(pointer_to("/upstreams", i), "tls"), engine, findings);
   }
   const bool any_ports = std::ranges::any_of(config.groups, [](const GroupSettings& group) {
     return !group.ports.static_ports.empty() || !group.ports.dynamic.empty();
@@ -157,6 +167,22 @@ ConfigErrors check_files(const Config& config, std::span<const ConfigError> earl
     }
   }
   return std::move(findings).take();
+}
+
+ConfigErrors check_config_file(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return {};  // who reads it says why
+  std::string message;
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    message = "has mode " + octal(status.st_mode) +
+              ", so that others may decide which files tlsmuxd opens and where it connects; type: chmod go-w " + path;
+  } else if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
+    message =
+        "belongs to uid " + std::to_string(status.st_uid) +
+        ", which is neither root nor who starts tlsmuxd, and may decide which files tlsmuxd opens; type: chown root " +
+        path;
+  }
+  return message.empty() ? ConfigErrors{} : ConfigErrors{{.pointer = "", .message = std::move(message)}};
 }
 
 }  // namespace tlsmux::config

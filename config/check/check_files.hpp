@@ -3,6 +3,7 @@
 // Whether what the settings refer to exists on this machine.
 
 #include <span>
+#include <string>
 
 #include "config/config.hpp"
 #include "config/config_error.hpp"
@@ -12,5 +13,9 @@ namespace tlsmux::config {
 // Files, folders, users and Unix groups, without what merely follows from `earlier` errors. Blocks on the
 // file system and the account database.
 ConfigErrors check_files(const Config& config, std::span<const ConfigError> earlier);
+
+// Whether others than root and the user that calls this may change the configuration file. Empty: no, or there is no
+// such file.
+ConfigErrors check_config_file(const std::string& path);
 
 }  // namespace tlsmux::config

@@ -140,7 +140,8 @@ void check_auto_reply(const Iso8583Settings& settings, const AutoReplySettings& 
   const std::string mti = pointer_to(pointer, "mti");
   if (!plan_mti(*settings.fields, reply.mti)) return;  // reported where each value is checked
   if (!response_mti(reply.mti)) {
-    findings.add(mti, "has no response: give the type of a request, whose third digit is even, such as \"0800\"");
+    findings.add(mti,
+                 "has no response: give the type of a request, whose third digit is 0, 2, 4 or 6, such as \"0800\"");
   }
   const auto check_values = [&](std::string_view key, const std::map<std::uint32_t, std::string>& values) {
     for (const auto& [number, value] : values) {

@@ -139,7 +139,7 @@ std::optional<std::string> response_mti(std::string_view mti) {
   if (mti.size() != kIso8583MtiDigits || mti.find_first_not_of("0123456789") != std::string_view::npos) {
     return std::nullopt;
   }
-  if ((mti[2] - '0') % 2 != 0) return std::nullopt;
+  if ((mti[2] - '0') % 2 != 0 || mti[2] == '8') return std::nullopt;  // 8 and 9 acknowledge
   std::string response(mti);
   ++response[2];
   // 1, 3 and 5 are the repeats of 0, 2 and 4; a response is none.

@@ -56,7 +56,7 @@ std::expected<std::vector<std::uint8_t>, MessagePlanError> plan_field(const Iso8
                                                                       std::string_view value);
 
 // The MTI of the response to a request: the third digit one higher, no repeat in the fourth. None where the third digit is
-// odd, and for what is no MTI.
+// odd or 8, and for what is no MTI.
 std::optional<std::string> response_mti(std::string_view mti);
 
 // What an automatic reply holds in field 39 unless its settings say otherwise.

@@ -21,6 +21,8 @@
 #include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/resource_limits.hpp"
 #include "engine/broker/supervisor.hpp"
+#include "engine/broker/trace_locks.hpp"
+#include "engine/confinement/confinement.hpp"
 #include "engine/log/log.hpp"
 #include "shm/segment.hpp"
 
@@ -68,6 +70,11 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
   if (const auto good = check_unix_groups(config); !good) return cannot_start(good.error());
   report_privileges(*identity, log);
   raise_limits(config, log);
+  if (config.engine.confinement == config::Confinement::on) {
+    if (const auto confined = confinement::confine_broker(log_output); !confined) {
+      return cannot_start(confined.error().message);
+    }
+  }
   auto taken = lock_groups(config.groups);
   if (!taken) {
     for (const auto& error : taken.error()) cannot_start(error);
@@ -83,6 +90,7 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
   const PortTableStore port_tables(config::state_folder(config.engine), config.engine.control_socket, log);
   PredecessorObjects predecessors(identity->uid, &port_tables);
   predecessors.forget_others(config.groups);
+  TraceLocks trace_locks;
   CandidateConfig candidate(config, locks, path, &ports);
   const RequestScope scope{.config = config,
                            .log = log,
@@ -91,7 +99,8 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
                            .key_log_allowed = is_key_log_allowed(),
                            .candidate = &candidate,
                            .ports = &ports,
-                           .predecessors = &predecessors};
+                           .predecessors = &predecessors,
+                           .trace_locks = &trace_locks};
   const int exit_code = Supervisor({.config = config,
                                     .main = engine_main,
                                     .identity = *identity,

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -145,7 +146,8 @@ std::expected<PortLevels, shm::SystemError> BrokerClient::port_enforcement(Confi
                     .holders = level(record.holders),
                     .guard = level(record.guard),
                     .holder_sockets = std::vector<std::uint64_t>(record.holder_count)};
-  std::memcpy(levels.holder_sockets.data(), bytes->data() + sizeof record, bytes->size() - sizeof record);
+  const auto holders = std::as_writable_bytes(std::span(levels.holder_sockets));
+  std::ranges::copy(std::as_bytes(std::span(*bytes)).subspan(sizeof record), holders.begin());
   return levels;
 }
 

@@ -14,6 +14,7 @@
 #include "config/identity.hpp"
 #include "config/state_folder.hpp"
 #include "engine/broker/file_access.hpp"
+#include "engine/broker/resource_limits.hpp"
 #include "engine/broker/trace_store.hpp"
 #include "engine/shard/trace_blocks.hpp"
 #include "shm/geometry.hpp"
@@ -243,7 +244,13 @@ Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
     return malformed_answer(request);
   }
   const TraceNeed need{.blocks = request.blocks, .begins = request.begins != 0, .held = request.held};
-  trace_store_.set_folder(config::state_folder(scope_.config.engine));
+  const auto folder = config::state_folder(scope_.config.engine);
+  if (scope_.trace_locks != nullptr) {
+    if (const auto taken = scope_.trace_locks->take(TraceStore::path_of(folder, upstream.name)); !taken) {
+      return failure(request, taken.error());
+    }
+  }
+  trace_store_.set_folder(folder);
   const auto reserved = trace_store_.reserve(upstream.name, upstream.trace_numbers, need, ::time(nullptr));
   if (!reserved) return failure(request, reserved.error());
   if (reserved->memory != TraceMemory::file) log_lost_trace_numbers(upstream, reserved->memory);
@@ -255,7 +262,7 @@ Answer BrokerRequests::reserve_trace_numbers(const Request& request) {
 }
 
 void BrokerRequests::log_lost_trace_numbers(const config::UpstreamSettings& upstream, TraceMemory memory) {
-  const auto file = config::state_folder(scope_.config.engine) + "/" + upstream.name + ".trace";
+  const auto file = TraceStore::path_of(config::state_folder(scope_.config.engine), upstream.name);
   if (memory == TraceMemory::broker) {
     scope_.log.warning("trace_number_file_lost", {{"upstream", upstream.name},
                                                   {"file", file},
@@ -283,9 +290,11 @@ Answer BrokerRequests::load_candidate(const Request& request) {
 }
 
 Answer BrokerRequests::adopt_candidate(const Request& request) {
+  const auto descriptors_before = descriptors_needed(scope_.config);
   if (scope_.candidate == nullptr || !scope_.candidate->adopt()) {
     return failure(request, ENOENT, "there is no candidate to adopt");
   }
+  if (descriptors_needed(scope_.config) > descriptors_before) raise_limits(scope_.config, scope_.log, engine_pid_);
   scope_.log.set_level(scope_.config.engine.log.level);
   if (scope_.ports != nullptr) scope_.ports->apply(scope_.config);
   if (scope_.predecessors != nullptr) scope_.predecessors->forget_others(scope_.config.groups);

@@ -15,6 +15,7 @@
 #include "engine/broker/candidate_config.hpp"
 #include "engine/broker/port_enforcement.hpp"
 #include "engine/broker/predecessor_objects.hpp"
+#include "engine/broker/trace_locks.hpp"
 #include "engine/broker/trace_store.hpp"
 #include "engine/log/log.hpp"
 #include "shm/system/seqpacket.hpp"
@@ -39,6 +40,8 @@ struct RequestScope {
   PortEnforcement* ports = nullptr;
   // Null: engines learn nothing from those before them.
   PredecessorObjects* predecessors = nullptr;
+  // Null: nobody else counts these trace numbers.
+  TraceLocks* trace_locks = nullptr;
 };
 
 // For the life of one engine.
@@ -46,6 +49,8 @@ class BrokerRequests {
  public:
   explicit BrokerRequests(const RequestScope& scope) : scope_(scope) {}
 
+  // Whose requests they are. 0: not known.
+  void set_engine(pid_t pid) { engine_pid_ = pid; }
   // The descriptor stays the caller's. -1: not yet.
   void set_listener(int descriptor) { listener_ = descriptor; }
 
@@ -90,6 +95,7 @@ class BrokerRequests {
 
   const RequestScope& scope_;
   int listener_ = -1;
+  pid_t engine_pid_ = 0;
   bool serving_ = false;
   std::uint32_t malformed_ = 0;
   std::vector<std::string> directory_files_;  // of the directory that was last read from entry 0

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "config/check/check_files.hpp"
 #include "config/config_file.hpp"
 #include "shm/system/sealed_text.hpp"
 
@@ -21,6 +22,9 @@ std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load()
   drop();
   if (path_.empty()) {
     return std::unexpected(shm::SystemError{.code = ENOENT, .message = "there is no configuration file to read again"});
+  }
+  if (const auto open_to_others = config::check_config_file(path_); !open_to_others.empty()) {
+    return loaded(true, config::format_errors(path_, open_to_others));
   }
   const auto bundle = config::read_bundle(path_);
   if (!bundle) return loaded(true, config::format_errors(path_, bundle.error()));

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "shm/assert.hpp"
+#include "shm/system/descriptor_refusal.hpp"
 #include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine::broker {
@@ -82,6 +83,7 @@ std::expected<ControlListener, std::string> ControlListener::create(const std::s
   if (::lstat(path.c_str(), &status) != 0) return failed();
   listener.device_ = status.st_dev;
   listener.inode_ = status.st_ino;
+  shm::refuse_descriptors(listener.fd_.get());  // an older kernel hands them to the engine, which detaches the sender
   if (::listen(listener.fd_.get(), kBacklog) != 0) return failed();
   return listener;
 }

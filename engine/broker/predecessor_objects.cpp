@@ -31,6 +31,12 @@ bool names_group(int fd, std::string_view group) {
   return magic == shm::kGroupMagic && shm::text_of(name) == group;
 }
 
+// 0: nobody knows.
+std::uint64_t size_of(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
 shm::UniqueFd open_leftover(const std::string& group, uid_t engine_uid) {
   const auto path = "/dev/shm/" + shm::group_object_name(group);
   shm::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
@@ -53,15 +59,29 @@ int PredecessorObjects::find(const std::string& group) {
 void PredecessorObjects::keep_leftover(const std::string& group) {
   const auto [at, is_new] = objects_.try_emplace(group);
   if (!is_new) return;
-  auto& [predecessor, present, is_kept] = at->second;
+  auto& predecessor = at->second.predecessor;
   predecessor = open_leftover(group, engine_uid_);
   if (predecessor || store_ == nullptr) return;
   predecessor = store_->load(group);
-  is_kept = static_cast<bool>(predecessor);
+  at->second.is_kept = static_cast<bool>(predecessor);
 }
 
 void PredecessorObjects::made(const std::string& group, int descriptor) {
-  objects_[group].present.reset(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
+  auto& objects = objects_[group];
+  objects.present.reset(::fcntl(descriptor, F_DUPFD_CLOEXEC, 3));
+  objects.present_bytes = size_of(descriptor);
+}
+
+std::vector<PredecessorObjects::Shortened> PredecessorObjects::shortened() const {
+  std::vector<Shortened> found;
+  for (const auto& [group, objects] : objects_) {
+    if (!objects.present) continue;
+    const auto bytes = size_of(objects.present.get());
+    if (bytes < objects.present_bytes) {
+      found.push_back({.group = group, .bytes = bytes, .bytes_made = objects.present_bytes});
+    }
+  }
+  return found;
 }
 
 void PredecessorObjects::engine_serves() {

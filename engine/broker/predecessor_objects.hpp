@@ -32,6 +32,14 @@ class PredecessorObjects {
   // It is made: the descriptor, for reading, is copied.
   void made(const std::string& group, int descriptor);
 
+  struct Shortened {
+    std::string group;
+    std::uint64_t bytes = 0;
+    std::uint64_t bytes_made = 0;
+  };
+  // Of what was made for the present engine, the objects that somebody has made shorter since: touching what is gone ends
+  // the engine by SIGBUS. Their owner can do that, and root.
+  [[nodiscard]] std::vector<Shortened> shortened() const;
   // The engine serves: it needs those before it no more.
   void engine_serves();
   // The engine is dead. What it made comes in the place of what was before it, if it served.
@@ -48,7 +56,8 @@ class PredecessorObjects {
   struct Objects {
     shm::UniqueFd predecessor;
     shm::UniqueFd present;
-    bool is_kept = false;  // the predecessor is what the store has
+    std::uint64_t present_bytes = 0;  // as made
+    bool is_kept = false;             // the predecessor is what the store has
   };
   uid_t engine_uid_;
   const PortTableStore* store_;

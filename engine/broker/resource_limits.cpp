@@ -3,6 +3,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <string>
 
 #include "config/made_upstreams.hpp"
@@ -17,7 +19,7 @@ namespace {
 constexpr std::uint64_t kDescriptorsOfEngine = 1024;  // log, rings, mailboxes, files being read, connections coming in
 constexpr std::uint64_t kDescriptorsPerClient = 3;    // control socket, pidfd, memory while attaching
 constexpr std::uint64_t kDescriptorsPerRelay = 6;     // two sockets and two pipes
-constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;
+constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;  // for the keys and the rings alone
 
 // The hard limit goes up to `wanted` if the process may do that, and the soft limit to the hard one. The soft limit.
 std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
@@ -51,17 +53,27 @@ std::uint64_t descriptors_needed(const config::Config& config) {
   return needed;
 }
 
-void raise_limits(const config::Config& config, Log& log) {
+RaisedLimits raise_limits(std::uint64_t open_files) {
+  // Without a limit the engine locks all its memory.
+  return {.open_files = raise(RLIMIT_NOFILE, open_files), .locked_memory_bytes = raise(RLIMIT_MEMLOCK, RLIM_INFINITY)};
+}
+
+void raise_limits(const config::Config& config, Log& log, pid_t engine) {
   const auto needed = descriptors_needed(config);
-  if (const auto files = raise(RLIMIT_NOFILE, needed); files < needed) {
+  const auto raised = raise_limits(needed);
+  if (raised.open_files < needed) {
     log.warning("privilege_missing", {{"what", "open_files"},
-                                      {"limit", files},
+                                      {"limit", raised.open_files},
                                       {"wanted", needed},
                                       {"needs", "CAP_SYS_RESOURCE, LimitNOFILE= of the systemd unit, or ulimit -Hn"}});
   }
-  if (const auto bytes = raise(RLIMIT_MEMLOCK, kMemlockBytesWanted); bytes < kMemlockBytesWanted) {
+  rlimit own{};
+  if (engine != 0 && ::getrlimit(RLIMIT_NOFILE, &own) == 0 && ::prlimit(engine, RLIMIT_NOFILE, &own, nullptr) != 0) {
+    log.warning("engine_limit_not_raised", {{"what", "open_files"}, {"error", std::strerror(errno)}});
+  }
+  if (raised.locked_memory_bytes < kMemlockBytesWanted) {
     log.warning("privilege_missing", {{"what", "locked_memory_bytes"},
-                                      {"limit", bytes},
+                                      {"limit", raised.locked_memory_bytes},
                                       {"wanted", kMemlockBytesWanted},
                                       {"needs", "CAP_SYS_RESOURCE, LimitMEMLOCK= of the systemd unit, or ulimit -Hl"}});
   }

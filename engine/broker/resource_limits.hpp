@@ -3,6 +3,8 @@
 // The limits of the kernel that a big engine runs into first: open files, and memory locked for io_uring's buffers and
 // for keys. Raised as far as the process may; what is still too low is logged with what to set.
 
+#include <sys/types.h>
+
 #include <cstdint>
 
 #include "config/config.hpp"
@@ -13,7 +15,14 @@ namespace tlsmux::engine::broker {
 // Descriptors that an engine with this configuration holds when all its clients are there, or its broker.
 std::uint64_t descriptors_needed(const config::Config& config);
 
-// For this process and those it forks.
-void raise_limits(const config::Config& config, Log& log);
+// As far as this process may: what each of the limits is then.
+struct RaisedLimits {
+  std::uint64_t open_files = 0;
+  std::uint64_t locked_memory_bytes = 0;
+};
+RaisedLimits raise_limits(std::uint64_t open_files);
+
+// For this process and those it forks; and for an engine that runs already, which may not do that itself. 0: none does.
+void raise_limits(const config::Config& config, Log& log, pid_t engine = 0);
 
 }  // namespace tlsmux::engine::broker

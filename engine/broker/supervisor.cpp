@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/broker/service_notice.hpp"
+#include "shm/segment.hpp"
 #include "shm/system/pidfd.hpp"
 #include "shm/system/seqpacket.hpp"
 
@@ -90,6 +91,7 @@ bool Supervisor::start_engine() {
   }
   engine_ = std::make_unique<EngineProcess>(std::move(*process));
   requests_ = std::make_unique<BrokerRequests>(parts_.scope);
+  requests_->set_engine(engine_->pid);
   if (listener_) requests_->set_listener(listener_->descriptor());
   for (const auto& lock : parts_.locks.present()) lock.name_holder(engine_->pid);
   parts_.log.info("engine_started", {{"pid", engine_->pid}, {"uid", parts_.identity.uid}, {"restarts", restarts_}});
@@ -202,7 +204,10 @@ void Supervisor::on_engine_end() {
   const auto pid = engine_->pid;
   engine_.reset();
   kill_at_.reset();
-  if (parts_.scope.predecessors != nullptr) parts_.scope.predecessors->engine_died();
+  if (parts_.scope.predecessors != nullptr) {
+    report_shortened_objects();
+    parts_.scope.predecessors->engine_died();
+  }
   if (end.exited && end.code == kExitClean) {
     parts_.log.info("engine_ended", {{"pid", pid}});
     return end_with(kExitClean);
@@ -213,6 +218,21 @@ void Supervisor::on_engine_end() {
   if (!unserved_since_) unserved_since_ = Clock::now();
   ++restarts_;
   start_at_ = Clock::now() + policy_.next_delay(lived);
+}
+
+void Supervisor::report_shortened_objects() {
+  for (const auto& [group, bytes, bytes_made] : parts_.scope.predecessors->shortened()) {
+    parts_.log.error(
+        "group_object_truncated",
+        {{"group", group},
+         {"file", "/dev/shm/" + shm::group_object_name(group)},
+         {"bytes", bytes},
+         {"bytes_made", bytes_made},
+         {"means",
+          "SOMEBODY HAS MADE SHORTER WHAT THE ENGINE AND ITS CLIENTS HAVE MAPPED: whoever touches the "
+          "missing part is ended by SIGBUS; the next engine makes another"},
+         {"needs", "nobody but tlsmuxd to write to its files in /dev/shm (root and the engine's user can)"}});
+  }
 }
 
 void Supervisor::kill_engine() { shm::send_signal(engine_->pidfd.get(), SIGKILL); }

@@ -49,6 +49,7 @@ class Supervisor {
   void on_request();
   void on_engine_serving();
   void on_engine_end();
+  void report_shortened_objects();
   void stop(const char* why);
   void kill_engine();
   void end_with(int exit_code) { exit_code_ = exit_code; }

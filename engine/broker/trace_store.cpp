@@ -98,7 +98,7 @@ std::uint32_t block_from(const config::TraceNumberSettings& settings, std::uint3
 std::expected<TraceStore::Reserved, SystemError> TraceStore::reserve(const std::string& upstream,
                                                                      const config::TraceNumberSettings& settings,
                                                                      const TraceNeed& need, std::int64_t now_s) {
-  const auto path = folder_ + "/" + upstream + ".trace";
+  const auto path = path_of(folder_, upstream);
   const auto written = read_record(path);
   if (!written) return std::unexpected(written.error());
 

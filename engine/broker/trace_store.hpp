@@ -27,6 +27,9 @@ class TraceStore {
  public:
   // It exists; of the files in it only those of the present user are believed, and no link is followed.
   void set_folder(std::string folder) { folder_ = std::move(folder); }
+  static std::string path_of(const std::string& folder, const std::string& upstream) {
+    return folder + "/" + upstream + ".trace";
+  }
 
   struct Reserved {
     TraceReservation reservation;

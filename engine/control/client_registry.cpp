@@ -5,6 +5,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "shm/system/descriptor_refusal.hpp"
+#include "shm/wipe.hpp"
+
 namespace tlsmux::engine::control {
 namespace {
 
@@ -24,14 +27,19 @@ ClientRegistry::ClientRegistry(const ControlSettings& settings, std::span<const 
       shards_(shards),
       poll_(poll),
       log_(log),
+      takes_descriptors_(!shm::refuses_descriptors(settings.listener.get())),
+      linger_limit_(takes_descriptors_),
       guard_(clients_max_of(settings)),
       clients_(settings.groups.size()) {}
 
+ClientRegistry::~ClientRegistry() {
+  for (auto& [id, connection] : connections_) close(connection.socket);
+}
+
 void ClientRegistry::arrive(shm::UniqueFd socket) {
   const auto uid = uid_of_peer(socket.get());
-  if (!uid) return;
   const ClientId id = ++last_id_;
-  if (!poll_.add(socket.get(), {.source = Source::socket, .id = id})) return;
+  if (!uid || !poll_.add(socket.get(), {.source = Source::socket, .id = id})) return close(socket);
   auto& connection = connections_[id];
   connection.id = id;
   connection.socket = std::move(socket);
@@ -43,7 +51,7 @@ void ClientRegistry::arrive(shm::UniqueFd socket) {
 void ClientRegistry::on_socket(ClientId id) {
   auto* const connection = find(id);
   if (connection == nullptr || !connection->socket) return;
-  auto packet = shm::receive_packet(connection->socket.get());
+  auto packet = receive(*connection);
   if (packet && packet->bytes.empty()) {
     log_attached(*connection);
     if (connection->stage == Stage::serving) {
@@ -56,6 +64,11 @@ void ClientRegistry::on_socket(ClientId id) {
   if (packet.error().code == EAGAIN) return;
   if (packet.error().code == EPROTO) return detach(*connection, EPROTO, packet.error().message);
   end(*connection, false);
+}
+
+std::expected<shm::Packet, shm::SystemError> ClientRegistry::receive(const Connection& connection) const {
+  const Unlingering guard(linger_limit_);
+  return shm::receive_packet(connection.socket.get(), shm::Descriptors::refused);
 }
 
 void ClientRegistry::on_process_end(ClientId id) {
@@ -176,9 +189,16 @@ void ClientRegistry::on_released(std::uint32_t shard, const ClientReleased& repl
   if (connection == nullptr) return;
   std::erase_if(connection->shards, [&](const ServingShard& serving) { return serving.shard == shard; });
   if (!connection->shards.empty()) return;
+  wipe_after_death(*connection);
   connection->memory.mapping.reset();
   log_.info("client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
   forget(*connection);
+}
+
+// One that lives has wiped what it could by itself, and may still read its answers.
+void ClientRegistry::wipe_after_death(Connection& connection) {
+  if (!settings_.groups[connection.group].memory.wipe_slots || !connection.memory.mapping) return;
+  if (has_given_up_memory(*connection.peer)) shm::wipe(connection.memory.mapping->bytes());
 }
 
 Connection* ClientRegistry::find(ClientId id) {
@@ -241,7 +261,7 @@ void ClientRegistry::shed(ClientId id) {
 void ClientRegistry::end(Connection& connection, bool died) {
   log_attached(connection);
   give_to_shard(connection);
-  connection.socket.reset();
+  close(connection.socket);
   connection.channel.wake.reset();
   connection.stream.reset();
   lobby_.leave(connection.id);
@@ -260,6 +280,11 @@ void ClientRegistry::end(Connection& connection, bool died) {
     }
   }
   connection.stage = Stage::leaving;
+}
+
+void ClientRegistry::close(shm::UniqueFd& socket) const {
+  const Unlingering guard(linger_limit_);
+  socket.reset();
 }
 
 void ClientRegistry::forget(Connection& connection) {

@@ -28,6 +28,7 @@
 #include "engine/control/control_settings.hpp"
 #include "engine/control/event_poll.hpp"
 #include "engine/control/known_openings.hpp"
+#include "engine/control/linger_limit.hpp"
 #include "engine/control/lobby.hpp"
 #include "engine/control/sigbus_guard.hpp"
 #include "engine/control/throttle.hpp"
@@ -43,6 +44,9 @@ class ClientRegistry {
   using Clock = Lobby::Clock;
 
   ClientRegistry(const ControlSettings& settings, std::span<const ShardMailboxes> shards, EventPoll& poll, Log& log);
+  ~ClientRegistry();
+  ClientRegistry(const ClientRegistry&) = delete;
+  ClientRegistry& operator=(const ClientRegistry&) = delete;
 
   // A new connection, non-blocking.
   void arrive(shm::UniqueFd socket);
@@ -94,6 +98,8 @@ class ClientRegistry {
   // No more clients from now on.
   void start_draining() { draining_ = true; }
 
+  // For closing what a client has had no answer to.
+  [[nodiscard]] const LingerLimit& linger_limit() const { return linger_limit_; }
   [[nodiscard]] int memory_fault_descriptor() const { return guard_.descriptor(); }
   [[nodiscard]] std::size_t connection_count() const { return connections_.size(); }
 
@@ -152,6 +158,7 @@ class ClientRegistry {
   void on_channel_closed(const ChannelClosed& reply);
   void on_offence(const ClientOffended& reply);
   void on_released(std::uint32_t shard, const ClientReleased& reply);
+  void wipe_after_death(Connection& connection);
   void on_upstream_drained(const UpstreamDrained& reply);
   Connection* find(ClientId id);
   // Null unless it still waits for the answer to this.
@@ -166,6 +173,8 @@ class ClientRegistry {
   void shed(ClientId id);
   void end(Connection& connection, bool died);
   void forget(Connection& connection);
+  std::expected<shm::Packet, shm::SystemError> receive(const Connection& connection) const;
+  void close(shm::UniqueFd& socket) const;
   void log_attached(Connection& connection);
   void log_refusal(const Connection& connection, const Denial& denial);
   [[nodiscard]] const std::string& group_name(const Connection& connection) const;
@@ -174,6 +183,8 @@ class ClientRegistry {
   std::span<const ShardMailboxes> shards_;
   EventPoll& poll_;
   Log& log_;
+  bool takes_descriptors_;  // as before Linux 6.16
+  LingerLimit linger_limit_;
   SigbusGuard guard_;
   Lobby lobby_;
   KnownOpenings openings_;

@@ -40,10 +40,6 @@ Denial lacking(const shm::SystemError& error) { return {.error = EAGAIN, .text =
 
 void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
   shm::ControlHeader header;
-  if (!packet.descriptors.empty()) {
-    packet.descriptors.clear();
-    return detach(connection, EPROTO, "it sent descriptors");
-  }
   if (shm::control_header(packet, header) == nullptr) return on_unreadable(connection, packet);
   switch (header.type) {
     case shm::ControlType::attach: return dispatch(connection, packet, &ClientRegistry::on_attach);
@@ -107,7 +103,8 @@ void ClientRegistry::on_attach(Connection& connection, const shm::AttachRequest&
                                .channels = geometry->channels,
                                .slots_per_channel = geometry->slots_per_channel,
                                .slot_bytes = geometry->slot_bytes,
-                               .engine_pid = settings_.engine_pid};
+                               .engine_pid = settings_.engine_pid,
+                               .wipe_slots = object.memory.wipe_slots ? 1U : 0U};
   const std::array descriptors{object.object.get(), connection.memory.memfd.get(), connection.doorbell.get(),
                                settings_.engine_pidfd.get()};
   if (!send(connection, reply, descriptors)) return;

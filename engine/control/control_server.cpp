@@ -1,7 +1,6 @@
 #include "engine/control/control_server.hpp"
 
 #include <sched.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -45,8 +44,6 @@ void log_plan(Log& log, const RefreshPlan& plan) {
   }
 }
 
-shm::UniqueFd make_spare() { return shm::UniqueFd(::eventfd(0, EFD_CLOEXEC)); }
-
 }  // namespace
 
 ControlServer::ControlServer(ControlSettings settings, std::vector<ShardMailboxes> shards, Log& log)
@@ -60,7 +57,6 @@ std::expected<void, shm::SystemError> ControlServer::open() {
   poll_ = std::move(*poll);
   signals_ = open_signals();
   if (!signals_) return std::unexpected(shm::last_error("making a signalfd"));
-  spare_ = make_spare();
 
   struct Watched {
     int fd;
@@ -94,6 +90,7 @@ std::uint32_t ControlServer::run() {
     wait();
     for (const auto& order : clients_.take_refresh_orders()) start_refresh(order);
     clients_.expire(Lobby::Clock::now());
+    accept_again_in_time();
     if (settings_.ports != nullptr) settings_.ports->run_timers();
     clients_.detach_port_offenders();
   }
@@ -152,15 +149,25 @@ void ControlServer::on_listener() {
   }
 }
 
-// The newest that is no client yet goes: if there is none, the one that waits to be accepted.
+// The newest that is no client yet goes: if there is none, the one that waits to be accepted; if that fails, it waits.
 void ControlServer::on_no_descriptors() {
   if (const auto unlogged = exhausted_.pass(Throttle::Clock::now())) {
     log_.error("descriptors_exhausted", {{"needs", "a higher limit of open files"}, {"unlogged", *unlogged}});
   }
   if (clients_.shed_newest()) return;
-  spare_.reset();
-  shm::UniqueFd(::accept4(settings_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
-  spare_ = make_spare();
+  {
+    const Unlingering guard(clients_.linger_limit());
+    if (spare_.turn_away(settings_.listener.get())) return;
+  }
+  poll_.change(settings_.listener.get(), {.source = Source::listener}, 0);
+  accepts_again_ = Lobby::Clock::now() + SpareDescriptor::kPause;
+}
+
+void ControlServer::accept_again_in_time() {
+  if (!accepts_again_ || Lobby::Clock::now() < *accepts_again_) return;
+  accepts_again_.reset();
+  spare_.renew();
+  if (settings_.listener) poll_.change(settings_.listener.get(), {.source = Source::listener}, EPOLLIN);
 }
 
 void ControlServer::on_signal() {
@@ -198,10 +205,13 @@ void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
     if (const auto reserved = settings_.reserve_trace_numbers(need.upstream, need.need)) {
       grant.reservation = *reserved;
     } else {
-      log_.error("trace_numbers_not_reserved",
-                 {{"upstream_index", need.upstream},
-                  {"error", reserved.error().message},
-                  {"needs", "/engine/state_directory to be a folder that tlsmuxd can write to"}});
+      log_.error(
+          "trace_numbers_not_reserved",
+          {{"upstream_index", need.upstream},
+           {"error", reserved.error().message},
+           {"needs",
+            "/engine/state_directory to be a folder that tlsmuxd can write to, and in which no other tlsmuxd has "
+            "an upstream of this name"}});
     }
   }
   shards_[shard].commands->post(std::move(grant));
@@ -210,6 +220,7 @@ void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
 void ControlServer::start_draining(std::string_view reason) {
   if (std::exchange(draining_, true)) return;
   log_.info("draining", {{"reason", reason}, {"timeout_ms", settings_.drain_timeout_ms}});
+  if (settings_.listener) poll_.remove(settings_.listener.get());
   settings_.listener.reset();  // the broker's own copy keeps what waits in the backlog
   clients_.start_draining();
   shards_draining_ = shards_.size();
@@ -314,6 +325,7 @@ void ControlServer::answer_refresh(shm::RefreshResult result) {
 
 int ControlServer::milliseconds_to_deadline() const {
   auto next = clients_.next_deadline();
+  if (accepts_again_) next = next ? std::min(*next, *accepts_again_) : *accepts_again_;
   const auto ports_ns = settings_.ports == nullptr ? 0 : settings_.ports->next_deadline_ns();
   if (ports_ns != 0) {
     const Lobby::Clock::time_point ports_next{std::chrono::nanoseconds(ports_ns)};

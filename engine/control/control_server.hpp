@@ -12,6 +12,7 @@
 #include "engine/control/client_registry.hpp"
 #include "engine/control/control_settings.hpp"
 #include "engine/control/event_poll.hpp"
+#include "engine/control/spare_descriptor.hpp"
 #include "engine/control/throttle.hpp"
 #include "engine/log/log.hpp"
 #include "shm/system/system_error.hpp"
@@ -39,6 +40,7 @@ class ControlServer {
   void on_signal();
   void on_shard(std::uint64_t shard);
   void on_no_descriptors();
+  void accept_again_in_time();
   void on_need(std::uint64_t shard, const NeedTraceNumbers& need);
   void start_draining(std::string_view reason);
   void start_refresh(const ClientRegistry::RefreshOrder& order);
@@ -53,8 +55,9 @@ class ControlServer {
   EventPoll poll_;
   ClientRegistry clients_;
   shm::UniqueFd signals_;
-  shm::UniqueFd spare_;  // a descriptor to give up when there are no more
+  SpareDescriptor spare_;
   Throttle exhausted_;
+  std::optional<Lobby::Clock::time_point> accepts_again_;  // the listener is not watched until then
   struct PendingRefresh {
     ClientRegistry::RefreshOrder order;
     RefreshPlan plan;

@@ -10,6 +10,14 @@ namespace {
 constexpr int kEventsMax = 64;
 constexpr unsigned kSourceShift = 56;
 
+epoll_event make_event(EventLabel label, std::uint32_t events) {
+  TMX_ASSERT(label.id >> kSourceShift == 0);
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = std::uint64_t(label.source) << kSourceShift | label.id;
+  return event;
+}
+
 }  // namespace
 
 std::expected<EventPoll, shm::SystemError> EventPoll::create() {
@@ -20,14 +28,16 @@ std::expected<EventPoll, shm::SystemError> EventPoll::create() {
 }
 
 std::expected<void, shm::SystemError> EventPoll::add(int fd, EventLabel label, std::uint32_t events) {
-  TMX_ASSERT(label.id >> kSourceShift == 0);
-  epoll_event wanted{};
-  wanted.events = events;
-  wanted.data.u64 = std::uint64_t(label.source) << kSourceShift | label.id;
+  auto wanted = make_event(label, events);
   if (::epoll_ctl(fd_.get(), EPOLL_CTL_ADD, fd, &wanted) != 0) {
     return std::unexpected(shm::last_error("watching a descriptor"));
   }
   return {};
+}
+
+void EventPoll::change(int fd, EventLabel label, std::uint32_t events) {
+  auto wanted = make_event(label, events);
+  ::epoll_ctl(fd_.get(), EPOLL_CTL_MOD, fd, &wanted);
 }
 
 void EventPoll::remove(int fd) { ::epoll_ctl(fd_.get(), EPOLL_CTL_DEL, fd, nullptr); }

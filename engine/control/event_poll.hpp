@@ -27,6 +27,9 @@ class EventPoll {
   static std::expected<EventPoll, shm::SystemError> create();
 
   std::expected<void, shm::SystemError> add(int fd, EventLabel label, std::uint32_t events = EPOLLIN);
+  // Of one that was added; 0: only errors and hang-ups. Cannot fail for want of anything.
+  void change(int fd, EventLabel label, std::uint32_t events);
+  // Needed before closing what another process or descriptor keeps open: the kernel watches the open file.
   void remove(int fd);
 
   // Level-triggered. -1: without limit. An interrupted wait returns nothing.

@@ -191,4 +191,14 @@ std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view
   return peer;
 }
 
+// proc_pid_status(5): without an address space there is no VmSize. The first thread may be without one while others live,
+// and then there are several.
+bool has_given_up_memory(const Peer& peer) {
+  if (!peer.pidfd || shm::is_dead(peer.pidfd.get())) return true;
+  const auto text = read_proc(peer.pid, "status");
+  std::array<std::uint32_t, 1> threads{};
+  return text && line_of(*text, "VmSize:").empty() && read_numbers(line_of(*text, "Threads:"), threads) &&
+         threads[0] <= 1;
+}
+
 }  // namespace tlsmux::engine::control

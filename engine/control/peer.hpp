@@ -36,6 +36,10 @@ std::expected<uid_t, shm::SystemError> uid_of_peer(int socket);
 // empty: that name is looked up.
 std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view program = {});
 
+// It is dead, or so far on its way there that nothing is mapped in it any more: a process closes its sockets between
+// the two. False where neither is to be seen.
+bool has_given_up_memory(const Peer& peer);
+
 // What identify_peer takes from the text of /proc/PID/status; false when that is not such a text.
 struct ProcessStatus {
   std::string program;

@@ -1,31 +1,14 @@
 // What processes ask for about streams: handlers of ClientRegistry. No client need be attached.
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
 
 #include "engine/control/client_registry.hpp"
+#include "engine/control/stream_ends.hpp"
 
 namespace tlsmux::engine::control {
-namespace {
-
-struct StreamEnds {
-  shm::UniqueFd engine;
-  shm::UniqueFd process;
-};
-
-std::expected<StreamEnds, Denial> make_ends() {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0) {
-    return StreamEnds{.engine = shm::UniqueFd(ends[0]), .process = shm::UniqueFd(ends[1])};
-  }
-  return std::unexpected(Denial{.error = EAGAIN, .text = shm::last_error("making a socket pair").message});
-}
-
-}  // namespace
 
 void ClientRegistry::on_open_stream(Connection& connection, const shm::OpenStreamRequest& request) {
   const bool may_ask_now = connection.stage == Stage::arrived || connection.stage == Stage::serving;
@@ -36,8 +19,8 @@ void ClientRegistry::on_open_stream(Connection& connection, const shm::OpenStrea
   if (draining_) return refuse(connection, {.error = EAGAIN, .text = "the engine is stopping"});
   auto groups = find_groups_of_member(settings_, shm::text_of(request.group), *connection.peer);
   if (!groups) return refuse(connection, groups.error());
-  auto ends = make_ends();
-  if (!ends) return refuse(connection, ends.error());
+  auto ends = make_stream_ends(!takes_descriptors_);
+  if (!ends) return refuse(connection, {.error = EAGAIN, .text = ends.error().message});
   connection.pending = PendingRequest::open_stream;
   connection.stream = std::move(ends->process);
   std::string upstream(shm::text_of(request.upstream));
@@ -49,7 +32,8 @@ void ClientRegistry::on_open_stream(Connection& connection, const shm::OpenStrea
                            .pid = static_cast<std::uint32_t>(connection.peer->pid),
                            .uid = connection.peer->uid,
                            .wait_ms = std::min(request.wait_ms, config::kTimeoutMsMax),
-                           .socket = std::move(ends->engine)});
+                           .socket = std::move(ends->engine),
+                           .tells_hang_up = ends->tells_hang_up});
 }
 
 void ClientRegistry::on_stream_opened(const StreamOpened& reply) {

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -305,9 +306,12 @@ void IoLoop::unwatch(std::uint32_t watch) {
   io_uring_sqe_set_data64(entry, user_data(Kind::unwatch, watch));
 }
 
+// Without waiting whatever the descriptor's flags say: the client shares them, can clear O_NONBLOCK and fill the count, and the
+// write would never end. To a full one the client need not be told anything.
 void IoLoop::wake(std::uint32_t waker, int descriptor) {
   auto* entry = implementation_->ring.entry();
   io_uring_prep_write(entry, descriptor, &kOne, sizeof kOne, 0);
+  entry->rw_flags = RWF_NOWAIT;
   io_uring_sqe_set_data64(entry, user_data(Kind::wake, waker));
 }
 
@@ -387,6 +391,7 @@ std::expected<std::unique_ptr<IoLoop>, shm::SystemError> IoLoop::create(const Io
   if (auto done = io->send_arena.start(io->ring, settings.send_memory_bytes); !done) {
     return std::unexpected(done.error());
   }
+  if (auto done = io->ring.enable(); !done) return std::unexpected(done.error());
   io->connections.resize(sessions);
   return std::make_unique<IoLoop>(std::move(io));
 }

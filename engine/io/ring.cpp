@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <numeric>
@@ -22,11 +23,16 @@ std::string advice_for(int code) {
   switch (code) {
     case EPERM: return " (allow io_uring: sysctl kernel.io_uring_disabled=0, and the container's seccomp profile)";
     case ENOSYS: return " (this kernel has no io_uring: Linux 6.1 or later is needed)";
-    case EINVAL: return " (single issuer and deferred task run need Linux 6.1 or later)";
+    case EINVAL: return " (this kernel lacks something of io_uring: Linux 6.1 or later is needed)";
     case ENOMEM: return " (raise RLIMIT_MEMLOCK: `ulimit -l`, or LimitMEMLOCK= in the service's unit)";
     default: return "";
   }
 }
+
+// What io_loop.cpp and stream_places.cpp make entries of. Nothing here opens a file or makes a socket.
+constexpr std::array<std::uint8_t, 9> kOperations{IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE,    IORING_OP_CONNECT,
+                                                  IORING_OP_FILES_UPDATE, IORING_OP_POLL_ADD, IORING_OP_RECV,
+                                                  IORING_OP_SEND,         IORING_OP_WRITE,    IORING_OP_WRITE_FIXED};
 
 }  // namespace
 
@@ -34,6 +40,7 @@ std::expected<Pages, shm::SystemError> Pages::allocate(std::size_t bytes) {
   const auto rounded = shm::round_up(bytes, shm::kPageBytes);
   void* memory = ::mmap(nullptr, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return std::unexpected(shm::last_error("allocating buffers"));
+  static_cast<void>(::madvise(memory, rounded, MADV_DONTDUMP));  // the second line: there are no core dumps
   Pages pages;
   pages.bytes_ = {static_cast<std::byte*>(memory), rounded};
   return pages;
@@ -56,14 +63,34 @@ Ring::~Ring() {
 
 std::expected<void, shm::SystemError> Ring::start(std::uint32_t entries, std::uint32_t sockets) {
   io_uring_params parameters{};
-  parameters.flags =
-      IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_CQSIZE;
+  parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+                     IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED;
   parameters.cq_entries = 8 * entries;
   int result = io_uring_queue_init_params(entries, &ring_, &parameters);
   if (result < 0) return std::unexpected(ring_error(-result, "setting up io_uring", advice_for(-result)));
   started_ = true;
   result = io_uring_register_files_sparse(&ring_, sockets);
-  if (result < 0) return std::unexpected(ring_error(-result, "registering a table of sockets with io_uring"));
+  if (result < 0)
+    return std::unexpected(ring_error(-result, "registering a table of sockets with io_uring", advice_for(-result)));
+  return {};
+}
+
+std::expected<void, shm::SystemError> Ring::enable() {
+  std::vector<io_uring_restriction> restrictions;
+  for (const auto operation : kOperations) {
+    io_uring_restriction restriction{};
+    restriction.opcode = IORING_RESTRICTION_SQE_OP;
+    restriction.sqe_op = operation;
+    restrictions.push_back(restriction);
+  }
+  io_uring_restriction flags{};
+  flags.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+  flags.sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_BUFFER_SELECT;
+  restrictions.push_back(flags);
+  int result = io_uring_register_restrictions(&ring_, restrictions.data(), static_cast<unsigned>(restrictions.size()));
+  if (result < 0) return std::unexpected(ring_error(-result, "restricting what io_uring may do", advice_for(-result)));
+  result = io_uring_enable_rings(&ring_);
+  if (result < 0) return std::unexpected(ring_error(-result, "enabling io_uring"));
   return {};
 }
 

@@ -37,8 +37,11 @@ class Ring {
   Ring& operator=(const Ring&) = delete;
   ~Ring();
 
-  // One issuer, completions run when that thread asks for them.
+  // One issuer, completions run when that thread asks for them. It takes registrations but no entries until enable().
   std::expected<void, shm::SystemError> start(std::uint32_t entries, std::uint32_t sockets);
+  // By the thread that will use it. From now on no more registrations, and only the operations of the io loop: the
+  // filters of system calls do not see what a ring does.
+  std::expected<void, shm::SystemError> enable();
 
   io_uring* get() { return &ring_; }
   // Makes room by submitting when the queue is full.

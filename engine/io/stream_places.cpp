@@ -10,6 +10,7 @@
 
 #include "engine/io/io_loop.hpp"
 #include "shm/assert.hpp"
+#include "shm/wipe.hpp"
 
 namespace tlsmux::engine::io {
 
@@ -132,7 +133,10 @@ void StreamPlaces::complete_receive(Place& place, const Completion& completion, 
       events.stream_failed(stream, -completion.result);
     }
   }
-  if (has_buffer) buffers_->give_back(buffer);
+  if (!has_buffer) return;
+  // What a process has sent; of a host's bytes, engine/tls wipes what it has opened.
+  if (completion.result > 0) shm::wipe(buffers_->filled(buffer, static_cast<std::size_t>(completion.result)));
+  buffers_->give_back(buffer);
 }
 
 }  // namespace tlsmux::engine::io

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <utility>
 
+#include "engine/confinement/confinement.hpp"
+
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/logger.h>
@@ -159,7 +161,8 @@ Log::Log(config::LogLevel level, shm::UniqueFd output, Mode mode) : parts_(std::
   if (mode == Mode::synchronous) {
     parts_->logger = std::make_shared<spdlog::logger>("tlsmux", parts_->sink);
   } else {
-    parts_->pool = std::make_shared<spdlog::details::thread_pool>(kWaitingLinesMax, 1);
+    parts_->pool = std::make_shared<spdlog::details::thread_pool>(
+        kWaitingLinesMax, 1, [] { confinement::enter_thread(confinement::ThreadKind::log); });
     parts_->sink->watch(parts_->pool.get());
     parts_->logger = std::make_shared<spdlog::async_logger>("tlsmux", parts_->sink, parts_->pool,
                                                             spdlog::async_overflow_policy::overrun_oldest);

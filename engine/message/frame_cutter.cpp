@@ -1,9 +1,11 @@
 #include "engine/message/frame_cutter.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "shm/assert.hpp"
 #include "shm/shared_copy.hpp"
+#include "shm/wipe.hpp"
 
 namespace tlsmux::engine::message {
 
@@ -47,8 +49,9 @@ FrameCutter::Rest FrameCutter::finish_held(Bytes bytes, OnMessage on_message) {
     if (held_bytes_ < head_bytes + said->body_bytes) return bytes;
     body = std::span(held_).subspan(head_bytes, said->body_bytes);
   }
-  held_bytes_ = 0;
+  const auto held_bytes = std::exchange(held_bytes_, 0);
   const auto accepted = accept(said->kind, head, body, on_message);
+  shm::wipe(std::span(held_).first(held_bytes));
   if (!accepted) return std::unexpected(accepted.error());
   return bytes;
 }
@@ -78,6 +81,7 @@ FrameCutter::Rest FrameCutter::finish_held_delimited(Bytes bytes, OnMessage on_m
   if (!*end) return bytes.subspan(held_bytes_ - held_before);
   held_bytes_ = 0;
   const auto accepted = accept_delimited(held.first(**end), on_message);
+  shm::wipe(held);
   if (!accepted) return std::unexpected(accepted.error());
   return bytes.subspan(**end - held_before);
 }
@@ -163,6 +167,7 @@ void FrameCutter::join(FrameKind kind, const Frame& part, OnMessage on_message) 
   in_parts_ = false;
   const auto joined = Bytes(joined_);
   on_message({.received_header = joined.first(header_bytes), .message = joined.subspan(header_bytes, joined_bytes_)});
+  shm::wipe(std::span(joined_).first(header_bytes + joined_bytes_));
 }
 
 }  // namespace tlsmux::engine::message

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "shm/deliberate_bug.hpp"
+
 namespace tlsmux::engine::mux {
 namespace {
 
@@ -76,9 +78,7 @@ const char* why_not_again(const Upstream& upstream, const Session& session, bool
     case config::StreamReuse::never: return "its stream has ended, and it is not to be used again";
     case config::StreamReuse::at_boundary: break;
   }
-#if defined(TLSMUX_MUTANT_GIVE_BACK_OWED)
-  if (lease.boundary != nullptr && lease.boundary->is_understood()) return nullptr;
-#endif
+  if (TMX_HAS_BUG(give_back_owed) && lease.boundary != nullptr && lease.boundary->is_understood()) return nullptr;
   if (!lease.is_touched || is_between_messages(lease)) return nullptr;
   if (lease.boundary == nullptr) return "its stream has ended, and where a message ends is not known";
   return "its stream has ended within a message, or before the host had answered";

@@ -7,6 +7,7 @@
 #include "config/leases.hpp"
 #include "engine/mux/lease_pool.hpp"
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine::mux {
 
@@ -272,6 +273,7 @@ void Leases::give_back(StreamId stream, bool has_read_all) {
 
   auto& session = state_->sessions[given_back.session];
   auto& lease = session.lease;
+  if (TMX_HAS_BUG(keep_lease) && lease.is_touched) return;
   lease.holder.reset();
   lease.wants_room = lease.owes_close_notify = false;
   session.request_ns = session.heard_ns = state_->now_ns;

@@ -5,6 +5,7 @@
 #include "config/leases.hpp"
 #include "config/made_upstreams.hpp"
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 #include "shm/geometry.hpp"
 
 namespace tlsmux::engine::mux {
@@ -133,7 +134,8 @@ bool Multiplexer::has_room(std::size_t index, std::uint32_t group, std::uint32_t
   const auto& settings = *upstream.settings;
   const auto& queue = upstream.queue;
   const auto has = [](std::size_t size, std::uint32_t limit) { return limit == 0 || size < limit; };
-  return state_.requests.in_use() < state_.requests.capacity() && queue.size() < settings.queue_max &&
+  const auto queue_max = settings.queue_max + (TMX_HAS_BUG(exceed_queue) ? 1U : 0U);
+  return state_.requests.in_use() < state_.requests.capacity() && queue.size() < queue_max &&
          has(queue.size_of_client(client), settings.queue_max_of_client) &&
          has(queue.size_of_group(group), settings.queue_max_of_group);
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "shm/deliberate_bug.hpp"
+
 namespace tlsmux::engine::mux {
 
 using shm::Reason;
@@ -11,13 +13,10 @@ namespace {
 
 // The end of what may have reached the host: all that the kernel accepted, and nothing else.
 std::uint64_t position_of_doubt(const Session& session) {
-#if defined(TLSMUX_MUTANT_JUDGE_BY_SEALED)
-  return session.wire.sealed_position();  // deliberate bug, to show that the simulation sees it
-#elif defined(TLSMUX_MUTANT_FORGIVE_FIRST_BYTE)
-  return session.wire.accepted_position() - (session.wire.accepted_position() > 0 ? 1 : 0);  // another
-#else
-  return session.wire.accepted_position();
-#endif
+  const auto accepted = session.wire.accepted_position();
+  if (TMX_HAS_BUG(judge_by_sealed)) return session.wire.sealed_position();
+  if (TMX_HAS_BUG(forgive_first_byte)) return accepted - (accepted > 0 ? 1U : 0U);
+  return accepted;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "engine/mux/leases.hpp"
 #include "engine/mux/session_source.hpp"
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine::mux {
 
@@ -248,10 +249,10 @@ void SessionLife::fail(Session& session, Reason reason, std::string words) {
   session.end_reason = reason;
   session.end_words = std::move(words);
   session.timer_ns = session.stall_ns = session.silence_ns = session.talk_ns = 0;
-#if defined(TLSMUX_MUTANT_JUDGE_EARLY)
-  Event unused{};  // deliberate bug: the send under way may still come to something
-  end_.settle_requests(session, unused);
-#endif
+  if (TMX_HAS_BUG(judge_early)) {
+    Event unused{};  // the send under way may still come to something
+    end_.settle_requests(session, unused);
+  }
   if (session.has_connection) {
     state_->seams.network.close(session.id);
   } else {

@@ -1,6 +1,7 @@
 #include "engine/mux/settlement.hpp"
 
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 #include "shm/latency_histogram.hpp"
 
 namespace tlsmux::engine::mux {
@@ -33,6 +34,7 @@ void Settlement::leave_lists(RequestIndex index) {
   } else {
     state_->sessions[request.session].in_flight.remove(state_->requests, index);
     --upstream.in_flight;
+    upstream.changed = true;  // also when what is given up has been counted long since
   }
 }
 
@@ -40,7 +42,8 @@ void Settlement::release(RequestIndex index) {
   leave_lists(index);
   const auto& request = state_->requests[index];
   auto& upstream = *state_->upstreams[request.upstream];
-  if (request.kind == RequestKind::request && !upstream.correlation.in_order()) upstream.keys.remove(index);
+  const bool has_key = request.kind == RequestKind::request && !upstream.correlation.in_order();
+  if (has_key && !TMX_HAS_BUG(keep_key)) upstream.keys.remove(index);
   state_->requests.release(index);
 }
 
@@ -55,6 +58,7 @@ void Settlement::answer(RequestIndex index, std::span<const std::byte> message) 
   auto& request = state_->requests[index];
   auto& count = counters(request);
   if (request.state == RequestState::in_flight && state_->seams.callers.answer(request.caller, message)) {
+    if (TMX_HAS_BUG(answer_twice)) state_->seams.callers.answer(request.caller, message);
     ++count.answered;
     ++count.latency[shm::bucket_of(state_->now_ns - request.intake_ns)];
   } else {
@@ -86,7 +90,8 @@ void Settlement::reject(std::uint32_t upstream, std::uint32_t group, const Calle
 }
 
 void Settlement::lose(RequestIndex index, shm::Reason reason) {
-  if (state_->requests[index].state == RequestState::in_flight) tell_lost(index, reason);
+  const bool is_forgotten = TMX_HAS_BUG(forget_settlement) && index % 3 == 0;
+  if (state_->requests[index].state == RequestState::in_flight && !is_forgotten) tell_lost(index, reason);
   release(index);
 }
 

@@ -10,7 +10,6 @@
 #include "config/config_bundle.hpp"
 #include "config/json/json_pointer.hpp"
 #include "config/made_upstreams.hpp"
-#include "engine/broker/resource_limits.hpp"
 #include "engine/group_memory.hpp"
 #include "engine/refresh/tls_files.hpp"
 #include "engine/shard/status_board.hpp"
@@ -71,9 +70,10 @@ std::string lines(const config::ConfigErrors& errors) {
 
 }  // namespace
 
-Refresh::Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config,
-                 const shm::GroupIdentity& identity, Log& log)
+Refresh::Refresh(broker::BrokerClient& broker, AccountLookup& accounts, tls::TlsLibrary& library,
+                 const config::Config& config, const shm::GroupIdentity& identity, Log& log)
     : broker_(broker),
+      accounts_(accounts),
       library_(library),
       identity_(identity),
       log_(log),
@@ -316,7 +316,7 @@ std::expected<void, std::string> Refresh::prepare_groups(const config::Config& c
       continue;
     }
     const auto place = place_of(candidate.groups, group.name);
-    auto membership = config::resolve_membership(group, config::pointer_to("/groups", place));
+    auto membership = accounts_.membership(group, config::pointer_to("/groups", place));
     if (!membership) {
       errors += lines(membership.error());
     } else if (!is_new) {
@@ -352,7 +352,6 @@ void Refresh::adopt() {
   for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].taken = rows_taken(*next_config_, i);
   const auto before = std::exchange(config_, std::exchange(next_config_, nullptr));
   add_rows();
-  if (config_->groups.size() > before->groups.size()) broker::raise_limits(present(*config_), log_);
   upstreams_ = std::exchange(next_upstreams_, {});
   groups_ = std::exchange(next_groups_, {});
   log_.set_level(config_->engine.log.level);

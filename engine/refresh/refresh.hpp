@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "engine/account_lookup.hpp"
 #include "engine/broker/broker_client.hpp"
 #include "engine/control/refresher.hpp"
 #include "engine/log/log.hpp"
@@ -30,7 +31,7 @@ namespace tlsmux::engine {
 class Refresh final : public control::Refresher {
  public:
   // `identity` is what the engine's group parts say of it.
-  Refresh(broker::BrokerClient& broker, tls::TlsLibrary& library, const config::Config& config,
+  Refresh(broker::BrokerClient& broker, AccountLookup& accounts, tls::TlsLibrary& library, const config::Config& config,
           const shm::GroupIdentity& identity, Log& log);
 
   // For the engine's start, once: a client for each upstream, for its shard.
@@ -93,6 +94,7 @@ class Refresh final : public control::Refresher {
   void add_rows();
 
   broker::BrokerClient& broker_;
+  AccountLookup& accounts_;
   tls::TlsLibrary& library_;
   shm::GroupIdentity identity_;
   Log& log_;

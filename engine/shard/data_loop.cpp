@@ -12,6 +12,7 @@
 #include <future>
 #include <string>
 
+#include "engine/confinement/confinement.hpp"
 #include "engine/io/io_loop.hpp"
 #include "engine/log/event_log.hpp"
 #include "engine/shard/idle.hpp"
@@ -282,6 +283,8 @@ void run_thread(DataLoopParts parts, Started started) {
     parts.log.warning("memory_not_registered",
                       {{"what", "send memory"}, {"needs", "a higher RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)"}});
   }
+  // The ring is made: from now on there are no others.
+  confinement::enter_thread(confinement::ThreadKind::data_loop);
   Loop loop(parts, **io, workers);
   started.set_value({});
   loop.run();

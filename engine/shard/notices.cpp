@@ -4,6 +4,7 @@
 
 #include "shm/assert.hpp"
 #include "shm/control_protocol.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine {
 
@@ -123,6 +124,7 @@ bool Notices::serve_one(Subscriber& subscriber) {
 
 LentPair Notices::take_pair(Subscriber& subscriber) {
   const auto pair = subscriber.lent.front();
+  if (TMX_HAS_BUG(lend_slot_twice) && subscriber.lent.size() % 4 == 0) return pair;
   subscriber.lent.pop_front();
   --clients_->channel_of(subscriber.channel).lent;
   return pair;
@@ -150,11 +152,7 @@ bool Notices::was_given(std::uint32_t upstream, std::uint64_t notice, ClientId c
 }
 
 void Notices::deliver_orphan(Subscriber& subscriber, OrphanId id) {
-#if !defined(TLSMUX_MUTANT_ORPHAN_TWICE)  // deliberate bug, to show that the simulation sees it
-  orphans_->deliver(id);
-#else
-  if (id % 16 != 0) orphans_->deliver(id);
-#endif
+  if (!TMX_HAS_BUG(orphan_twice) || id % 16 != 0) orphans_->deliver(id);
   const auto& orphan = orphans_->at(id);
   const auto pair = take_pair(subscriber);
   clients_->channel_of(subscriber.channel).orphan_of_slot[pair.request_slot] = id;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine {
 
@@ -17,6 +18,7 @@ bool Outlet::take(const mux::Caller& caller) {
   if (channel.controls[caller.request_slot].word.try_move(caller.generation, SlotState::queued, SlotState::sending)) {
     return true;
   }
+  if (TMX_HAS_BUG(send_withdrawn)) return true;
   return decided_by_caller(caller, false);
 }
 
@@ -38,7 +40,8 @@ bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> messag
   }
   auto& channel = clients_->channel_of(caller.channel);
   TMX_ASSERT(message.size() <= channel.slot_bytes);  // config_check: message_bytes_max <= slot_bytes
-  shm::copy_bytes(channel.slot(caller.response_slot), message);
+  const auto copied = TMX_HAS_BUG(answer_half) ? message.size() / 2 : message.size();
+  shm::copy_bytes(channel.slot(caller.response_slot), message.first(copied));
   return settle(caller, SlotState::sending, SlotState::answered,
                 {.length = static_cast<std::uint32_t>(message.size()),
                  .outcome = Outcome::answered,

@@ -28,7 +28,8 @@ void Shard::run(OpenStream&& command) {
                             .wait_ms = command.wait_ms,
                             .alpn = std::move(command.alpn),
                             .socket = std::move(command.socket),
-                            .tells_hang_up = command.tells_hang_up};
+                            .tells_hang_up = command.tells_hang_up,
+                            .believes_half_close = command.asker != 0};  // by tmx_stream_shutdown
   if (auto why = streams_.why_full(stream)) {
     streams_.turn_away(stream, *why);
     return refuse(EAGAIN, std::move(*why));

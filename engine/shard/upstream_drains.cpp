@@ -46,6 +46,8 @@ void UpstreamDrains::resume(const ResumeUpstream& order, std::vector<ShardReply>
 }
 
 bool UpstreamDrains::is_done(const Order& order, std::uint64_t now_ns) const {
+  // Settings that had waited for its end may have started it anew at once.
+  if (!multiplexer_->upstreams()[order.upstream]->draining) return true;
   return multiplexer_->upstream_is_drained(order.upstream) || (order.is_ending && now_ns >= order.ends_ns);
 }
 

@@ -1,6 +1,7 @@
 #include "engine/streams/leased_stream.hpp"
 
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine::streams {
 
@@ -39,9 +40,7 @@ void LeasedStream::regulate(std::size_t buffer_bytes) {
     leases_->hold(stream_);
   } else if (is_held_ && is_low) {
     is_held_ = false;
-#if !defined(TLSMUX_MUTANT_FORGET_RESUME)
-    leases_->resume(stream_);
-#endif
+    if (!TMX_HAS_BUG(forget_resume)) leases_->resume(stream_);
   }
 }
 

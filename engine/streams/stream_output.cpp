@@ -4,6 +4,7 @@
 
 #include "shm/assert.hpp"
 #include "shm/control_protocol.hpp"
+#include "shm/wipe.hpp"
 
 namespace tlsmux::engine::streams {
 namespace {
@@ -80,6 +81,7 @@ void StreamOutput::add_end(shm::StreamRecordType type, shm::Reason reason, std::
 
 std::span<const std::byte> StreamOutput::next() {
   if (taken_ == sending_.size()) {
+    shm::wipe(sending_);
     sending_.clear();
     taken_ = 0;
     if (sending_.capacity() > kKeptBytesMax) std::vector<std::byte>().swap(sending_);

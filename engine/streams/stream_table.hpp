@@ -31,6 +31,7 @@ struct Stream {
   std::uint32_t turn = 0;
   bool is_leased = false;
   bool tells_hang_up = true;
+  bool believes_half_close = false;
   StreamStage stage = StreamStage::waiting;
   std::uint64_t wait_ends_ns = 0;          // of a message stream that waits
   std::uint64_t probe_due_ns = 0;          // when its process must show again that it is there; 0: it need not

@@ -67,6 +67,7 @@ void Streams::open(NewStream&& opened) {
   stream.process = {.pid = opened.pid, .uid = opened.uid, .group = opened.group};
   stream.turn = processes_.take(stream.process);
   stream.tells_hang_up = opened.tells_hang_up;
+  stream.believes_half_close = opened.believes_half_close;
   ++open_[{stream.upstream, stream.process}];
   auto& counts = counts_of(stream.upstream);
   ++counts.open;
@@ -74,6 +75,9 @@ void Streams::open(NewStream&& opened) {
   sockets_->adopt(stream.id, std::move(opened.socket));
   const auto& settings = *upstream_of(stream).settings;
   stream.is_leased = config::leases_sessions(settings);
+  // It must not wait: once drained, the upstream may start anew with settings by which the stream is of another kind.
+  const auto reason = multiplexer_->why_in_vain(stream.upstream, stream.process.group);
+  if (reason && upstream_of(stream).draining) return say_refused(stream, *reason, shm::reason_text(*reason));
   if (stream.is_leased) {
     stream.has_asked_lease = true;
     return multiplexer_->leases().ask({.upstream = opened.upstream,
@@ -287,7 +291,8 @@ void Streams::tend_leased(Stream& stream) {
   }
   // Who writes no more and is owed nothing needs the session no more, whether it is still there or not.
   if (lease.has_finished()) {
-    if (multiplexer_->leases().is_at_rest(stream.id).value_or(!stream.tells_hang_up)) return say_closed(stream);
+    const bool is_presumed = !stream.tells_hang_up && !stream.believes_half_close;
+    if (multiplexer_->leases().is_at_rest(stream.id).value_or(is_presumed)) return say_closed(stream);
     if (!stream.tells_hang_up) probe(stream);
   }
   lease.regulate(upstream_of(stream).settings->streams.buffer_bytes);

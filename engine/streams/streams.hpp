@@ -34,6 +34,8 @@ struct NewStream {
   shm::UniqueFd socket{};     // the engine's end, blocking
   // A UNIX socket: it tells a process that is gone from one that only writes no more.
   bool tells_hang_up = true;
+  // Of another socket: who writes no more reads still, also where it cannot be known whether it waits for anything.
+  bool believes_half_close = false;
 };
 
 // Of one upstream.

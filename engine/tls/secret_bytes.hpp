@@ -1,19 +1,15 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <type_traits>
 
+#include "shm/wipe.hpp"
+
 namespace tlsmux::engine::tls {
 
-// Overwrites with zeros. The statement behind might read them, for all the compiler knows: so it is no dead store.
-inline void wipe(std::span<std::byte> bytes) noexcept {
-  if (bytes.empty()) return;
-  std::memset(bytes.data(), 0, bytes.size());
-  __asm__ volatile("" : : "r"(bytes.data()) : "memory");
-}
+using shm::wipe;
 
 // A plain value that is wiped before it goes away. It is neither copied nor moved, so there is one place to wipe.
 template <typename Value>

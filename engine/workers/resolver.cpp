@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <pthread.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -12,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/confinement/confinement.hpp"
 #include "shm/system/system_error.hpp"
 
 namespace tlsmux::engine {
@@ -86,9 +86,10 @@ struct Resolver::State {
     const auto differs = [host = jobs.front().host, port = jobs.front().port](const ResolveJob& job) {
       return job.host != host || job.port != port;
     };
-    const auto same = std::ranges::stable_partition(jobs, differs);
-    std::vector<ResolveJob> taken(std::move_iterator(same.begin()), std::move_iterator(same.end()));
-    jobs.erase(same.begin(), same.end());
+    std::vector<ResolveJob> taken;
+    std::vector<ResolveJob> left;
+    for (auto& job : jobs) (differs(job) ? left : taken).push_back(std::move(job));
+    jobs = std::move(left);
     return taken;
   }
 
@@ -113,6 +114,7 @@ Resolver::Resolver(Mailbox<WorkerResult>& results, Lookup lookup)
     : state_(std::make_shared<State>(results, std::move(lookup))) {
   thread_ = std::thread([state = state_] {
     ::pthread_setname_np(::pthread_self(), "tmx-resolver");
+    confinement::enter_thread(confinement::ThreadKind::resolver);
     state->run();
   });
 }

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "engine/confinement/confinement.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine {
@@ -38,6 +39,7 @@ void Workers::stop() {
 
 void Workers::run() {
   ::pthread_setname_np(::pthread_self(), "tmx-worker");
+  confinement::enter_thread(confinement::ThreadKind::worker);
   while (auto job = jobs_.pop()) results_.post(run_step(std::move(*job)));
 }
 

@@ -5,7 +5,6 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "engine/confinement/confinement.hpp"
 #include "engine/wrapper/addresses.hpp"
 #include "engine/wrapper/stream_start.hpp"
 
@@ -35,8 +35,6 @@ void block_sigpipe() {
   ::sigaddset(&signals, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
-
-shm::UniqueFd make_spare() { return shm::UniqueFd(::eventfd(0, EFD_CLOEXEC)); }
 
 void make_blocking(int socket) {
   const int flags = ::fcntl(socket, F_GETFL);
@@ -71,7 +69,6 @@ WrapperThread::~WrapperThread() {
 std::expected<void, shm::SystemError> WrapperThread::prepare() {
   poll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   if (!poll_) return std::unexpected(shm::last_error("making an epoll"));
-  spare_ = make_spare();
   if (auto watched = watch(commands_.descriptor(), kCommands, EPOLLIN); !watched) return watched;
   if (auto watched = watch(listeners_.ipv4.get(), kListener4, EPOLLIN); !watched) return watched;
   return listeners_.ipv6 ? watch(listeners_.ipv6.get(), kListener6, EPOLLIN) : std::expected<void, shm::SystemError>{};
@@ -86,11 +83,13 @@ std::expected<void, shm::SystemError> WrapperThread::watch(int fd, std::uint64_t
 void WrapperThread::run() {
   block_sigpipe();
   ::pthread_setname_np(::pthread_self(), "tmx-wrapper");
+  confinement::enter_thread(confinement::ThreadKind::wrapper);
   std::array<epoll_event, 64> events{};
   while (!is_stopping_) {
     const int timeout_ms = busy_.empty() ? milliseconds_to_deadline() : 0;
     const int count = ::epoll_wait(poll_.get(), events.data(), events.size(), timeout_ms);
-    for (int i = 0; i < count && !is_stopping_; ++i) on_event(events[i].data.u64, events[i].events);
+    for (std::size_t i = 0; std::cmp_less(i, count) && !is_stopping_; ++i)
+      on_event(events[i].data.u64, events[i].events);
     for (const auto id : std::exchange(busy_, {})) {
       if (const auto found = sockets_.find(id); found != sockets_.end()) {
         found->second.is_busy = false;
@@ -128,15 +127,24 @@ void WrapperThread::on_listener(const shm::UniqueFd& listener) {
   if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) on_no_descriptors(listener);
 }
 
-// The newest stranger goes: if there is none, the one that waits to be accepted.
+// The newest stranger goes: if there is none, the one that waits to be accepted; if that fails, it waits.
 void WrapperThread::on_no_descriptors(const shm::UniqueFd& listener) {
   if (const auto unlogged = exhausted_.pass(Clock::now())) {
     log_.error("descriptors_exhausted", {{"needs", "a higher limit of open files"}, {"unlogged", *unlogged}});
   }
   if (const auto newest = lobby_.newest()) return shed(*newest);
-  spare_.reset();
-  shm::UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)).reset();
-  spare_ = make_spare();
+  if (spare_.turn_away(listener.get())) return;
+  watch_listeners(0);
+  accepts_again_ = Clock::now() + control::SpareDescriptor::kPause;
+}
+
+void WrapperThread::watch_listeners(std::uint32_t events) {
+  const auto change = [&](const shm::UniqueFd& listener, std::uint64_t label) {
+    epoll_event event{.events = events, .data = {.u64 = label}};
+    if (listener) ::epoll_ctl(poll_.get(), EPOLL_CTL_MOD, listener.get(), &event);
+  };
+  change(listeners_.ipv4, kListener4);
+  change(listeners_.ipv6, kListener6);
 }
 
 void WrapperThread::arrive(shm::UniqueFd socket) {
@@ -272,10 +280,16 @@ void WrapperThread::expire(Clock::time_point now) {
     news_.post(WrapperNews(SocketGone{.uid = entry.second.announcement.uid}));
     return true;
   });
+  if (accepts_again_ && *accepts_again_ <= now) {
+    accepts_again_.reset();
+    spare_.renew();
+    watch_listeners(EPOLLIN);
+  }
 }
 
 int WrapperThread::milliseconds_to_deadline() const {
   auto next = lobby_.next_deadline();
+  if (accepts_again_) next = next ? std::min(*next, *accepts_again_) : *accepts_again_;
   for (const auto& [address, expected] : expected_) {
     next = next ? std::min(*next, expected.deadline) : expected.deadline;
   }

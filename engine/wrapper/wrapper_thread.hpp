@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "engine/control/lobby.hpp"
+#include "engine/control/spare_descriptor.hpp"
 #include "engine/control/throttle.hpp"
 #include "engine/log/log.hpp"
 #include "engine/shard/mailbox.hpp"
@@ -77,6 +78,7 @@ class WrapperThread {
   void on_commands();
   void on_listener(const shm::UniqueFd& listener);
   void on_no_descriptors(const shm::UniqueFd& listener);
+  void watch_listeners(std::uint32_t events);
   void arrive(shm::UniqueFd socket);
   void expect(Announcement announcement);
   bool pair(Id id, Announcement& announcement);
@@ -95,7 +97,8 @@ class WrapperThread {
   Log& log_;
   Mailbox<WrapperCommand> commands_;
   shm::UniqueFd poll_;
-  shm::UniqueFd spare_;  // a descriptor to give up when there are no more
+  control::SpareDescriptor spare_;
+  std::optional<Clock::time_point> accepts_again_;  // the listeners are not watched until then
   control::Lobby lobby_;
   std::unordered_map<Id, Socket> sockets_;
   std::map<Address, Id> strangers_;

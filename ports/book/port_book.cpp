@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::ports {
 
@@ -208,8 +209,13 @@ bool PortBook::doubt(Port port, const PortOwner& owner) {
 }
 
 bool PortBook::release(Port port, const PortOwner& owner, bool in_use, std::uint64_t now_ns) {
-  auto* const record = record_of(port, owner);
+  auto* const record = TMX_HAS_BUG(release_foreign) ? record_of(port) : record_of(port, owner);
   if (record == nullptr) return false;
+  if (TMX_HAS_BUG(never_release)) return true;
+  if (TMX_HAS_BUG(release_at_once)) {
+    erase(port);
+    return true;
+  }
   record->changed_in = sweeps_begun_;
   // Where a socket of the owner's was seen, it may be that one that is in the way: the next sweep tells.
   if (!in_use || record->entry.socket_inode != 0) {

@@ -19,6 +19,7 @@ tlsmux_find(nlohmann_json 3.11 nlohmann-json3-dev)
 tlsmux_find(spdlog 1.10 libspdlog-dev)
 tlsmux_find(CLI11 2.1 libcli11-dev)
 tlsmux_find(LibUring 2.3 liburing-dev MODULE)
+tlsmux_find(LibSeccomp 2.5 libseccomp-dev MODULE)
 # IPsec-MB is for this architecture only; on others mbedTLS seals and opens.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$")
   tlsmux_find(IpsecMb 1.3 libipsec-mb-dev MODULE)

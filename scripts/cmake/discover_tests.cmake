@@ -13,6 +13,10 @@ if(listing MATCHES "[][;]")
   message(FATAL_ERROR "${PROGRAM}: CMake cannot handle brackets or semicolons in a test case's name:\n${listing}")
 endif()
 
+set(cost 0)
+if(LABELS MATCHES "slow")
+  set(cost 50) # begins early, so that nothing waits for it alone in the end
+endif()
 set(script "")
 string(REPLACE "\n" ";" lines "${listing}")
 foreach(case IN LISTS lines)
@@ -23,7 +27,7 @@ foreach(case IN LISTS lines)
   endif()
   string(REPLACE "," "\\," filter "${case}") # a comma would separate two filters
   string(APPEND script "add_test([==[${case}]==] [==[${PROGRAM}]==] [==[--test-case=${filter}]==])\n"
-    "set_tests_properties([==[${case}]==] PROPERTIES TIMEOUT ${TIMEOUT_S} LABELS [==[${LABELS}]==]"
+    "set_tests_properties([==[${case}]==] PROPERTIES TIMEOUT ${TIMEOUT_S} LABELS [==[${LABELS}]==] COST ${cost}"
     " RUN_SERIAL ${SERIAL} SKIP_REGULAR_EXPRESSION [==[SKIPPED:]==] FAIL_REGULAR_EXPRESSION [==[test cases: +0 ]==])\n")
 endforeach()
 file(WRITE "${OUTPUT}" "${script}")

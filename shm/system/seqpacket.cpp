@@ -52,7 +52,7 @@ std::expected<void, SystemError> send_packet(int socket, std::span<const std::by
   return {};
 }
 
-std::expected<Packet, SystemError> receive_packet(int socket) {
+std::expected<Packet, SystemError> receive_packet(int socket, Descriptors descriptors) {
   Packet packet;
   std::array<std::byte, kControlMessageBytesMax> bytes;
   iovec data{.iov_base = bytes.data(), .iov_len = bytes.size()};
@@ -60,8 +60,10 @@ std::expected<Packet, SystemError> receive_packet(int socket) {
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
-  message.msg_control = &space;
-  message.msg_controllen = sizeof space;
+  if (descriptors == Descriptors::taken) {
+    message.msg_control = &space;
+    message.msg_controllen = sizeof space;
+  }
   ssize_t received = -1;
   bool was_reset = false;
   while ((received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0) {
@@ -70,6 +72,9 @@ std::expected<Packet, SystemError> receive_packet(int socket) {
     if (errno != EINTR) return std::unexpected(last_error("receiving on a control socket"));
   }
   take_descriptors(message, packet.descriptors);
+  if (descriptors == Descriptors::refused && (message.msg_flags & MSG_CTRUNC) != 0) {
+    return std::unexpected(SystemError{.code = EPROTO, .message = "it sent descriptors"});
+  }
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     return std::unexpected(SystemError{.code = EPROTO, .message = "a control message is longer than any that exists"});
   }

@@ -25,9 +25,14 @@ struct Packet {
 std::expected<void, SystemError> send_packet(int socket, std::span<const std::byte> bytes,
                                              std::span<const int> descriptors = {});
 
+enum class Descriptors : bool {
+  taken,
+  refused,  // the kernel closes them, before they are in the process's table
+};
+
 // Receives one packet of at most kControlMessageBytesMax bytes and kControlDescriptorsMax descriptors (all opened
-// close-on-exec). EAGAIN when there is none on a non-blocking socket; EPROTO when it was longer.
-std::expected<Packet, SystemError> receive_packet(int socket);
+// close-on-exec). EAGAIN when there is none on a non-blocking socket; EPROTO when it was longer, or had descriptors that are refused.
+std::expected<Packet, SystemError> receive_packet(int socket, Descriptors descriptors = Descriptors::taken);
 
 // Waits until the socket is readable. ETIMEDOUT when it is not in time.
 std::expected<void, SystemError> wait_readable(int socket, int timeout_ms);

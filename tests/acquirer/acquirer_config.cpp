@@ -6,6 +6,7 @@ namespace tlsmux::test {
 
 config::Config acquirer_config(const TemporaryFolder& folder, const std::vector<std::uint16_t>& ports) {
   auto config = engine_config(folder, ports);
+  config.groups[0].memory.wipe_slots = true;  // notices and orphans: nothing is wiped that anybody still needs
   auto& upstream = config.upstreams[0];
   upstream.correlation.kind = config::CorrelationKind::iso8583;
   upstream.correlation.iso8583.spec = "1987_ascii";

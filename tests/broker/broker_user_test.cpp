@@ -54,6 +54,7 @@ TEST_CASE("engine.user is the configured one and has nothing of root's") {
   const test::TemporaryFolder folder;
   auto config = test::broker_config(folder);
   config.engine.user = "nobody";
+  config.engine.confinement = config::Confinement::off;  // the engine here tries what it would be ended for
   config.groups[0].unix_groups = {"root"};
   config.upstreams.resize(1);
   config.upstreams[0].tls.key_file = folder.add("client.key", "a key", 0400);

@@ -216,6 +216,25 @@ TEST_CASE("ports.what is released while there is no engine is told to the next o
   CHECK(log.releases[0].port == 2000);
 }
 
+TEST_CASE("ports.what an engine had not read of releases when it died is told to the next one") {
+  const FakeEngineNames names;
+  const auto options = with_ports(names.options(), 50, 0);
+  auto first = std::make_unique<ForkedEngine>(options);
+  const PortClient attached(options);
+  REQUIRE(attached.claim() == 2000);
+  REQUIRE(attached.claim("static:admin") == options.ports.static_port);
+  CHECK(tmx_client_release_port(attached.client, "tcp", options.ports.static_port, 0) == 0);
+  REQUIRE(attached.claim("static:admin") == options.ports.static_port);  // it is held again
+  first->signal(SIGSTOP);
+  CHECK(tmx_client_release_port(attached.client, "tcp", 2000, 0) == 0);
+  first->kill();
+  ThreadEngine second(options);
+  wait_until([&] { return attached.claim() > 0; });
+  const auto log = second.ports();
+  REQUIRE(log.releases.size() == 1);
+  CHECK(log.releases[0].port == 2000);
+}
+
 TEST_CASE("ports.a claim that waits is asked again of the next engine") {
   const FakeEngineNames names;
   const auto options = with_ports(names.options(), 50, 0);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -109,6 +110,27 @@ TEST_CASE("config.a private key that others may use is an error") {
     REQUIRE(chmod(key.c_str(), mode) == 0);
     CHECK(in_words(check_files(config)).empty());
   }
+}
+
+TEST_CASE("config.a private key of somebody else is an error") {
+  if (geteuid() != 0) {
+    std::printf("SKIPPED: it gives a file away\n");
+    return;
+  }
+  const TemporaryFolder folder;
+  const std::string key = folder.add("key.pem", "x");
+  Config config = with_files({.certificate_file = key, .key_file = key});
+  CHECK(check_files(config).empty());
+  REQUIRE(chown(key.c_str(), 65534, 65534) == 0);
+  const ConfigErrors errors = check_files(config);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].pointer == "/upstreams/0/tls/key_file");
+  CHECK(errors[0].message == "\"" + key +
+                                 "\" belongs to uid 65534, which is neither root nor the engine's user; type: chown "
+                                 "root " +
+                                 key);
+  config.engine.user = "nobody";
+  CHECK(check_files(config).empty());
 }
 
 TEST_CASE("config.a file that this user may not read is an error") {

@@ -142,7 +142,7 @@ const std::vector<BadValue> kBadValues = {
     {"/engine/a~1b~0c", "1",
      "/engine/a~1b~0c: unknown key; give \"control_socket\", \"state_directory\", \"user\", \"shards\", "
      "\"cpus\", \"idle_strategy\", \"worker_threads\", \"in_flight_max\", "
-     "\"drain_timeout_ms\", \"port_sweep_ms\", \"port_guard\" or \"log\""},
+     "\"drain_timeout_ms\", \"port_sweep_ms\", \"port_guard\", \"confinement\" or \"log\""},
 };
 
 TEST_CASE("config.each wrong value has one error that says what would be right") {
@@ -196,9 +196,10 @@ TEST_CASE("config.what is written arrives in its field") {
     "$schema": "tlsmux.schema.json",
     "engine": {"control_socket": "/s", "user": "u", "shards": 2, "cpus": [1, 0],
                "idle_strategy": "power", "worker_threads": 3, "in_flight_max": 4, "drain_timeout_ms": 5,
-               "log": {"level": "debug", "file": "/l"}},
+               "confinement": "off", "log": {"level": "debug", "file": "/l"}},
     "groups": [{"name": "G", "users": ["a", "1"], "unix_groups": ["b"],
-                "memory": {"clients_max": 6, "channels_per_client": 7, "slots_per_channel": 8, "slot_bytes": 99}}],
+                "memory": {"clients_max": 6, "channels_per_client": 7, "slots_per_channel": 8, "slot_bytes": 99,
+                           "wipe_slots": true}}],
     "upstreams": [{"name": "U", "groups": ["G"], "endpoints": [{"host": "::1", "port": 9}, "h:10"], "sessions": 11,
       "in_flight_max": 12, "queue_max": 13,
       "tls": {"verify_peer": false, "server_name": "n", "ca_file": "/a", "ca_directory": "/b",
@@ -218,6 +219,7 @@ TEST_CASE("config.what is written arrives in its field") {
   CHECK(engine.worker_threads == 3);
   CHECK(engine.in_flight_max == 4);
   CHECK(engine.drain_timeout_ms == 5);
+  CHECK(engine.confinement == Confinement::off);
   CHECK(engine.log.level == LogLevel::debug);
   CHECK(engine.log.file == "/l");
   REQUIRE(config.groups.size() == 1);
@@ -229,6 +231,7 @@ TEST_CASE("config.what is written arrives in its field") {
   CHECK(group.memory.channels_per_client == 7);
   CHECK(group.memory.slots_per_channel == 8);
   CHECK(group.memory.slot_bytes == 99);
+  CHECK(group.memory.wipe_slots);
   REQUIRE(config.upstreams.size() == 1);
   const UpstreamSettings& upstream = config.upstreams[0];
   CHECK(upstream.name == "U");

@@ -3,7 +3,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <cstdio>
 #include <utility>
+
+#include "shm/system/descriptor_refusal.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -90,6 +93,13 @@ bool ControlClient::send_open_channel(std::string_view upstream) {
   shm::OpenChannelRequest request;
   shm::set_text(request.upstream, upstream);
   return send(request);
+}
+
+bool skip_without_descriptor_refusal() {
+  const shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (shm::refuse_descriptors(socket.get())) return false;
+  std::puts("SKIPPED: this kernel has no SO_PASSRIGHTS (Linux 6.16)");
+  return true;
 }
 
 std::optional<shm::AttachedSegment> map_segment(const Attachment& offer) {

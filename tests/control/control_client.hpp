@@ -80,6 +80,9 @@ class ControlClient {
   bool connected_ = false;
 };
 
+// True when this kernel cannot keep descriptors out, having said so.
+bool skip_without_descriptor_refusal();
+
 std::optional<shm::AttachedSegment> map_segment(const Attachment& offer);
 
 }  // namespace tlsmux::test

@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -86,6 +88,29 @@ TEST_CASE("hostile.flood of connections and disconnections leaves nothing") {
   }
   for (int i = 0; i < 2'000; ++i) server.log().wait_for("event=connection_closed");
   CHECK(test::descriptor_count(server.pid()) == before);
+  CHECK(server.stop() == 0);
+}
+
+// The limit is below all that is open: to give up a descriptor does not help.
+TEST_CASE("hostile.flood when nothing can be accepted waits, and the engine does not spin") {
+  ServerProcess server;
+  ControlClient client(server.path());
+  REQUIRE(client.attach(server.group()));
+  rlimit before{};
+  const rlimit none{.rlim_cur = 3, .rlim_max = 4096};
+  REQUIRE(::prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &before) == 0);
+  REQUIRE(::prlimit(server.pid(), RLIMIT_NOFILE, &none, nullptr) == 0);
+  ControlClient next(server.path());
+  REQUIRE(next.connected());
+  for (int lines = 0; lines < 12; ++lines) {
+    const auto line = server.log().wait_for("event=descriptors_exhausted");
+    // Attempts since the last line. One that spins makes some ten thousands in the second to the eleventh line.
+    CHECK(std::stoul(test::value_in(line, "unlogged")) < 200);
+  }
+  CHECK(client.catch_up());
+  const rlimit again{.rlim_cur = std::min<rlim_t>(before.rlim_cur, 4096), .rlim_max = 4096};
+  REQUIRE(::prlimit(server.pid(), RLIMIT_NOFILE, &again, nullptr) == 0);
+  CHECK(ControlClient(server.path()).attach(server.group()));
   CHECK(server.stop() == 0);
 }
 

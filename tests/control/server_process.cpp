@@ -22,6 +22,7 @@
 #include "engine/shard/status_board.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/group_part.hpp"
+#include "shm/system/descriptor_refusal.hpp"
 #include "shm/system/pidfd.hpp"
 #include "tests/engine/fake_port_world.hpp"
 
@@ -279,6 +280,8 @@ int ServerProcess::run(const ServerOptions& options) {
   Log log(config::LogLevel::debug, log_.take_writing_end(), Log::Mode::asynchronous);
   const auto listener = broker::ControlListener::create(path_);
   if (!listener) return 122;
+  const int takes = options.takes_descriptors ? 1 : 0;
+  ::setsockopt(listener->descriptor(), SOL_SOCKET, SO_PASSRIGHTS, &takes, sizeof takes);  // an older kernel's take them
   auto settings = make_settings(options, group_, listener->descriptor());
   settings.broker_socket = engine_socket_.get();
 

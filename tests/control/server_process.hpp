@@ -48,6 +48,7 @@ struct ServerOptions {
   config::MemorySettings memory{.clients_max = 64, .channels_per_client = 4, .slots_per_channel = 8, .slot_bytes = 256};
   std::vector<uid_t> observers{::geteuid()};
   std::uint64_t descriptors_max = 0;  // 0: as it is
+  bool takes_descriptors = false;     // as before Linux 6.16
   bool refreshes = false;
   bool makes_spares = false;
   config::IdleStrategy idle_strategy = config::IdleStrategy::power;

@@ -1,5 +1,7 @@
 // tlsmux-demo: sets up hosts, engine and authorizers, kills some of them, and shows what became of every request.
 
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <exception>
 
@@ -44,6 +46,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::umask(022);  // tlsmuxd takes no configuration that others may change
   try {
     return run(argc, argv);
   } catch (const tlsmux::demo::Interrupted&) {

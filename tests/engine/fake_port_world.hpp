@@ -29,6 +29,11 @@ class FakePortWorld : public engine::PortWorld {
   std::uint64_t bind(std::uint32_t pid, ports::Port port);
   void share(std::uint64_t inode, std::uint32_t pid);
   void close(std::uint64_t inode);
+  // And what it watched is watched no more.
+  void engine_died() {
+    watched_.clear();
+    ended_.clear();
+  }
   void pass(std::uint64_t ms) { time_ns += ms * 1'000'000; }
 
   std::uint64_t time_ns = 1'000'000'000'000;

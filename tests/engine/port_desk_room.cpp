@@ -62,8 +62,15 @@ void DeskRoom::add_group(const config::GroupSettings& settings, std::span<const 
 }
 
 DeskRoom::Client DeskRoom::attach(const FakePortWorld::Process& process, std::uint32_t group, std::uint32_t pid) {
-  const Client client{.pid = pid != 0 ? pid : ++last_pid_, .id = ++last_client_, .leases = nullptr};
-  auto owner = world.start(client.pid, process);
+  const auto number = pid != 0 ? pid : ++last_pid_;
+  const auto gid = process.gids.empty() ? 0 : process.gids.back();
+  return seat(world.start(number, process), gid, group);
+}
+
+DeskRoom::Client DeskRoom::attach_again(const ports::PortOwner& owner) { return seat(owner, owner.uid, 0); }
+
+DeskRoom::Client DeskRoom::seat(ports::PortOwner owner, gid_t gid, std::uint32_t group) {
+  const Client client{.pid = owner.pid, .id = ++last_client_, .leases = nullptr};
   owner.client_id = client.id;
   const auto memfd = shm::create_client_memory(kGeometry.total_bytes());
   REQUIRE(memfd);
@@ -73,7 +80,7 @@ DeskRoom::Client DeskRoom::attach(const FakePortWorld::Process& process, std::ui
   desk.client_attached({.id = client.id,
                         .group = group,
                         .owner = owner,
-                        .gid = process.gids.empty() ? 0 : process.gids.back(),
+                        .gid = gid,
                         .memory = memory,
                         .leases_offset = kGeometry.leases_offset()});
   auto* const words = memory->bytes().data() + kGeometry.leases_offset();

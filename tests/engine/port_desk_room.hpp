@@ -54,6 +54,8 @@ class DeskRoom {
   // A process that attaches to a group. `pid` 0: any.
   Client attach(const FakePortWorld::Process& process = {.uid = kMemberUid, .gids = {kMemberUid}},
                 std::uint32_t group = 0, std::uint32_t pid = 0);
+  // One that lives already, to group 0.
+  Client attach_again(const ports::PortOwner& owner);
   // As the kernel does it: the socket is closed first.
   void kill(const Client& client);
 
@@ -85,6 +87,8 @@ class DeskRoom {
   FakePortWorld& world;
 
  private:
+  Client seat(ports::PortOwner owner, gid_t gid, std::uint32_t group);
+
   struct PartMemory {
     std::vector<std::byte> storage;
     std::span<std::byte> bytes;

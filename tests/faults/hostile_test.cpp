@@ -7,79 +7,26 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <random>
 #include <thread>
 
 #include <doctest/doctest.h>
 
+#include "tests/faults/neighbourhood.hpp"
 #include "tests/faults/raw_channel.hpp"
-#include "tests/faults/rig.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/system/load_process.hpp"
-#include "tests/system/proc_files.hpp"
 
 namespace tlsmux::test {
 namespace {
-
-// A host with keys, and beside the hostile clients one neighbour in the same group and one in another, which must not
-// notice anything.
-class Neighbourhood {
- public:
-  explicit Neighbourhood(const std::vector<std::string>& host_arguments)
-      : rig_(host_arguments, [](config::Config& config) {
-          set_keyed(config.upstreams[0]);
-          auto other = config.groups[0];
-          other.name = unique_group();
-          config.groups.push_back(other);
-          config.upstreams[0].groups.push_back(other.name);
-        }) {
-    for (const std::uint32_t client : {1, 2}) {
-      auto order = load_order(rig_.config, client);
-      order.group = rig_.config.groups[client - 1].name;
-      order.stop = stop_.descriptor();
-      order.in_flight_max = 4;
-      neighbours_.push_back(std::make_unique<LoadProcess>(order));
-    }
-    engine_pid_ = rig_.engine().engine_pid();
-    await([&] {
-      const auto facts = group_facts(rig_.group());
-      return facts.clients.size() == 1 && group_facts(rig_.config.groups[1].name).clients.size() == 1;
-    });
-  }
-
-  Rig& rig() { return rig_; }
-  [[nodiscard]] const config::Config& config() const { return rig_.config; }
-
-  // What neighbours may be told instead of an answer: NOT_SENT with this reason.
-  void tolerate(tmx_reason reason) { tolerated_ = reason; }
-
-  // The engine is the same, it has nothing of the hostile clients any more, and the neighbours had all their answers.
-  void check_and_stop() {
-    await([&] { return count_mappings(engine_pid_, "memfd:tlsmux-client") == neighbours_.size(); });
-    CHECK(group_facts(rig_.group()).engine_pid == static_cast<std::uint32_t>(engine_pid_));
-    stop_.raise();
-    for (auto& neighbour : neighbours_) {
-      const auto report = neighbour->report();
-      CHECK(report.submitted > 0);
-      const auto tolerated = report.not_sent_reasons[static_cast<std::size_t>(tolerated_)];
-      CHECK_MESSAGE(report.answered + tolerated == report.submitted, words_of(report));
-    }
-    CHECK(rig_.engine().log().count("event=engine_died") == 0);
-    rig_.stop();
-  }
-
- private:
-  Rig rig_;
-  StopSign stop_;
-  std::vector<std::unique_ptr<LoadProcess>> neighbours_;
-  pid_t engine_pid_ = -1;
-  tmx_reason tolerated_ = TMX_REASON_NONE;
-};
 
 struct Offence {
   const char* rule;
@@ -287,6 +234,66 @@ TEST_CASE("hostile.a client that punches its memory before it is served") {
     CHECK(control.receive_as<shm::OpenChannelReply>());
   }
   place.check_and_stop();
+}
+
+// It shares the flags of its eventfds with the engine.
+TEST_CASE("hostile.a client whose wake descriptor is full and may block is let go of") {
+  Neighbourhood place({"--mode", "echo"});
+  shm::UniqueFd kept;
+  {
+    RawChannel channel(place.config(), "acquirer");
+    REQUIRE(::fcntl(channel.wake(), F_SETFL, 0) == 0);
+    const std::uint64_t full = ~std::uint64_t{0} - 1;
+    REQUIRE(::write(channel.wake(), &full, sizeof full) == sizeof full);
+    channel.header().client_armed.store(1);
+    channel.submit(channel.good_request(keyed_message(900'004)));
+    channel.await_completions(1);
+    await([&] { return channel.header().client_armed.load() == 0; });  // it is being woken
+    kept.reset(::dup(channel.wake()));
+  }
+  place.check_and_stop();
+}
+
+// The broker keeps the listener open, so that the next engine finds them.
+TEST_CASE("hostile.connections that wait while the engine drains do not make it spin") {
+  constexpr std::uint32_t kDrainMs = 1500;
+  Rig rig({"--mode", "sink"}, [](config::Config& config) { config.engine.drain_timeout_ms = kDrainMs; });
+  Requester requester(rig.config);
+  CHECK(requester.submit("never answered") == 0);
+  rig.await_received(1);
+  clockid_t clock{};
+  REQUIRE(::clock_getcpuclockid(rig.engine().engine_pid(), &clock) == 0);
+  REQUIRE(::kill(rig.engine().broker_pid(), SIGTERM) == 0);
+  rig.engine().log().wait_for("event=draining");
+  const ControlClient waiting(rig.config.engine.control_socket);
+  CHECK(waiting.connected());
+  timespec used{};
+  std::int64_t first_ms = -1;
+  std::int64_t last_ms = 0;
+  while (::clock_gettime(clock, &used) == 0) {  // until it has ended
+    last_ms = used.tv_sec * 1000 + used.tv_nsec / 1'000'000;
+    if (first_ms < 0) first_ms = last_ms;
+    ::poll(nullptr, 0, 10);
+  }
+  CHECK(last_ms - first_ms < kDrainMs / 15);
+  CHECK(rig.engine().wait() == 0);
+}
+
+TEST_CASE("hostile.stream takes no descriptors") {
+  if (skip_without_descriptor_refusal()) return;
+  Rig rig({"--mode", "echo"});
+  rig.engine().await_sessions(1);
+  ControlClient client(rig.config.engine.control_socket);
+  shm::OpenStreamRequest request;
+  shm::set_text(request.upstream, "acquirer");
+  REQUIRE(client.send(request));
+  const auto packet = client.receive();
+  REQUIRE(packet);
+  REQUIRE(packet->descriptors.size() == 1);
+  const auto sent = shm::send_packet(packet->descriptors[0].get(), std::as_bytes(std::span("x")), std::array{0});
+  REQUIRE_FALSE(sent);
+  CHECK(sent.error().code == EPERM);
+  rig.stop();
 }
 
 }  // namespace tlsmux::test

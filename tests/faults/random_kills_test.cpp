@@ -4,26 +4,23 @@
 //
 // TLSMUX_SEED repeats the sequence of faults (their moments depend on the machine); TLSMUX_FAULTS_SECONDS runs longer.
 
-#include <poll.h>
-
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
-#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
-#include "tests/host/host_process.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/engine_process.hpp"
-#include "tests/system/group_status.hpp"
+#include "tests/system/fault_loop.hpp"
 #include "tests/system/ledger.hpp"
-#include "tests/system/load_process.hpp"
+#include "tests/system/load_crowd.hpp"
 #include "tests/system/residue.hpp"
+#include "tests/system/returning_host.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -39,73 +36,46 @@ std::chrono::seconds duration() {
   return std::chrono::seconds(text != nullptr ? std::atoi(text) : 20);
 }
 
-// A host that comes back at its own port.
-class Host {
- public:
-  Host(const TemporaryFolder& folder, const std::string& name, std::vector<std::string> arguments)
-      : record_(folder.path() + "/record-" + name), arguments_(std::move(arguments)) {
-    arguments_.insert(arguments_.end(), {"--mode", "echo", "--record", record_, "--message-bytes-max", "65535"});
-    process_ = std::make_unique<host::HostProcess>(arguments_);
-    arguments_.insert(arguments_.end(), {"--listen", "127.0.0.1:" + std::to_string(process_->port())});
-  }
-
-  [[nodiscard]] std::uint16_t port() const { return process_->port(); }
-  [[nodiscard]] pid_t pid() const { return process_->pid(); }
-  [[nodiscard]] const std::string& record() const { return record_; }
-  void kill_and_restart() {
-    process_->kill();
-    process_ = std::make_unique<host::HostProcess>(arguments_);
-  }
-  int stop() { return process_->stop(); }
-
- private:
-  std::string record_;
-  std::vector<std::string> arguments_;
-  std::unique_ptr<host::HostProcess> process_;
-};
-
 class Chaos {
  public:
   Chaos();
-  void run(Clock::time_point until);
+  void run(Clock::time_point until) { faults_.run(until); }
   void end();
 
  private:
   config::Config make_config();
-  void add_client();
-  void act();
-  void kill_client();
+  LoadOrder make_order(std::uint32_t client) const;
+  std::vector<Fault> make_faults();
   void kill_broker();
-  void stop_for_a_while(pid_t pid);
-  void pause(int ms_max) { ::poll(nullptr, 0, static_cast<int>(below(static_cast<std::size_t>(ms_max)))); }
-  std::size_t below(std::size_t bound) { return random_() % bound; }
-  Host& some_host() { return *hosts_[below(hosts_.size())]; }
+  void stop_for_a_while(pid_t pid) { stand_still(chance_, pid, kStopMsMax); }
+  ReturningHost& some_host() { return *chance_.one_of(hosts_); }
 
-  std::mt19937_64 random_{seed()};
+  Chance chance_{seed()};
   TemporaryFolder folder_;
-  std::vector<std::unique_ptr<Host>> hosts_;
+  std::vector<std::unique_ptr<ReturningHost>> hosts_;
   config::Config config_;
   std::unique_ptr<EngineProcess> engine_;
-  StopSign stop_;
-  std::vector<std::unique_ptr<LoadProcess>> clients_;
-  std::vector<std::string> ledgers_;  // of the dead, too: what they had been told must be true
-  std::array<int, 8> actions_{};
+  LoadCrowd clients_{folder_.path(), [this](std::uint32_t client) { return make_order(client); }};
+  FaultLoop faults_{chance_, make_faults(), kPauseMsMax};
 };
 
 Chaos::Chaos() {
-  hosts_.push_back(std::make_unique<Host>(
-      folder_, "a", std::vector<std::string>{"--delay-us", "500", "--jitter-us", "20000", "--out-of-order"}));
-  hosts_.push_back(std::make_unique<Host>(folder_, "b", std::vector<std::string>{"--close-after", "400"}));
-  hosts_.push_back(std::make_unique<Host>(folder_, "fifo", std::vector<std::string>{"--jitter-us", "2000"}));
+  const auto add_host = [&](const std::string& name, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--mode", "echo"});
+    hosts_.push_back(std::make_unique<ReturningHost>(folder_, name, std::move(arguments)));
+  };
+  add_host("a", {"--delay-us", "500", "--jitter-us", "20000", "--out-of-order"});
+  add_host("b", {"--close-after", "400"});
+  add_host("fifo", {"--jitter-us", "2000"});
   config_ = make_config();
   engine_ = std::make_unique<EngineProcess>(folder_, config_);
-  for (std::size_t i = 0; i < kClients; ++i) add_client();
+  clients_.add(kClients);
 }
 
 config::Config Chaos::make_config() {
   auto config = engine_config(folder_, {hosts_[0]->port(), hosts_[1]->port()});
   config.engine.drain_timeout_ms = 1000;
-  config.engine.shards = 1 + static_cast<std::uint32_t>(below(2));
+  config.engine.shards = 1 + static_cast<std::uint32_t>(chance_.below(2));
   auto& keyed = config.upstreams[0];
   keyed.sessions = 2;
   keyed.in_flight_max = 12;
@@ -119,49 +89,29 @@ config::Config Chaos::make_config() {
   set_large_messages(config);
   config.groups[0].memory.channels_per_client = 2;
   config.groups[0].memory.slots_per_channel = 16;
+  config.groups[0].memory.wipe_slots = true;  // nothing is wiped that anybody still needs
   return config;
 }
 
-void Chaos::add_client() {
-  auto order = load_order(config_, static_cast<std::uint32_t>(ledgers_.size() + 1));
+LoadOrder Chaos::make_order(std::uint32_t client) const {
+  auto order = load_order(config_, client);
   order.upstreams = {"acquirer", "fifo"};
-  order.stop = stop_.descriptor();
   order.bytes_max = 30'000;
   order.timeout_ms_min = 20;
   order.timeout_ms_max = 1500;
   order.cancel_percent = 2;
-  order.ledger = folder_.path() + "/ledger-" + std::to_string(order.client);
-  ledgers_.push_back(order.ledger);
-  clients_.push_back(std::make_unique<LoadProcess>(order));
+  return order;
 }
 
-void Chaos::run(Clock::time_point until) {
-  while (Clock::now() < until) {
-    pause(kPauseMsMax);
-    act();
-  }
-}
-
-void Chaos::act() {
-  const auto action = below(actions_.size());
-  ++actions_[action];
-  switch (action) {
-    case 0: return kill_client();
-    case 1: return stop_for_a_while(clients_[below(clients_.size())]->pid());
-    case 2: return engine_->kill_engine();
-    case 3: return stop_for_a_while(engine_->engine_pid());
-    case 4: return some_host().kill_and_restart();
-    case 5: return stop_for_a_while(some_host().pid());
-    case 6: return stop_for_a_while(engine_->broker_pid());
-    default: return kill_broker();
-  }
-}
-
-void Chaos::kill_client() {
-  const auto victim = clients_.begin() + static_cast<std::ptrdiff_t>(below(clients_.size()));
-  (*victim)->kill();
-  clients_.erase(victim);
-  add_client();
+std::vector<Fault> Chaos::make_faults() {
+  return {{"client killed", [this] { clients_.kill_one(chance_); }},
+          {"client stops", [this] { stop_for_a_while(clients_.some(chance_).pid()); }},
+          {"engine killed", [this] { engine_->kill_engine(); }},
+          {"engine stops", [this] { stop_for_a_while(engine_->engine_pid()); }},
+          {"host killed", [this] { some_host().kill_and_restart(); }},
+          {"host stops", [this] { stop_for_a_while(some_host().pid()); }},
+          {"broker stops", [this] { stop_for_a_while(engine_->broker_pid()); }},
+          {"broker killed", [this] { kill_broker(); }}};
 }
 
 void Chaos::kill_broker() {
@@ -170,32 +120,15 @@ void Chaos::kill_broker() {
   engine_ = std::make_unique<EngineProcess>(folder_, config_);
 }
 
-void Chaos::stop_for_a_while(pid_t pid) {
-  REQUIRE(::kill(pid, SIGSTOP) == 0);
-  pause(kStopMsMax);
-  REQUIRE(::kill(pid, SIGCONT) == 0);
-}
-
 void Chaos::end() {
-  stop_.raise();
-  LoadReport all;
-  for (auto& client : clients_) {
-    const auto report = client->report();
-    all.submitted += report.submitted;
-    all.answered += report.answered;
-    all.refused_submissions += report.refused_submissions;
-    for (std::size_t i = 0; i < all.not_sent_reasons.size(); ++i) {
-      all.not_sent_reasons[i] += report.not_sent_reasons[i];
-      all.maybe_sent_reasons[i] += report.maybe_sent_reasons[i];
-    }
-  }
+  const auto all = clients_.finish();
   CHECK(engine_->stop() == 0);
   std::vector<std::string> records;
   for (auto& host : hosts_) {
     CHECK(host->stop() == 0);
     records.push_back(host->record());
   }
-  const auto entries = read_ledgers(ledgers_);
+  const auto entries = read_ledgers(clients_.take_ledgers());
   const auto receipts = read_host_records(records);
   MESSAGE("survivors: ", words_of(all), "; received by the hosts: ", count_receipts(receipts));
   CHECK(all.answered > 0);

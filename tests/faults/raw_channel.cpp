@@ -41,8 +41,8 @@ void fill(std::span<std::byte> bytes, std::mt19937_64& random) {
 
 }  // namespace
 
-RawChannel::RawChannel(ControlClient control, ControlClient::Attached attached)
-    : control_(std::move(control)), attached_(std::move(attached)) {
+RawChannel::RawChannel(ControlClient control, ControlClient::Attached attached, shm::UniqueFd wake)
+    : control_(std::move(control)), attached_(std::move(attached)), wake_(std::move(wake)) {
   const auto& reply = attached_.offer.reply;
   geometry_ = {
       .channels = reply.channels, .slots_per_channel = reply.slots_per_channel, .slot_bytes = reply.slot_bytes};
@@ -55,16 +55,27 @@ RawChannel::RawChannel(const config::Config& config, const std::string& upstream
         return std::move(*opened);
       }()) {}
 
-std::optional<RawChannel> RawChannel::try_open(const config::Config& config, const std::string& upstream) {
+std::optional<RawChannel> RawChannel::try_open(const config::Config& config, const std::string& upstream,
+                                               std::uint32_t flags) {
   ControlClient control(config.engine.control_socket);
   auto attached = control.attach(config.groups[0].name);
-  if (!attached || !control.send_open_channel(upstream)) return std::nullopt;
-  const auto opened = control.receive_as<shm::OpenChannelReply>();
-  if (!opened || opened->channel != 0) return std::nullopt;
-  return RawChannel(std::move(control), std::move(*attached));
+  shm::OpenChannelRequest request;
+  shm::set_text(request.upstream, upstream);
+  request.flags = flags;
+  if (!attached || !control.send(request)) return std::nullopt;
+  auto packet = control.receive();
+  shm::OpenChannelReply opened;
+  const bool is_open = packet && shm::read_message(*packet, opened) && !packet->descriptors.empty();
+  if (!is_open || opened.channel != 0) return std::nullopt;
+  RawChannel channel(std::move(control), std::move(*attached), std::move(packet->descriptors[0]));
+  channel.shard_ = opened.shard;
+  if (packet->descriptors.size() > 1) channel.doorbell_ = std::move(packet->descriptors[1]);
+  return channel;
 }
 
-shm::ShardWords& RawChannel::words() const { return reinterpret_cast<shm::ClientHeader*>(memory().data())->shards[0]; }
+shm::ShardWords& RawChannel::words() const {
+  return reinterpret_cast<shm::ClientHeader*>(memory().data())->shards[shard_];
+}
 
 shm::ChannelHeader& RawChannel::header() const { return *reinterpret_cast<shm::ChannelHeader*>(channel_start()); }
 
@@ -109,7 +120,7 @@ void RawChannel::publish_tail(std::uint64_t tail) {
 void RawChannel::ring() const {
   words().ready.fetch_or(1, std::memory_order_release);
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(attached_.offer.doorbell.get(), &one, sizeof one);
+  [[maybe_unused]] const auto written = ::write(doorbell(), &one, sizeof one);
 }
 
 void RawChannel::await_completions(std::uint64_t count) const {

@@ -21,7 +21,8 @@ namespace tlsmux::test {
 class RawChannel {
  public:
   RawChannel(const config::Config& config, const std::string& upstream);
-  static std::optional<RawChannel> try_open(const config::Config& config, const std::string& upstream);
+  static std::optional<RawChannel> try_open(const config::Config& config, const std::string& upstream,
+                                            std::uint32_t flags = 0);
 
   // All of the client's own part, and what lies in it.
   [[nodiscard]] std::span<std::byte> memory() const { return attached_.segment.client(); }
@@ -32,6 +33,11 @@ class RawChannel {
   [[nodiscard]] std::span<std::byte> slot(std::uint32_t number) const;
   [[nodiscard]] const shm::ClientGeometry& geometry() const { return geometry_; }
   [[nodiscard]] const Attachment& offer() const { return attached_.offer; }
+  // Of the shard that serves the channel.
+  [[nodiscard]] int doorbell() const { return (doorbell_ ? doorbell_ : attached_.offer.doorbell).get(); }
+  // By which the engine wakes this channel.
+  [[nodiscard]] int wake() const { return wake_.get(); }
+  ControlClient& control() { return control_; }
 
   // What a good client would submit: `message` in slot 0, its answer to slot 1.
   shm::RequestDescriptor good_request(const std::string& message);
@@ -48,12 +54,15 @@ class RawChannel {
   bool is_detached();
 
  private:
-  RawChannel(ControlClient control, ControlClient::Attached attached);
+  RawChannel(ControlClient control, ControlClient::Attached attached, shm::UniqueFd wake);
 
   [[nodiscard]] std::byte* channel_start() const { return memory().data() + geometry_.channel_offset(0); }
 
   ControlClient control_;
   ControlClient::Attached attached_;
+  shm::UniqueFd wake_;
+  std::uint32_t shard_ = 0;
+  shm::UniqueFd doorbell_;  // of another shard than the first
   shm::ClientGeometry geometry_;
   std::uint64_t tail_ = 0;
 };

@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 
 #include <doctest/doctest.h>
 
@@ -117,6 +119,51 @@ TEST_CASE("faults.two engines on disjoint groups") {
   CHECK(other.stop() == 0);
   CHECK(requester.ask("one").outcome == TMX_ANSWERED);
   rig.stop();
+}
+
+TEST_CASE(
+    "faults.two engines with one state directory: one counts an upstream's trace numbers, the other waits for it") {
+  Rig rig({"--mode", "echo"});
+  auto second = rig.config;
+  second.engine.control_socket = rig.folder.path() + "/other.sock";
+  second.engine.state_directory = rig.folder.path();
+  second.groups[0].name = unique_group();
+  second.upstreams[0].groups = {second.groups[0].name};
+  std::set<std::uint32_t> seen;
+  std::uint32_t number = 0;
+  std::optional<EngineProcess> other(std::in_place, rig.folder, second);
+  auto options = attach_options(second);
+  options.timeout_ms = 300;
+  tmx_client* client = nullptr;
+  tmx_channel* channel = nullptr;
+  REQUIRE(tmx_attach(&options, &client) == 0);
+  REQUIRE(tmx_channel_open(client, second.upstreams[0].name.c_str(), &channel) == 0);
+  {
+    const Requester first(rig.config);
+    for (int i = 0; i < 100; ++i) {
+      REQUIRE(tmx_next_trace_number(first.channel(), &number) == 0);
+      CHECK(seen.insert(number).second);
+    }
+    CHECK(tmx_next_trace_number(channel, &number) == -ETIMEDOUT);
+    const auto line = other->log().wait_for("event=trace_numbers_not_reserved");
+    CHECK_MESSAGE(line.find("acquirer.trace.lock is locked by another tlsmuxd (pid " +
+                            std::to_string(rig.engine().broker_pid()) + ")") != std::string::npos,
+                  line);
+    rig.engine().kill_engine();  // its broker goes on counting
+    await([&] { return tmx_next_trace_number(first.channel(), &number) == 0; });
+    CHECK(seen.insert(number).second);
+    CHECK(tmx_next_trace_number(channel, &number) == -ETIMEDOUT);
+  }
+  rig.stop();
+  await([&] { return tmx_next_trace_number(channel, &number) == 0; });
+  for (int i = 0; i < 100; ++i) {
+    CHECK(seen.insert(number).second);
+    REQUIRE(tmx_next_trace_number(channel, &number) == 0);
+  }
+  CHECK(tmx_channel_close(channel) == 0);
+  CHECK(tmx_detach(client) == 0);
+  CHECK(other->stop() == 0);
+  CHECK_FALSE(std::filesystem::exists(rig.folder.path() + "/acquirer.trace.lock"));
 }
 
 TEST_CASE("faults.started without root it works and says what it could not do") {

@@ -56,7 +56,7 @@ IoStatus Connection::receive() {
 IoStatus Connection::send() {
   send_wants_ = Wants::nothing;
   while (!output_.empty()) {
-    const auto bytes = output_.bytes();
+    const auto bytes = output_.bytes().substr(0, record_bytes_max_);
     std::size_t sent = 0;
     const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &sent);
     if (result != 1) return settle(result, send_wants_);
@@ -72,6 +72,27 @@ IoStatus Connection::send_notify() {
   notify_sent_ = true;
   ::shutdown(socket_.get(), SHUT_WR);
   return IoStatus::done;
+}
+
+void Connection::send_garbage(std::string_view bytes) {
+  static_cast<void>(::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+IoStatus Connection::ask_renegotiation() {
+  const bool is_1_3 = SSL_version(ssl_.get()) == TLS1_3_VERSION;
+  SSL_clear_options(ssl_.get(), SSL_OP_NO_RENEGOTIATION);  // which would keep it from asking, too
+  const int begun = is_1_3 ? SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED) : SSL_renegotiate(ssl_.get());
+  if (begun != 1) return settle(begun, send_wants_);
+  const int result = SSL_do_handshake(ssl_.get());
+  return result == 1 ? IoStatus::done : settle(result, send_wants_);
+}
+
+void Connection::send_chatter(std::size_t records) {
+  for (; records > 0; --records) {
+    if (SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED) != 1) break;
+    if (SSL_do_handshake(ssl_.get()) != 1) break;
+  }
+  ERR_clear_error();
 }
 
 void Connection::reset_on_close() {

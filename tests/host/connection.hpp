@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "shm/system/unique_fd.hpp"
 #include "tests/host/byte_queue.hpp"
@@ -36,6 +37,14 @@ class Connection {
   IoStatus send();
   // Says close_notify and ends the sending direction. Receiving still works.
   IoStatus send_notify();
+  // Each byte of output goes out in a record of its own from now on.
+  void split_records() { record_bytes_max_ = 1; }
+  // Puts bytes that are no TLS into the connection, behind what was sent. What the kernel does not take is left out.
+  void send_garbage(std::string_view bytes);
+  // Asks the peer for a new handshake (TLS 1.2) or for new keys (TLS 1.3), behind what was sent.
+  IoStatus ask_renegotiation();
+  // Sends so many records without data, key updates of TLS 1.3; fewer if the peer does not take them.
+  void send_chatter(std::size_t records);
   // Makes the end of this object reset the connection (RST) instead of closing it.
   void reset_on_close();
 
@@ -54,6 +63,7 @@ class Connection {
   Wants handshake_wants_ = Wants::readable;
   Wants receive_wants_ = Wants::readable;
   Wants send_wants_ = Wants::nothing;
+  std::size_t record_bytes_max_ = SIZE_MAX;
   bool handshake_done_ = false;
   bool notify_sent_ = false;
   std::string error_;

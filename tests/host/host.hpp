@@ -68,6 +68,7 @@ class Host {
   void take_keep_alive(Session& session);
   void take_message(Session& session, std::string_view body);
   void apply_limits(Session& session);
+  [[nodiscard]] bool misbehave(Session& session);
 
   void fire_timers();
   void fire(Session& session, const Timer& timer);

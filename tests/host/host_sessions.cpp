@@ -55,6 +55,10 @@ void Host::advance(Session& session, std::uint32_t events) {
 }
 
 void Host::shake_hands(Session& session) {
+  if (options_.wire.handshake_reset) {
+    session.connection.reset_on_close();
+    return fail(session);
+  }
   const IoStatus status = session.connection.handshake();
   if (status == IoStatus::blocked) return;
   end_handshake(session);
@@ -82,6 +86,7 @@ void Host::end_handshake(Session& session) {
 
 void Host::begin_service(Session& session) {
   apply_limits(session);
+  if (options_.wire.byte_records) session.connection.split_records();
   const auto own_every_ms = options_.behaviour.own_messages.every_ms;
   if (own_every_ms > 0) repeat(session, Timer::Kind::own_message, own_every_ms);
   if (options_.keep_alive_every_ms > 0) repeat(session, Timer::Kind::keep_alive, options_.keep_alive_every_ms);
@@ -172,7 +177,7 @@ void Host::take_message(Session& session, std::string_view body) {
   Responder& responder = session.responder;
   const auto key = responder.receive(body);
   record_.append(session.number, responder.sequence(), key, responder.application_bytes());
-  if (!session.closing && !session.silent) {
+  if (!session.closing && !session.silent && !misbehave(session)) {
     responder.react(now_ns_, reaction_);
     put(session, reaction_.at_once);
     for (unsigned copy = 0; copy < reaction_.copies; ++copy) {
@@ -190,6 +195,29 @@ void Host::take_message(Session& session, std::string_view body) {
   entry.messages = responder.sequence();
   entry.sign_ons = responder.network_management().sign_ons();
   entry.sign_offs = responder.network_management().sign_offs();
+}
+
+// True when the message just received gets no answer for it.
+bool Host::misbehave(Session& session) {
+  constexpr std::size_t kGarbageBytes = 4096;
+  constexpr std::size_t kChatterRecords = 40'000;  // about a megabyte
+  const auto sequence = session.responder.sequence();
+  if (sequence == options_.wire.renegotiate_after) {
+    ++totals_.renegotiations_asked;
+    if (session.connection.ask_renegotiation() == IoStatus::failed) {
+      fail(session);
+      return true;
+    }
+  }
+  if (sequence == options_.wire.chatter_after) {
+    session.connection.send_chatter(kChatterRecords);
+    return true;
+  }
+  if (sequence != options_.wire.garbage_after) return false;
+  std::string garbage(kGarbageBytes, '\0');
+  for (auto& byte : garbage) byte = static_cast<char>(random_.below(256));
+  session.connection.send_garbage(garbage);
+  return true;
 }
 
 void Host::touch(Session& session) {
@@ -262,6 +290,9 @@ void Host::linger(Session& session) {
 }
 
 void Host::fail(Session& session) {
+  if (!session.gone && !session.connection.error().empty()) {
+    count(totals_.connection_failures, session.connection.error());
+  }
   if (!session.closing) ++totals_.connections_broken;
   session.gone = true;
 }

@@ -223,6 +223,21 @@ void add_trouble_options(CLI::App& app, Options& options) {
                  "at a connection's Nth message send a header with the longest length it can say")
       ->check(CLI::PositiveNumber)
       ->group(group);
+  app.add_option("--garbage-after", options.wire.garbage_after,
+                 "instead of answering a connection's Nth message send bytes that are no TLS")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--renegotiate-after", options.wire.renegotiate_after,
+                 "before answering a connection's Nth message ask for a new handshake (TLS 1.2) or new keys (TLS 1.3)")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--chatter-after", options.wire.chatter_after,
+                 "instead of answering a connection's Nth message send a megabyte of records without data (TLS 1.3)")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_flag("--byte-records", options.wire.byte_records, "send each byte in a TLS record of its own")->group(group);
+  app.add_flag("--handshake-reset", options.wire.handshake_reset, "reset connections as soon as the client says hello")
+      ->group(group);
   app.add_option("--connections-max", options.connections_max, "close any above so many as soon as accepted")
       ->check(CLI::PositiveNumber)
       ->group(group);

@@ -78,11 +78,21 @@ struct Behaviour {
   std::uint64_t seed = 1;
 };
 
+// What is wrong below the messages. Counts are per connection; 0 means never.
+struct WireTrouble {
+  bool handshake_reset = false;  // as soon as the client has said something
+  bool byte_records = false;     // each byte in a record of its own
+  std::uint64_t garbage_after = 0;
+  std::uint64_t renegotiate_after = 0;
+  std::uint64_t chatter_after = 0;
+};
+
 struct Options {
   std::string listen = "127.0.0.1:0";
   TlsOptions tls;
   Framing framing;
   Behaviour behaviour;
+  WireTrouble wire;
   bool close_hard = false;
   bool handshake_stall = false;
   std::uint64_t handshake_delay_ms = 0;

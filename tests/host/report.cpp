@@ -28,6 +28,7 @@ Json connections_json(const Totals& totals) {
       {"connections_refused", totals.connections_refused},
       {"connections_stalled", totals.connections_stalled},
       {"connections_broken", totals.connections_broken},
+      {"renegotiations_asked", totals.renegotiations_asked},
       {"closed_by_host", totals.closed_by_host},
       {"closed_by_peer", totals.closed_by_peer},
       {"closed_after_sign_off", totals.closed_after_sign_off},
@@ -84,6 +85,7 @@ Json names_json(const Totals& totals) {
       {"alpn_protocols", totals.alpn_protocols},
       {"client_certificates", totals.client_certificates},
       {"handshake_failures", totals.handshake_failures},
+      {"connection_failures", totals.connection_failures},
       {"source_addresses", totals.source_addresses},
   };
 }

@@ -27,6 +27,7 @@ struct Totals {
   std::uint64_t closed_by_peer = 0;         // with close_notify
   std::uint64_t closed_after_sign_off = 0;  // of these, after a sign-off on the same connection
   std::uint64_t connections_broken = 0;     // ended by the peer without close_notify, or by an error
+  std::uint64_t renegotiations_asked = 0;   // by the host: new handshakes (TLS 1.2) or new keys (TLS 1.3)
 
   std::uint64_t received = 0;
   std::uint64_t answered = 0;  // messages of which an answer was queued for sending
@@ -60,6 +61,7 @@ struct Totals {
   std::uint64_t framing_errors = 0;
 
   CountByName handshake_failures;
+  CountByName connection_failures;  // after the handshake
   CountByName tls_versions;
   CountByName ciphers;
   CountByName client_certificates;  // subjects

@@ -51,6 +51,7 @@ shm::UniqueFd connect_to(std::uint16_t port) {
 SslContext client_context(const ClientOptions& options) {
   SslContext context(SSL_CTX_new(TLS_client_method()));
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  if (options.refuses_renegotiation) SSL_CTX_set_options(context.get(), SSL_OP_NO_RENEGOTIATION);
   if (options.version == TlsVersion::v1_2) SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
   if (options.version == TlsVersion::v1_3) SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
   if (SSL_CTX_load_verify_file(context.get(), certificate_file("ca.pem").c_str()) != 1) fail("ca.pem");

@@ -29,6 +29,7 @@ struct ClientOptions {
   SSL_SESSION* session = nullptr;  // to resume
   int handshake_seconds = 30;      // how long it may take
   std::string greeting = {};       // bytes sent before the handshake, which spoil it
+  bool refuses_renegotiation = false;
 };
 
 // A TCP connection to 127.0.0.1 on which nothing is said.

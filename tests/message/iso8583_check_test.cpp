@@ -187,6 +187,7 @@ TEST_CASE("iso8583.what is wrong with automatic replies is found") {
   using Settings = config::UpstreamSettings;
   check_cases({
       {[](Settings& s) { s.auto_replies[0].mti = "0810"; }, "/u/auto_replies/0/mti: has no response"},
+      {[](Settings& s) { s.auto_replies[0].mti = "0880"; }, "/u/auto_replies/0/mti: has no response"},
       {[](Settings& s) { s.auto_replies[0].match[70] = "3011"; },
        "/u/auto_replies/0/match/70: field 70 has 3 characters"},
       {[](Settings& s) { s.auto_replies[0].set[11] = "{trace_number}"; },

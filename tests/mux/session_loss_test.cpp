@@ -1,6 +1,11 @@
 // What becomes of requests when a session ends, beyond which bytes were accepted.
 #include <doctest/doctest.h>
 
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
 #include "tests/mux/mux_rig.hpp"
 
 using namespace tlsmux;
@@ -30,6 +35,28 @@ TEST_CASE("outcome.the unsent move to another session in their order and are ans
   CHECK(rig.outcome(3) == "answered C");
   CHECK(rig.outcome(waiting) == "answered D");
   CHECK(rig.is_clean());
+}
+
+TEST_CASE("outcome.a send for which the kernel has no memory took nothing: what was in it was not sent") {
+  for (const int error : {ENOBUFS, ENOMEM}) {
+    auto config = test::keyed_config();
+    config.upstreams[0].sessions = 2;
+    MuxRig rig(config);
+    rig.bring_up(0);
+    const auto in_flight = rig.ask("0001");
+    rig.accept_all(0);
+    const auto refused = rig.ask("0002");  // is being sent
+    rig.fail_send(0, error);
+    rig.finish_close(0);
+    rig.bring_up(1);
+    rig.accept_all(1);
+    CHECK(rig.outcome(in_flight) == "maybe_sent connection_lost");
+    CHECK(rig.upstream().last_error == "send: " + std::string(std::strerror(error)));
+    CHECK(rig.heard(1) == std::vector<std::string>{"0002"});
+    rig.say(1, "0002");
+    CHECK(rig.outcome(refused) == "answered 0002");
+    CHECK(rig.is_clean());
+  }
 }
 
 TEST_CASE("outcome.close_notify with requests in flight: may be sent") {

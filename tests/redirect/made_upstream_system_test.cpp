@@ -135,12 +135,14 @@ TEST_CASE("wrapper.an upstream is made for a name when a program first asks for 
   for (int i = 0; i < 3; ++i) scene.ask(scene.first());
   CHECK(scene.first().report().count("handshakes_full") == 1);
   CHECK(scene.first().report().count_of("server_names", kName) == 1);
+  scene.engine().log().wait_for("event=upstream_made");
   CHECK(scene.engine().log().count("event=upstream_made") == 1);
   await([&] { return status_json(scene.config()).contains("\"" + scene.first_upstream() + "\""); });
 
   // There is no room for another, and for odd names there is no need of any.
   CHECK(scene.upstream_for(scene.second()).empty());
   CHECK(scene.upstream_for(scene.second()).empty());
+  scene.engine().log().wait_for("event=upstream_not_made");
   CHECK(scene.engine().log().count("event=upstream_not_made") == 1);
   CHECK(scene.upstream_for(scene.first(), "LOCALHOST.") == scene.first_upstream());
   CHECK(scene.upstream_for(scene.first(), "127.0.0.1").empty());

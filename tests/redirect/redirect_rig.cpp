@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "engine/confinement/confinement.hpp"
 #include "engine/wrapper/addresses.hpp"
 
 namespace tlsmux::test {
@@ -109,9 +111,24 @@ OwnerOf asks_kernel() {
   };
 }
 
-RedirectRig::RedirectRig(OwnerOf owner_of)
-    : log_(config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
-           engine::Log::Mode::synchronous) {
+// Opened before the process may open nothing for writing any more.
+shm::UniqueFd no_output() {
+  static const shm::UniqueFd output(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  return shm::UniqueFd(::fcntl(output.get(), F_DUPFD_CLOEXEC, 3));
+}
+
+// Each thread of a rig has its rules then, as in an engine.
+void confine_once() {
+  static const bool is_confined = [] {
+    return no_output() && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           engine::confinement::confine_process(STDERR_FILENO).has_value();
+  }();
+  if (!is_confined) throw std::runtime_error("cannot confine the wrapper's thread");
+}
+
+RedirectRig::RedirectRig(OwnerOf owner_of, shm::UniqueFd log)
+    : log_(config::LogLevel::error, log ? std::move(log) : no_output(), engine::Log::Mode::synchronous) {
+  confine_once();
   auto listeners = open_loopback_listeners(0);
   if (!listeners) throw std::runtime_error(listeners.error().message);
   port_ = listeners->port;

@@ -51,7 +51,7 @@ Record next_record(const ProgramSocket& socket);
 class RedirectRig {
  public:
   // Without a judge the kernel is asked whose a socket is.
-  explicit RedirectRig(engine::wrapper::OwnerOf owner_of = {});
+  explicit RedirectRig(engine::wrapper::OwnerOf owner_of = {}, shm::UniqueFd log = {});
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   engine::wrapper::WrapperThread& thread() { return *thread_; }
@@ -70,5 +70,8 @@ class RedirectRig {
 engine::wrapper::Announcement announcement_of(const ProgramSocket& socket);
 
 engine::wrapper::OwnerOf asks_kernel();
+
+// The threads of a rig keep to their rules of system calls, as they do in an engine. Each rig sees to it.
+void confine_once();
 
 }  // namespace tlsmux::test

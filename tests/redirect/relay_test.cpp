@@ -5,11 +5,13 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include <doctest/doctest.h>
 
+#include "engine/confinement/confinement.hpp"
 #include "engine/wrapper/addresses.hpp"
 #include "tests/redirect/redirect_rig.hpp"
 #include "tests/wrapper/loopback_listener.hpp"
@@ -94,6 +96,34 @@ TEST_CASE("wrapper.a relay carries much in both directions") {
     const auto accepted = host.accept();
     echo(accepted.get());
   });
+  std::thread writer([&] {
+    CHECK(socket.send(much));
+    socket.end_writing();
+  });
+  const auto read = socket.read_all();
+  writer.join();
+  at_host.join();
+  REQUIRE(read);
+  CHECK((*read == much));
+}
+
+// Its thread's rules of system calls are its own and those of who starts it (redirect_rig.cpp).
+TEST_CASE("wrapper.a relay carries much when the control thread had its rules before it was started") {
+  const test::LoopbackListener host;
+  test::confine_once();
+  std::optional<RedirectRig> rig;
+  std::thread([&] {
+    engine::confinement::enter_thread(engine::confinement::ThreadKind::control);
+    rig.emplace();
+  }).join();
+  REQUIRE(rig);
+  const std::string much(4UL << 20, 'x');
+  std::thread at_host([&] {
+    const auto accepted = host.accept();
+    echo(accepted.get());
+  });
+  ProgramSocket socket;
+  redirect(*rig, socket, host.port());
   std::thread writer([&] {
     CHECK(socket.send(much));
     socket.end_writing();

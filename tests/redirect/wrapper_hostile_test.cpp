@@ -1,15 +1,18 @@
 // Strangers, liars and floods.
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "engine/wrapper/addresses.hpp"
+#include "tests/broker/log_pipe.hpp"
 #include "tests/redirect/redirect_rig.hpp"
 #include "tests/wrapper/loopback_listener.hpp"
 
@@ -101,4 +104,27 @@ TEST_CASE("wrapper.a flood of connections keeps nobody else out") {
   REQUIRE(std::holds_alternative<StartedStream>(news));
   const auto left = std::ranges::count_if(flood, [](const auto& each) { return !is_ended(each); });
   CHECK(left <= static_cast<std::ptrdiff_t>(Lobby::kConnectionsPerUserMax));
+}
+
+// The limit is below all that is open: to give up a descriptor does not help.
+TEST_CASE("wrapper.when nothing can be accepted connections wait, and the thread does not spin") {
+  test::LogPipe log;
+  RedirectRig rig({}, log.take_writing_end());
+  ProgramSocket waiting;
+  ProgramSocket socket;
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const bool is_connected = waiting.connect(rig.port());
+  std::vector<std::string> lines;
+  for (int i = 0; i < 12; ++i) lines.push_back(log.wait_for("event=descriptors_exhausted"));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(is_connected);
+  // Attempts since the last line. One that spins makes some ten thousands in the second to the eleventh line.
+  for (const auto& line : lines) CHECK(std::stoul(test::value_in(line, "unlogged")) < 200);
+  REQUIRE(socket.connect(rig.port()));
+  REQUIRE(socket.send(start_with(0x5a)));
+  rig.thread().announce(announcement_of(socket));
+  CHECK(std::holds_alternative<StartedStream>(rig.news()));
 }

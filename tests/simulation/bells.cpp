@@ -21,7 +21,7 @@ std::uint64_t take_count(int eventfd) {
 }
 
 void Bells::watch(std::uint32_t client_index, int descriptor) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   const bool still_ends =
       std::ranges::find(unwatched_, client_index, &std::pair<std::uint32_t, int>::first) != unwatched_.end();
   if (still_ends || !watched_.emplace(client_index, descriptor).second) {
@@ -30,14 +30,14 @@ void Bells::watch(std::uint32_t client_index, int descriptor) {
 }
 
 void Bells::unwatch(std::uint32_t client_index) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   const auto watched = watched_.extract(client_index);
   if (watched.empty()) throw Violation("the engine stops watching what it does not watch");
   unwatched_.emplace_back(client_index, watched.mapped());
 }
 
 void Bells::wake(std::uint32_t channel_ref, int descriptor) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   must_be_open(descriptor, "the engine wakes a channel that has no descriptor");
   const auto is_same = [&](const Wake& wake) { return wake.channel_ref == channel_ref; };
   if (std::ranges::any_of(wakes_, is_same) || std::ranges::any_of(woken_, is_same)) {
@@ -78,14 +78,14 @@ std::vector<News> Bells::take_some(std::vector<News>& news) {
 
 bool Bells::tell(engine::Shard& shard) {
   const bool any = has_news();
-  for (const auto client_index : take_some(rung_)) shard.rung(client_index);
+  for (const auto client_index : take_some(rung_)) context_.engine_acts([&] { shard.rung(client_index); });
   for (const auto& [client_index, descriptor] : take_some(unwatched_)) {
     must_be_open(descriptor, "a doorbell was closed while it was still watched");
-    shard.unwatched(client_index);
+    context_.engine_acts([&] { shard.unwatched(client_index); });
   }
   for (const auto& wake : take_some(woken_)) {
     must_be_open(wake.descriptor, "a wake descriptor was closed before the engine knew that it was written");
-    shard.woken(wake.channel_ref);
+    context_.engine_acts([&] { shard.woken(wake.channel_ref); });
   }
   return any;
 }

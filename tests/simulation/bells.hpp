@@ -30,6 +30,7 @@ class Bells final : public engine::Bells {
 
   [[nodiscard]] bool has_wakes() const { return !wakes_.empty(); }
 
+  [[nodiscard]] bool is_any_watched() const { return !watched_.empty(); }
   // Looks at all watched descriptors, too.
   bool has_news();
   bool tell(engine::Shard& shard);

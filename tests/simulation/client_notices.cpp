@@ -75,14 +75,16 @@ void ClientProcess::hear(Channel& channel, const client::RequestOutcome& notice)
   switch (notice.kind) {
     case shm::NoticeKind::late:
       wants(shm::kLateAnswers | shm::kSubscribeLate | shm::kSubscribeOrphans);
+      context_.note(Seen::late_answer);
       return hear_late(channel, notice.tag, message);
     case shm::NoticeKind::orphan:
       wants(shm::kSubscribeOrphans);
+      context_.note(Seen::orphan);
       return context_.ledger.orphaned(notice.tag, receiver, {notice.outcome, notice.reason},
                                       {notice.request_data, notice.request_length}, message);
     case shm::NoticeKind::unsolicited:
       wants(shm::kSubscribeUnsolicited);
-      ++context_.unsolicited_heard;
+      context_.note(Seen::unsolicited_message);
       if (engine_ != nullptr && conduct_.submits && context_.random.below(2) == 0) reply(channel, notice);
       return;
     case shm::NoticeKind::none: throw Violation("a notice of no kind");

@@ -35,14 +35,7 @@ bool ClientProcess::step(EngineProcess* present) {
   if (step_attachment(present)) return true;
   if (!attached_) return false;
   if (misbehave()) return true;
-  if (engine_ != nullptr && !asked_ && channels_.size() < wanted_channels_ && conduct_.attaches) {
-    const auto upstreams = allowed_upstreams();
-    asked_upstream_ = heir_of_ ? *heir_of_ : context_.random.pick(upstreams);
-    asked_flags_ = heir_of_ ? std::uint32_t{shm::kSubscribeOrphans} : some_flags(asked_upstream_);
-    asked_ = true;
-    engine_->open_channel(attached_->id, context_.upstream(asked_upstream_).name, asked_flags_);
-    return true;
-  }
+  if (open()) return true;
   if (channels_.empty()) return false;
   const auto first = context_.random.below(channels_.size());
   for (std::size_t i = 0; i < channels_.size(); ++i) {
@@ -67,19 +60,30 @@ bool ClientProcess::step_attachment(EngineProcess* present) {
 
 bool ClientProcess::misbehave() {
   auto& random = context_.random;
-  if (random.chance(context_.faults.client_dies)) {
+  if (context_.strikes(Fault::client_dies)) {
     die();
     return true;
   }
-  if (random.chance(context_.faults.client_leaves)) {
+  if (context_.strikes(Fault::client_leaves)) {
     leave();
     return true;
   }
-  if (random.chance(context_.faults.client_scribbles) || (mad_ && random.chance(100))) {
+  if (context_.strikes(Fault::client_scribbles) || (mad_ && random.chance(100))) {
     scribble();
     return true;
   }
   return false;
+}
+
+bool ClientProcess::open() {
+  if (engine_ == nullptr || asked_ || channels_.size() >= wanted_channels_ || !conduct_.attaches) return false;
+  const auto upstreams = allowed_upstreams();
+  if (!heir_of_ && upstreams.empty()) return false;
+  asked_upstream_ = heir_of_ ? *heir_of_ : context_.random.pick(upstreams);
+  asked_flags_ = heir_of_ ? std::uint32_t{shm::kSubscribeOrphans} : some_flags(asked_upstream_);
+  asked_ = true;
+  engine_->open_channel(attached_->id, context_.upstream(asked_upstream_).name, asked_flags_);
+  return true;
 }
 
 void ClientProcess::die() {
@@ -143,7 +147,12 @@ void ClientProcess::channel_opened(const shm::OpenChannelReply& reply, shm::Uniq
 
 void ClientProcess::channel_refused(int error) {
   asked_ = false;
-  if (error != EAGAIN && !mad_) throw Violation("a channel is refused with " + std::to_string(error));
+  const bool is_removed = engine_ != nullptr && engine_->is_removed(asked_upstream_);
+  const bool is_shut_out = engine_ != nullptr && engine_->has_shut_out();
+  const bool is_leased = error == EINVAL && context_.is_fickle(asked_upstream_);
+  const bool is_right =
+      error == EAGAIN || is_leased || (error == ENOENT && is_removed) || (error == EACCES && is_shut_out);
+  if (!is_right && !mad_) throw Violation("a channel is refused with " + std::to_string(error));
 }
 
 void ClientProcess::channel_closed(int error) {
@@ -217,8 +226,9 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
   if (random.chance(50)) text.length = random.between(shortest, longest);
   if (!in_order && !must_be_answered && random.chance(20)) text.length = random.between(1, key_offset + kKeyBytes - 1);
   // A key in use is refused. A host that answers twice would answer whoever has it next as well.
-  const bool may_repeat = !in_order && !must_be_answered && context_.faults.duplicate == 0 && !channel.open.empty();
-  if (may_repeat && random.chance(context_.faults.duplicate_key)) text.key = random.pick(channel.open);
+  const bool may_repeat =
+      !in_order && !must_be_answered && context_.faults[Fault::duplicate] == 0 && !channel.open.empty();
+  if (may_repeat && context_.strikes(Fault::duplicate_key)) text.key = random.pick(channel.open);
 
   const auto number = context_.ledger.submit({.client = number_,
                                               .group = group_,
@@ -352,6 +362,8 @@ std::vector<std::uint32_t> ClientProcess::allowed_upstreams() const {
   const auto& name = context_.config.groups[group_].name;
   for (std::uint32_t i = 0; i < context_.config.upstreams.size(); ++i) {
     if (config::leases_sessions(context_.upstream(i))) continue;  // takes no requests
+    const bool is_gone = engine_ != nullptr && (engine_->is_removed(i) || engine_->is_group_removed(group_));
+    if (context_.faults.none() && is_gone) continue;  // it would ask for ever
     if (std::ranges::find(context_.upstream(i).groups, name) != context_.upstream(i).groups.end()) allowed.push_back(i);
   }
   return allowed;

@@ -36,7 +36,9 @@ class ClientProcess final : public ControlListener {
   void set_conduct(Conduct conduct) { conduct_ = conduct; }
   // One request on one channel, which must be answered. Requires channel < channel_count().
   void probe(std::size_t channel);
+  [[nodiscard]] std::uint32_t group() const { return group_; }
   [[nodiscard]] std::size_t channel_count() const { return channels_.size(); }
+  [[nodiscard]] std::uint32_t upstream_of(std::size_t channel) const { return channels_[channel].upstream; }
   // Nothing lies on its completion rings, and it holds nothing.
   [[nodiscard]] bool has_read_all() const;
   // Opens nothing but one channel to this upstream, and takes orphans from it.
@@ -81,6 +83,7 @@ class ClientProcess final : public ControlListener {
 
   bool step_attachment(EngineProcess* present);
   bool misbehave();
+  bool open();
   bool step_channel(Channel& channel);
   bool wake_up(Channel& channel);
   bool submit(Channel& channel);

@@ -59,17 +59,21 @@ EngineProcess::EngineProcess(Context& context, Network& network)
       bells_(context),
       stream_sockets_(context),
       events_(context),
+      ordered_(context.config),
       clients_of_group_(context.config.groups.size()) {
   for (auto& byte : boot_id_) byte = static_cast<std::uint8_t>(context.random.next());
   context.trace("an engine starts");
   shard_ = std::make_unique<engine::Shard>(context.config,
                                            engine::ShardSeams{network_, workers_, events_, bells_, stream_sockets_},
                                            make_tls_clients(context), make_board(), context.random.next());
+  context.present_settings = [this](std::uint32_t upstream) -> const config::UpstreamSettings& {
+    return *shard_->multiplexer().upstreams()[upstream]->settings;
+  };
 }
 
 void EngineProcess::start() {
   shard_->set_time(context_.now_ns);
-  shard_->start();
+  context_.engine_acts([&] { shard_->start(); });
 }
 
 engine::StatusBoard EngineProcess::make_board() {
@@ -106,7 +110,15 @@ engine::ApplyConfig::Group EngineProcess::make_group() {
 }
 
 void EngineProcess::Silence::event(const engine::mux::Event& event) {
-  context.engine_calls_world();
+  const auto memory = context.engine_calls_world();
+  using engine::mux::EventKind;
+  switch (event.kind) {
+    case EventKind::session_ready: context.note(Seen::session_ready); break;
+    case EventKind::session_failed: context.note(Seen::session_failed); break;
+    case EventKind::session_lost: context.note(Seen::session_lost); break;
+    case EventKind::session_closed: context.note(Seen::session_closed); break;
+    default: break;
+  }
   context.trace("session " + std::to_string(event.session) + " of " + std::string(event.upstream) + ": event " +
                 std::to_string(static_cast<int>(event.kind)) + ", " + std::string(event.words));
 }
@@ -116,7 +128,7 @@ void EngineProcess::Silence::event(const engine::mux::Event& event) {
 std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_t group, std::uint32_t epoch,
                                               ControlListener& listener) {
   const auto& settings = context_.config.groups[group].memory;
-  if (draining_ || clients_of_group_[group] == settings.clients_max) return std::nullopt;
+  if (draining_ || is_group_removed(group) || clients_of_group_[group] == settings.clients_max) return std::nullopt;
   const shm::ClientGeometry geometry{.channels = settings.channels_per_client,
                                      .slots_per_channel = settings.slots_per_channel,
                                      .slot_bytes = settings.slot_bytes};
@@ -149,6 +161,7 @@ std::optional<Attached> EngineProcess::attach(std::uint32_t client, std::uint32_
                   .memory = std::make_shared<shm::Mapping>(std::move(mapping)),
                   .wish = {}};
   ++clients_of_group_[group];
+  context_.note(Seen::client_admitted);
   commands_.emplace_back(engine::AdmitClient{.id = id,
                                              .group = group,
                                              .pid = client,
@@ -179,19 +192,10 @@ void EngineProcess::open_channel(engine::ClientId client, const std::string& ups
                                              .is_told = known != nullptr});
   if (known == nullptr) return;
   auto opened = *known;
+  context_.note(Seen::channel_opened_at_once);
   opened.client = client;
   opened.channel = asker.channel;
   take(opened);
-}
-
-void EngineProcess::order(engine::ApplyConfig order) {
-  ++orders_;
-  openings_.change_begins();
-  commands_.emplace_back(std::move(order));
-}
-
-void EngineProcess::take(const engine::ConfigApplied& /*reply*/) {
-  if (--orders_ == 0) openings_.change_ends();
 }
 
 void EngineProcess::close_channel(engine::ClientId client, std::uint32_t channel) {
@@ -204,42 +208,6 @@ void EngineProcess::dismiss(engine::ClientId client, bool died) {
   commands_.emplace_back(engine::DismissClient{.client = client, .died = died});
 }
 
-void EngineProcess::drain(std::uint32_t timeout_ms) {
-  draining_ = true;
-  stream_sockets_.stop();
-  commands_.emplace_back(engine::Drain{.timeout_ms = timeout_ms});
-}
-
-void EngineProcess::refresh(std::uint32_t upstream, const config::UpstreamSettings& settings,
-                            engine::ApplyConfig::Kind kind, bool replace_sessions) {
-  // The control thread waits until one is applied before it orders the next.
-  const auto is_refresh = [](const auto& command) { return std::holds_alternative<engine::ApplyConfig>(command); };
-  if (std::ranges::any_of(commands_, is_refresh)) return;
-  auto config = std::make_shared<config::Config>(context_.config);
-  for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
-    config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
-  }
-  for (const auto index : removed_) config->upstreams[index].name.clear();
-  config->upstreams[upstream] = settings;
-  engine::ApplyConfig changes{.config = std::move(config), .upstreams = {}};
-  changes.upstreams.push_back(
-      {.kind = kind, .index = upstream, .tls_client = nullptr, .replace_sessions = replace_sessions});
-  order(std::move(changes));
-}
-
-bool EngineProcess::remove_upstream(std::uint32_t upstream) {
-  if (!removed_.insert(upstream).second) return false;
-  auto config = std::make_shared<config::Config>(context_.config);
-  for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
-    config->upstreams[i] = *shard_->multiplexer().upstreams()[i]->settings;
-  }
-  for (const auto index : removed_) config->upstreams[index].name.clear();
-  engine::ApplyConfig changes{.config = std::move(config), .upstreams = {}};
-  changes.upstreams.push_back({.kind = engine::ApplyConfig::Kind::removed, .index = upstream, .tls_client = nullptr});
-  order(std::move(changes));
-  return true;
-}
-
 void EngineProcess::take_replies() {
   for (const auto& reply : shard_->take_replies()) {
     std::visit([this](const auto& one) { take(one); }, reply);
@@ -249,6 +217,7 @@ void EngineProcess::take_replies() {
 void EngineProcess::take(const engine::ChannelOpened& reply) {
   const auto found = clients_.find(reply.client);
   if (found == clients_.end() || found->second.listener == nullptr) return;
+  context_.note(reply.error != 0 ? Seen::channel_refused : Seen::channel_opened_by_shard);
   if (reply.error != 0) {
     found->second.channels[found->second.channel] = false;
     return found->second.listener->channel_refused(reply.error);
@@ -265,7 +234,10 @@ void EngineProcess::take(const engine::ChannelOpened& reply) {
 void EngineProcess::take(const engine::ChannelClosed& reply) {
   const auto found = clients_.find(reply.client);
   if (found == clients_.end() || found->second.listener == nullptr) return;
-  if (reply.error == 0) found->second.channels[found->second.channel] = false;
+  if (reply.error == 0) {
+    found->second.channels[found->second.channel] = false;
+    context_.note(Seen::channel_closed);
+  }
   found->second.listener->channel_closed(reply.error);
 }
 
@@ -273,6 +245,7 @@ void EngineProcess::take(const engine::ClientOffended& reply) {
   const auto found = clients_.find(reply.client);
   if (found == clients_.end()) return;
   found->second.has_offended = true;
+  context_.note(Seen::offender_detached);
   if (found->second.listener != nullptr) found->second.listener->detached(reply.rule);
 }
 
@@ -309,9 +282,11 @@ void EngineProcess::turn() {
   busy_ = stream_sockets_.tell(shard_->streams()) || busy_;
   busy_ = bells_.tell(*shard_) || busy_;
   busy_ = !commands_.empty() || busy_;
-  for (auto& command : std::exchange(commands_, {})) shard_->execute(std::move(command));
+  for (auto& command : std::exchange(commands_, {})) {
+    context_.engine_acts([&] { shard_->execute(std::move(command)); });
+  }
   busy_ = workers_.tell(shard_->multiplexer()) || busy_;
-  busy_ = shard_->work() || busy_;
+  context_.engine_acts([&] { busy_ = shard_->work() || busy_; });
   take_replies();
   observe_leases();
 }

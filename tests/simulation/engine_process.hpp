@@ -53,6 +53,7 @@ class EngineProcess {
   void start();
   // Its last moment: nothing but the destructor may be called afterwards.
   void die() {
+    context_.present_settings = nullptr;
     network_.die();
     stream_sockets_.die();
   }
@@ -66,9 +67,29 @@ class EngineProcess {
   void dismiss(engine::ClientId client, bool died);
   void open_stream(const StreamWish& wish);
   void drain(std::uint32_t timeout_ms);
-  // False: it is gone already.
+  void drain_upstream(std::uint32_t upstream, std::uint32_t timeout_ms);
+  void resume_upstream(std::uint32_t upstream);
+  // By command, and not resumed.
+  [[nodiscard]] bool is_drained(std::uint32_t upstream) const { return drained_.contains(upstream); }
+  // Every drain and every resumption has had its one answer.
+  [[nodiscard]] bool has_answered_drains() const { return drains_.empty(); }
+  // False: it is gone already, or stays.
   bool remove_upstream(std::uint32_t upstream);
+  // It takes what its members may use from them, too. False: it is gone already, or must stay.
+  bool remove_group(std::uint32_t group);
+  [[nodiscard]] bool is_group_removed(std::uint32_t group) const { return removed_groups_.contains(group); }
+  // By name, those that may use the upstream unless they are shut out.
+  [[nodiscard]] std::vector<std::string> groups_of(std::uint32_t upstream) const;
+  // At some time, some group from some upstream.
+  [[nodiscard]] bool has_shut_out() const { return has_shut_out_; }
   [[nodiscard]] bool is_removed(std::uint32_t upstream) const { return removed_.contains(upstream); }
+  // The control thread waits until one order is applied before it gives the next.
+  [[nodiscard]] bool takes_orders() const;
+  // As they were ordered last.
+  [[nodiscard]] const config::UpstreamSettings& settings(std::uint32_t upstream) const {
+    return ordered_.upstreams[upstream];
+  }
+  // Both: nothing is done unless it takes orders.
   void refresh(std::uint32_t upstream, const config::UpstreamSettings& settings, engine::ApplyConfig::Kind kind,
                bool replace_sessions);
   // The tables of a group that the context's configuration has at its end; members can attach to it from now on.
@@ -100,6 +121,8 @@ class EngineProcess {
   void check_streams();
   // Nothing is left of them.
   bool has_no_streams();
+  // Stopped in good order. Throws Violation if anything is open still.
+  void check_all_given_back() const;
   // Requests that ended in a way, over all upstreams and groups.
   std::array<std::uint64_t, 4> counted();
 
@@ -122,6 +145,7 @@ class EngineProcess {
 
   template <typename Visit>
   void for_each_leased(Visit visit);
+  void set_subscriber(std::uint32_t upstream);
   void note_settings();
   void observe_leases();
   engine::StatusBoard make_board();
@@ -135,7 +159,7 @@ class EngineProcess {
   void take(const engine::ClientOffended& reply);
   void take(const engine::ClientReleased& reply);
   void take(const engine::Drained& /*reply*/) {}
-  void take(const engine::UpstreamDrained& /*reply*/) {}
+  void take(const engine::UpstreamDrained& reply);
   void take(const engine::ConfigApplied& reply);
   void take(const engine::NeedTraceNumbers& /*reply*/) {}  // the simulated clients take none
 
@@ -159,9 +183,15 @@ class EngineProcess {
   std::map<engine::ClientId, ControlledClient> clients_;
   engine::control::KnownOpenings openings_;
   std::map<std::uint64_t, std::shared_ptr<StreamPipe>> streams_asked_;  // by number
+  config::Config ordered_;                                              // by refreshes; what is removed has no name
   std::set<std::uint32_t> removed_;                                     // upstreams
-  std::vector<config::StreamReuse> reuse_before_;                       // this turn, by upstream
-  int orders_ = 0;                                                      // not carried out yet
+  std::set<std::uint32_t> removed_groups_;
+  std::set<std::uint32_t> drained_;                   // upstreams
+  std::map<engine::ClientId, std::uint32_t> drains_;  // orders that have no answer yet: by asker, of which upstream
+  engine::ClientId last_asker_ = 0;
+  bool has_shut_out_ = false;                      // a group, from an upstream
+  std::vector<config::StreamReuse> reuse_before_;  // this turn, by upstream
+  int orders_ = 0;                                 // not carried out yet
   std::vector<std::uint32_t> clients_of_group_;
   engine::ClientId last_id_ = 0;
   bool draining_ = false;

@@ -29,7 +29,8 @@ void EngineProcess::take(const engine::StreamOpened& reply) {
   const auto asked = streams_asked_.extract(reply.number);
   if (asked.empty()) throw Violation("the engine speaks of a stream that nobody has asked for");
   if (reply.error == 0) return;
-  if (reply.error != EAGAIN && reply.error != ENOENT) {
+  if (reply.error == EACCES && !has_shut_out_) throw Violation("a stream's upstream is refused to its group");
+  if (reply.error != EAGAIN && reply.error != ENOENT && reply.error != EACCES) {
     throw Violation("a stream is refused with " + std::to_string(reply.error) + ": " + reply.error_text);
   }
   if (reply.error == ENOENT && removed_.empty()) throw Violation("a stream's upstream is not found");
@@ -92,6 +93,12 @@ void EngineProcess::check_streams() {
   if (open != streams.size()) throw Violation("streams are miscounted");
   if (!is_fast_asleep()) return;
   for_each_leased([&](const engine::mux::Upstream&, const SessionView& view) { context_.leases.check_held(view); });
+}
+
+void EngineProcess::check_all_given_back() const {
+  if (network_.is_any_open()) throw Violation("the engine has stopped with a connection open");
+  if (stream_sockets_.size() > 0) throw Violation("the engine has stopped with a stream's socket open");
+  if (!has_clients() && bells_.is_any_watched()) throw Violation("the engine has stopped and still watches a doorbell");
 }
 
 bool EngineProcess::has_no_streams() {

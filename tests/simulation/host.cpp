@@ -10,13 +10,12 @@
 namespace tlsmux::simulation {
 
 HostSide::Manner HostSide::some_manner(Context& context) {
-  if (context.random.chance(context.faults.handshake_hangs)) return Manner::hangs;
-  return context.random.chance(context.faults.handshake_refused) ? Manner::refuses : Manner::good;
+  if (context.strikes(Fault::handshake_hangs)) return Manner::hangs;
+  return context.strikes(Fault::handshake_refused) ? Manner::refuses : Manner::good;
 }
 
 std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, std::uint64_t connection) {
-  if (!config::leases_sessions(context.upstream(upstream)))
-    return std::make_unique<Host>(context, upstream, connection);
+  if (!config::leases_sessions(context.present(upstream))) return std::make_unique<Host>(context, upstream, connection);
   return std::make_unique<LeasedHost>(context, upstream, connection);
 }
 
@@ -26,7 +25,7 @@ Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
       connection_(connection),
       key_offset_(context.upstream(upstream).correlation.offset),
       manner_(some_manner(context)),
-      framing_(context.upstream(upstream).framing),
+      framing_(context.present(upstream).framing),
       cutter_(framing_) {}
 
 void Host::receive(std::span<const std::byte> bytes) {
@@ -59,7 +58,7 @@ void Host::hear(std::span<const std::byte> message) {
     context_.ledger.heard(*number, message);
     if (context_.ledger.is_reply(*number)) return;
   }
-  if (context_.random.chance(context_.faults.silent)) {
+  if (context_.strikes(Fault::silent)) {
     // Where order tells, a host that leaves one answer out can give none behind it.
     mute_ = mute_ || context_.in_order(upstream_);
     return;
@@ -83,7 +82,7 @@ bool Host::act() {
   if (!answers_.empty()) answer_one();
   if (plaintext_.empty()) return false;
   // Records need not be messages: some hold many, some a part of one.
-  const bool may_cut = context_.random.chance(context_.faults.partial_io);
+  const bool may_cut = context_.strikes(Fault::partial_io);
   const auto count = may_cut ? context_.random.piece(plaintext_.size()) : plaintext_.size();
   test::PlainTlsHost::seal(std::span(plaintext_).first(count), output_);
   plaintext_.erase(plaintext_.begin(), plaintext_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -92,15 +91,14 @@ bool Host::act() {
 
 bool Host::misbehave() {
   auto& random = context_.random;
-  const auto& faults = context_.faults;
-  if (random.chance(faults.unsolicited)) {
+  if (context_.strikes(Fault::unsolicited)) {
     context_.ledger.lied(upstream_, connection_);
     const auto message = make_unsolicited(random.next(), key_offset_);
     context_.ledger.host_said(connection_, message);
     say(message);
     return true;
   }
-  if (plaintext_.empty() && random.chance(faults.garbage)) {  // not within a message, which then would be another
+  if (plaintext_.empty() && context_.strikes(Fault::garbage)) {  // not within a message, which then would be another
     std::vector<std::byte> garbage(random.between(1, 40));
     for (auto& byte : garbage) byte = std::byte(random.next());
     // As plaintext it may well look like a message or two; as a record it is none. Either way the stream is spoilt.
@@ -115,12 +113,12 @@ bool Host::misbehave() {
     }
     return true;
   }
-  if (random.chance(faults.close)) {
+  if (context_.strikes(Fault::close)) {
     if (random.below(2) == 0) test::PlainTlsHost::close_notify(output_);
     end();
     return true;
   }
-  if (reading_ && random.chance(faults.stops_reading)) {
+  if (reading_ && context_.strikes(Fault::stops_reading)) {
     reading_ = false;
     return true;
   }
@@ -129,12 +127,12 @@ bool Host::misbehave() {
 
 void Host::answer_one() {
   auto& random = context_.random;
-  const bool out_of_order = !context_.in_order(upstream_) && random.chance(context_.faults.shuffled);
+  const bool out_of_order = !context_.in_order(upstream_) && context_.strikes(Fault::shuffled);
   const auto place = answers_.begin() + static_cast<std::ptrdiff_t>(out_of_order ? random.below(answers_.size()) : 0);
   const auto answer = std::exchange(*place, {});
   answers_.erase(place);
   say(answer);
-  if (!random.chance(context_.faults.duplicate)) return;
+  if (!context_.strikes(Fault::duplicate)) return;
   context_.ledger.lied(upstream_, connection_);
   say(answer);
 }

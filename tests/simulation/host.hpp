@@ -35,6 +35,7 @@ class HostSide {
   static Manner some_manner(Context& context);
 };
 
+// As the upstream is at present.
 std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, std::uint64_t connection);
 
 // Of an upstream that takes requests.

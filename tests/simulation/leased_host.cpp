@@ -27,7 +27,7 @@ LeasedHost::LeasedHost(Context& context, std::uint32_t upstream, std::uint64_t c
       upstream_(upstream),
       connection_(connection),
       manner_(some_manner(context)),
-      framing_(context.upstream(upstream).framing) {
+      framing_(context.present(upstream).framing) {
   if (config::cuts_messages(context.upstream(upstream).framing.kind)) {
     cutter_ = std::make_unique<engine::message::FrameCutter>(framing_);
   }
@@ -77,7 +77,7 @@ void LeasedHost::misunderstand(const char* what) {
 
 void LeasedHost::hear_frames(std::span<const std::byte> plaintext) {
   const auto cut = cutter_->feed(plaintext, [this](const engine::message::Frame& frame) {
-    if (context_.random.chance(context_.faults.silent)) is_mute_ = true;  // none behind it either
+    if (context_.strikes(Fault::silent)) is_mute_ = true;  // none behind it either
     if (is_mute_) return;
     const std::uint64_t longest = context_.upstream(upstream_).framing.message_bytes_max;
     const auto length = context_.random.between(kAnswerBytesMin, std::min<std::uint64_t>(longest, 400));
@@ -96,7 +96,7 @@ void LeasedHost::hear_http(std::span<const std::byte> plaintext) {
   while (const auto request = read_http_request(http_)) {
     const bool is_complete = request->bytes > 0;
     if (!has_answered_early_ && (is_complete || (!request->closes && context_.random.below(8) == 0))) {
-      if (context_.random.chance(context_.faults.silent)) is_mute_ = true;
+      if (context_.strikes(Fault::silent)) is_mute_ = true;
       const auto response = make_http_response(context_.random, *request, !context_.faults.none());
       if (!is_mute_) answers_.push_back({.bytes = bytes_of(response.text), .closes = response.closes});
       has_answered_early_ = true;
@@ -136,7 +136,7 @@ bool LeasedHost::act() {
 bool LeasedHost::say_some() {
   if (answers_.empty() || output_.size() > kOutputBytesMax) return false;
   auto& answer = answers_.front();
-  const bool may_cut = context_.random.chance(context_.faults.partial_io);
+  const bool may_cut = context_.strikes(Fault::partial_io);
   const auto count = may_cut ? context_.random.piece(answer.bytes.size()) : answer.bytes.size();
   const auto piece = std::span(answer.bytes).first(count);
   const bool is_whole = count == answer.bytes.size();
@@ -156,19 +156,18 @@ bool LeasedHost::say_some() {
 
 bool LeasedHost::misbehave() {
   auto& random = context_.random;
-  const auto& faults = context_.faults;
-  if (!answers_.empty() && random.chance(faults.duplicate)) {
+  if (!answers_.empty() && context_.strikes(Fault::duplicate)) {
     context_.leases.lied(connection_);
     answers_.push_back(answers_.front());
     return true;
   }
-  if (random.chance(faults.unsolicited) || random.chance(faults.garbage)) return lie();
-  if (random.chance(faults.close)) {
+  if (context_.strikes(Fault::unsolicited) || context_.strikes(Fault::garbage)) return lie();
+  if (context_.strikes(Fault::close)) {
     if (random.below(2) == 0) PlainTlsHost::close_notify(output_);
     end();
     return true;
   }
-  if (is_reading_ && random.chance(faults.stops_reading)) {
+  if (is_reading_ && context_.strikes(Fault::stops_reading)) {
     is_reading_ = false;
     return true;
   }

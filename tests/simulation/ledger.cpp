@@ -41,6 +41,8 @@ void Ledger::object(std::uint64_t number, const Entry& entry, const std::string&
                   std::string(shm::reason_name(entry.reason)) + "): " + what);
 }
 
+std::vector<std::byte> Ledger::text(std::uint64_t number) const { return text_of(number, entries_[number - 1]); }
+
 std::uint64_t Ledger::submit(const NewEntry& entry) {
   entries_.emplace_back();
   static_cast<NewEntry&>(entries_.back()) = entry;
@@ -118,7 +120,6 @@ void Ledger::check_receiver(std::uint64_t number, const Entry& entry, const Rece
 
 // Once there is a client that may write anything, tags and bytes prove nothing.
 void Ledger::late(std::uint64_t number, const Receiver& receiver, std::span<const std::byte> answer) {
-  ++late_count_;
   if (has_distrusted()) return;
   if (!knows(number)) throw Violation("a late answer to nobody's request");
   auto& entry = at(number);
@@ -135,7 +136,6 @@ void Ledger::late(std::uint64_t number, const Receiver& receiver, std::span<cons
 
 void Ledger::orphaned(std::uint64_t number, const Receiver& receiver, const Verdict& verdict,
                       std::span<const std::byte> request, std::span<const std::byte> answer) {
-  ++orphan_count_;
   if (has_distrusted()) return;
   if (!knows(number)) throw Violation("an orphan of nobody");
   auto& entry = at(number);

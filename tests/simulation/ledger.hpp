@@ -83,6 +83,9 @@ class Ledger {
   void host_said(std::uint64_t connection, std::span<const std::byte> message);
   [[nodiscard]] std::set<std::uint64_t> connections_of(std::span<const std::byte> message) const;
   [[nodiscard]] bool is_reply(std::uint64_t number) const { return entries_[number - 1].is_reply; }
+  [[nodiscard]] const NewEntry& entry(std::uint64_t number) const { return entries_[number - 1]; }
+  // As its caller has written it.
+  [[nodiscard]] std::vector<std::byte> text(std::uint64_t number) const;
   // A request of a stream, which gives no tags of its own.
   [[nodiscard]] bool is_of_stream(std::uint64_t number) const { return entries_[number - 1].is_of_stream; }
   // Where order tells, and its host has lied: its answer may be anything.
@@ -108,8 +111,6 @@ class Ledger {
   // By outcome, of those that were told to a caller.
   [[nodiscard]] const std::array<std::uint64_t, 4>& told() const { return told_; }
   [[nodiscard]] const std::array<std::uint64_t, shm::kReasonCount>& reasons() const { return reasons_; }
-  [[nodiscard]] std::uint64_t late_count() const { return late_count_; }
-  [[nodiscard]] std::uint64_t orphan_count() const { return orphan_count_; }
   // True when an entry with that number was written.
   [[nodiscard]] bool knows(std::uint64_t number) const { return number >= 1 && number <= entries_.size(); }
 
@@ -139,8 +140,6 @@ class Ledger {
   std::set<std::uint32_t> upstreams_of_liars_;
   std::set<std::uint32_t> distrusted_;
   std::map<std::uint64_t, std::set<std::uint64_t>> host_messages_;  // connections by digest
-  std::uint64_t late_count_ = 0;
-  std::uint64_t orphan_count_ = 0;
   std::size_t open_ = 0;
   std::array<std::uint64_t, 4> told_{};
   std::array<std::uint64_t, shm::kReasonCount> reasons_{};

@@ -21,13 +21,13 @@ Connection::Connection(Context& context, std::uint64_t number, std::uint32_t ups
                        std::uint16_t port)
     : context_(context),
       number_(number),
-      is_leased_(config::leases_sessions(context.upstream(upstream))),
+      is_leased_(config::leases_sessions(context.present(upstream))),
       session_(session),
       port_(port),
       wire_(context, upstream, number),
       host_(make_host(context, upstream, number)),
-      hangs_(context.random.chance(context.faults.connect_hangs)),
-      window_(context.random.chance(context.faults.small_window) ? context.random.between(1, 200) : kWindowBytes) {
+      hangs_(context.strikes(Fault::connect_hangs)),
+      window_(context.strikes(Fault::small_window) ? context.random.between(1, 200) : kWindowBytes) {
   if (is_leased_) context.leases.connected(number, upstream);
 }
 
@@ -47,6 +47,7 @@ void Connection::close() {
 void Connection::hold() {
   TMX_ASSERT(stage_ == Stage::up && !held_);
   held_ = true;
+  context_.note(Seen::host_held_up);
   handed_over_ = context_.random.below(to_engine_.size() + 1);
 }
 
@@ -75,15 +76,17 @@ bool Connection::has_news() const {
 void Connection::tell(engine::mux::Multiplexer& multiplexer) {
   if (stage_ == Stage::connecting) {
     stage_ = Stage::up;
-    return multiplexer.connected(session_, *std::exchange(connected_, std::nullopt));
+    const auto result = *std::exchange(connected_, std::nullopt);
+    return context_.engine_acts([&] { multiplexer.connected(session_, result); });
   }
   // A send's completion and what is received come in any order.
   if (sent_ && (receivable() == 0 || stage_ == Stage::closing || context_.random.below(2) == 0)) {
-    return multiplexer.sent(session_, *std::exchange(sent_, std::nullopt));
+    const auto result = *std::exchange(sent_, std::nullopt);
+    return context_.engine_acts([&] { multiplexer.sent(session_, result); });
   }
   if (stage_ == Stage::closing) {
     stage_ = Stage::gone;
-    return multiplexer.closed(session_);
+    return context_.engine_acts([&] { multiplexer.closed(session_); });
   }
   if (receivable() > 0) {
     const auto count = piece(receivable());
@@ -91,22 +94,23 @@ void Connection::tell(engine::mux::Multiplexer& multiplexer) {
     std::vector<std::byte> bytes(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
     to_engine_.erase(to_engine_.begin(), to_engine_.begin() + static_cast<std::ptrdiff_t>(count));
     if (is_leased_) context_.leases.told(number_, bytes);
-    return multiplexer.received(session_, bytes);
+    return context_.engine_acts([&] { multiplexer.received(session_, bytes); });
   }
   ended_told_ = true;
   context_.trace("connection " + std::to_string(number_) + " ends with " + std::to_string(*ended_));
-  multiplexer.ended(session_, *ended_);
+  context_.engine_acts([&] { multiplexer.ended(session_, *ended_); });
 }
 
 // ---- The world ----
 
 std::size_t Connection::piece(std::size_t total) {
-  return context_.random.chance(context_.faults.partial_io) ? context_.random.piece(total) : total;
+  return context_.strikes(Fault::partial_io) ? context_.random.piece(total) : total;
 }
 
 bool Connection::step() {
   if (stage_ == Stage::connecting) return step_connect();
   if (step_reset()) return true;
+  if (vanished_ || context_.strikes(Fault::half_open)) return step_vanished();
   using Step = bool (Connection::*)();
   constexpr Step kSteps[] = {&Connection::step_send, &Connection::step_deliver, &Connection::step_carry};
   const auto first = context_.random.below(4);
@@ -122,7 +126,7 @@ bool Connection::step_connect() {
   connected_ = 0;
   if (is_endpoint_gone()) {
     connected_ = ECONNREFUSED;
-  } else if (context_.random.chance(context_.faults.connect_refused)) {
+  } else if (context_.strikes(Fault::connect_refused)) {
     constexpr int kErrors[] = {ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
     connected_ = context_.random.pick(kErrors);
   }
@@ -130,15 +134,35 @@ bool Connection::step_connect() {
 }
 
 bool Connection::step_reset() {
-  if (reset_ || (!is_endpoint_gone() && !context_.random.chance(context_.faults.reset))) return false;
+  if (reset_ || (!is_endpoint_gone() && !context_.strikes(Fault::reset))) return false;
   context_.trace("connection " + std::to_string(number_) + " is reset");
-  reset_ = true;
-  to_host_.clear();  // accepted by the kernel, and lost all the same
+  break_off(ECONNRESET);
   if (context_.random.below(2) == 0) {
     to_engine_.clear();
     handed_over_ = 0;
   }
-  if (!ended_) ended_ = ECONNRESET;
+  return true;
+}
+
+void Connection::break_off(int error) {
+  reset_ = true;
+  to_host_.clear();  // accepted by the kernel, and lost all the same
+  if (!ended_) ended_ = error;
+}
+
+// What is written fills the kernel's memory. One that is started anew knows nothing of the connection, and says so when
+// something comes; else keep-alives, or what is not acknowledged, run out of time.
+bool Connection::step_vanished() {
+  if (!std::exchange(vanished_, true)) {
+    context_.trace("the peer of connection " + std::to_string(number_) + " is gone without a word");
+    return true;
+  }
+  if (step_send()) return true;
+  if (reset_) return false;
+  const bool is_answered = !to_host_.empty() && context_.random.below(50) == 0;
+  if (!is_answered && !context_.faults.none() && context_.random.below(500) != 0) return false;
+  context_.note(is_answered ? Seen::vanished_reset : Seen::vanished_timeout);
+  break_off(is_answered ? ECONNRESET : ETIMEDOUT);
   return true;
 }
 
@@ -160,6 +184,7 @@ void Connection::accept(std::size_t count) {
   to_host_.insert(to_host_.end(), bytes.begin(), bytes.end());
   sending_.reset();
   wire_.accepted(count);
+  if (vanished_) context_.note(Seen::vanished_bytes);
 }
 
 // It will not go on: the kernel says how far it came, or that it did not come anywhere.
@@ -175,7 +200,7 @@ void Connection::finish_send() {
 }
 
 bool Connection::step_deliver() {
-  if (to_host_.empty() || reset_ || !host_->is_reading()) return false;
+  if (to_host_.empty() || reset_ || vanished_ || !host_->is_reading()) return false;
   const auto count = piece(to_host_.size());
   const std::vector<std::byte> bytes(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
   to_host_.erase(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
@@ -247,29 +272,29 @@ Connection& EngineNetwork::connection_of(SessionId session) {
 
 void EngineNetwork::connect(SessionId session, const engine::mux::Address& address,
                             const engine::mux::ConnectOptions& /*options*/) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   auto& own = sessions_[session.index];
   TMX_ASSERT(own.connection == nullptr);
   own.connection = network_.connect(session, own.upstream, address.port);
 }
 
 void EngineNetwork::send(SessionId session, std::span<const std::byte> bytes) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   connection_of(session).send(bytes);
 }
 
 void EngineNetwork::close(SessionId session) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   connection_of(session).close();
 }
 
 void EngineNetwork::hold(SessionId session) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   connection_of(session).hold();
 }
 
 void EngineNetwork::resume(SessionId session) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   connection_of(session).resume();
 }
 

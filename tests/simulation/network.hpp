@@ -3,6 +3,7 @@
 // Connections between engines and hosts, as two kernels and the net between them carry bytes: in pieces, late, in part,
 // or not at all. What the kernel has accepted from an engine that dies or closes still travels on.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -54,6 +55,8 @@ class Connection {
   bool step_deliver();
   bool step_carry();
   bool step_reset();
+  bool step_vanished();
+  void break_off(int error);
   void accept(std::size_t count);
   void finish_send();
   [[nodiscard]] bool is_endpoint_gone() const { return context_.ports_down.contains(port_); }
@@ -72,6 +75,7 @@ class Connection {
   bool hangs_ = false;
   std::size_t window_;
   bool reset_ = false;
+  bool vanished_ = false;  // the peer and its kernel, without a word
   bool held_ = false;
   std::size_t handed_over_ = 0;  // of to_engine_, by the kernel, before it was held
 
@@ -115,6 +119,10 @@ class EngineNetwork final : public engine::mux::Network {
   // Null: it has none just now.
   [[nodiscard]] const Connection* connection(std::uint32_t session_index) const {
     return sessions_[session_index].connection.get();
+  }
+
+  [[nodiscard]] bool is_any_open() const {
+    return std::ranges::any_of(sessions_, [](const Session& session) { return session.connection != nullptr; });
   }
 
   // The engine's process ends, and with it its side of all connections.

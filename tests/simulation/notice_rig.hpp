@@ -45,20 +45,20 @@ struct NoticeRig : ShardRig {
   }
   // A request that stays open.
   std::uint64_t ask_in_vain(TestClient& client, std::uint32_t timeout_ms = kTimeoutMs) {
-    context.faults.silent = 1000;
+    context.faults[Fault::silent] = 1000;
     const auto number = client.push(0, 20, timeout_ms);
     client.publish(0);
     settle();
-    context.faults.silent = 0;
+    context.faults[Fault::silent] = 0;
     return number;
   }
   // The host sends something unasked.
   void host_speaks() {
     const auto before = engine.multiplexer().upstreams()[0]->unsolicited;
     while (engine.multiplexer().upstreams()[0]->unsolicited == before) {
-      context.faults.unsolicited = 1000;
+      context.faults[Fault::unsolicited] = 1000;
       network.step();
-      context.faults.unsolicited = 0;
+      context.faults[Fault::unsolicited] = 0;
       settle();
     }
   }

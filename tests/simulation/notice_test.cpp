@@ -97,7 +97,7 @@ TEST_CASE("engine.what the host sends unasked comes to the upstream's subscriber
   const auto subscriber = rig.attach_with_channel(shm::kSubscribeUnsolicited);
   rig.host_speaks();
   CHECK(subscriber->collect(0).front() == "unsolicited");
-  rig.context.faults.silent = 1000;  // else the host answers it
+  rig.context.faults[simulation::Fault::silent] = 1000;  // else the host answers it
   subscriber->reply(0, subscriber->notices[0], "a reply that bears no number");
   rig.context.ledger.distrust(subscriber->id);  // what it sends is nobody's request
   rig.settle();
@@ -114,7 +114,7 @@ TEST_CASE("engine.only the client that was given a host's message may reply to i
   rig.host_speaks();
   REQUIRE_FALSE(subscriber->collect(0).empty());
   const auto notice = subscriber->notices[0];
-  rig.context.faults.silent = 1000;  // else the host answers replies
+  rig.context.faults[simulation::Fault::silent] = 1000;  // else the host answers replies
   other->reply(0, notice, "a reply that bears no number");
   rig.settle();
   CHECK(other->collect(0) == Words{"NOT_SENT no_session"});

@@ -75,7 +75,7 @@ TEST_CASE("hostile.each rule for descriptors") {
 TEST_CASE("hostile.a descriptor that names a slot in use") {
   ShardRig rig;
   const auto client = rig.attach_with_channel();
-  rig.context.faults.silent = 1000;
+  rig.context.faults[simulation::Fault::silent] = 1000;
   client->push(0, 20);
   client->publish(0);
   rig.settle();

@@ -154,7 +154,8 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
                                      config::UpstreamSettings present) {
   const auto other = make_upstream(random, 2);
   const auto sessions_most = std::max(original.sessions, original.sessions_max);
-  const std::uint32_t sessions_least = config::leases_sessions(original) ? 0 : 1;
+  const bool is_leased = config::leases_sessions(present);
+  const std::uint32_t sessions_least = is_leased ? 0 : 1;
   present.sessions = number(random, sessions_least, sessions_most);
   present.sessions_max = number(random, std::max(present.sessions, 1U), sessions_most);
   present.session_choice = other.session_choice;
@@ -162,7 +163,7 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
   present.queue_max += number(random, 0, 2);
   present.handshakes_max += number(random, 0, 1);
   present.timeouts = other.timeouts;
-  if (config::leases_sessions(original)) present.timeouts.silence_ms = 0;
+  if (is_leased) present.timeouts.silence_ms = 0;
   present.streams.reuse = other.streams.reuse;
   present.streams.wait_ms = other.streams.wait_ms;
   present.streams.idle_max_ms = other.streams.idle_max_ms;
@@ -172,10 +173,23 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
   present.backoff = other.backoff;
   present.rotation = other.rotation;
   present.endpoints = original.endpoints;
+  present.groups = original.groups;
+  if (random.below(4) == 0) {
+    const auto group = random.pick(original.groups);
+    if (group != original.subscriber_group) std::erase(present.groups, group);
+  }
   std::ranges::rotate(present.endpoints, present.endpoints.begin() + number(random, 0, 2) % present.endpoints.size());
   if (present.endpoints.size() > 1 && random.below(2) == 0) present.endpoints.pop_back();
   for (auto& endpoint : present.endpoints) endpoint.priority = number(random, 0, 1);
   return present;
+}
+
+void change_kind(Random& random, config::UpstreamSettings& present) {
+  const bool is_leased = !config::leases_sessions(present);
+  present.streams.kind = is_leased ? config::StreamKind::leased : config::StreamKind::messages;
+  present.framing = make_framing(random, present.framing.message_bytes_max);
+  if (is_leased) present.timeouts.silence_ms = 0;
+  if (!is_leased) present.sessions = std::max(present.sessions, 1U);
 }
 
 }  // namespace tlsmux::simulation

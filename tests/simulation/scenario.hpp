@@ -14,4 +14,7 @@ config::Config make_scenario(Random& random);
 config::UpstreamSettings make_change(Random& random, const config::UpstreamSettings& original,
                                      config::UpstreamSettings present);
 
+// Of a fickle upstream, what only a restart can change: whether its sessions are leased, and how messages are framed.
+void change_kind(Random& random, config::UpstreamSettings& present);
+
 }  // namespace tlsmux::simulation

@@ -233,7 +233,7 @@ TEST_CASE("engine.draining ends what waits, and clients hear of it before the en
   config.upstreams[0].in_flight_max = 1;
   ShardRig rig(config);
   const auto client = rig.attach_with_channel();
-  rig.context.faults.silent = 1000;
+  rig.context.faults[simulation::Fault::silent] = 1000;
   for (int i = 0; i < 3; ++i) client->push(0, 20);
   client->publish(0);
   rig.settle();
@@ -258,10 +258,10 @@ TEST_CASE("engine.draining while every session backs off stops at once, with eve
   config.upstreams[1].backoff = config.upstreams[0].backoff;
   ShardRig rig(config);
   const auto client = rig.attach_with_channel();
-  rig.context.faults.reset = 1000;
+  rig.context.faults[simulation::Fault::reset] = 1000;
   for (int i = 0; i < 10; ++i) rig.network.step();
   rig.settle();
-  rig.context.faults.reset = 0;
+  rig.context.faults[simulation::Fault::reset] = 0;
   client->push(0, 20);  // waits for the session, which was up and is to come again
   client->publish(0);
   rig.settle();

@@ -34,7 +34,7 @@ TEST_CASE("engine.status shows an upstream as one group sees it") {
   client->push(0, 20);
   client->publish(0);
   rig.settle();
-  rig.context.faults.silent = 1000;
+  rig.context.faults[simulation::Fault::silent] = 1000;
   client->push(0, 20, 50);
   client->publish(0);
   rig.settle();
@@ -56,13 +56,30 @@ TEST_CASE("engine.status shows an upstream as one group sees it") {
   CHECK(latencies == 1);
 }
 
+TEST_CASE("engine.status shows a request in flight no longer than its late answer may come") {
+  auto config = shard_config();
+  config.upstreams[0].correlation.kind = config::CorrelationKind::bytes;
+  config.upstreams[0].correlation.length = 8;
+  ShardRig rig(config);
+  const auto client = rig.attach_with_channel();
+  rig.context.faults[simulation::Fault::silent] = 1000;
+  client->push(0, 20, 50);
+  client->publish(0);
+  rig.settle();
+  rig.advance_ms(kIntervalMs);
+  CHECK(read(tables(rig).upstreams()[0])->in_flight == 1);
+  rig.advance_ms(config.upstreams[0].timeouts.late_answer_ms);
+  rig.advance_ms(kIntervalMs);
+  CHECK(read(tables(rig).upstreams()[0])->in_flight == 0);
+}
+
 TEST_CASE("engine.status shows requests that only wait") {
   auto config = shard_config();
   config.upstreams[0].in_flight_max = 1;
   ShardRig rig(config);
   const auto client = rig.attach_with_channel();
   rig.advance_ms(kIntervalMs);
-  rig.context.faults.silent = 1000;
+  rig.context.faults[simulation::Fault::silent] = 1000;
   for (int i = 0; i < 3; ++i) client->push(0, 20);
   client->publish(0);
   rig.settle();
@@ -89,7 +106,7 @@ TEST_CASE("engine.status shows each session and why the last one ended") {
   CHECK(shm::text_of(up->address) == "127.0.0.1:9000");
   CHECK(shm::text_of(up->tls_version) == "plain");
   CHECK(shm::text_of(up->suite) == "NULL");
-  rig.context.faults.reset = 1000;
+  rig.context.faults[simulation::Fault::reset] = 1000;
   for (int i = 0; i < 10; ++i) rig.network.step();
   rig.settle();
   rig.advance_ms(kIntervalMs);

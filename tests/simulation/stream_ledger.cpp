@@ -47,16 +47,21 @@ std::uint64_t StreamLedger::open(const NewStreamEntry& given) {
   const auto number = entries_.size() + 1;
   auto& entry = entries_[number];
   static_cast<NewStreamEntry&>(entry) = given;
-  const auto& settings = config_->upstreams[given.upstream];
-  entry.is_leased = config::leases_sessions(settings);
-  entry.is_in_turn = settings.streams.order == config::StreamOrder::as_asked;
+  return number;
+}
+
+void StreamLedger::decide(std::uint64_t number, const config::UpstreamSettings& present) {
+  auto& entry = at(number);
+  entry.is_leased = config::leases_sessions(present);
+  entry.is_in_turn = present.streams.order == config::StreamOrder::as_asked;
+  if (config::cuts_messages(present.framing.kind)) {
+    entry.framing = std::make_unique<engine::message::Framing>(present.framing);
+  }
   if (entry.is_leased) {
-    leases_->opened(number, given.upstream);
+    leases_->opened(number, entry.upstream);
   } else {
-    entry.framing = std::make_unique<engine::message::Framing>(settings.framing);
     entry.cutter = std::make_unique<engine::message::FrameCutter>(*entry.framing);
   }
-  return number;
 }
 
 void StreamLedger::turned_away(std::uint64_t stream) {

@@ -63,6 +63,12 @@ class StreamLedger {
 
   // A stream's number, from 1 on.
   std::uint64_t open(const NewStreamEntry& entry);
+  // What it is: before that it writes nothing.
+  void decide(std::uint64_t stream, const config::UpstreamSettings& present);
+  [[nodiscard]] std::uint32_t upstream_of(std::uint64_t stream) const { return at(stream).upstream; }
+  [[nodiscard]] bool is_leased(std::uint64_t stream) const { return at(stream).is_leased; }
+  // Of an upstream that has messages.
+  [[nodiscard]] const engine::message::Framing& framing(std::uint64_t stream) const { return *at(stream).framing; }
   // The control thread says that there is no room.
   void turned_away(std::uint64_t stream);
 

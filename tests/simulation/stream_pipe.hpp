@@ -11,6 +11,7 @@ namespace tlsmux::simulation {
 struct StreamPipe {
   std::uint64_t stream = 0;    // its number in the ledger
   bool tells_hang_up = true;   // a UNIX socket; else TCP
+  bool is_decided = false;     // whether it has a session to itself, and how its messages are framed
   std::size_t room_bytes = 0;  // in each direction
 
   std::vector<std::byte> up;  // from the process

@@ -19,7 +19,7 @@ constexpr std::uint64_t kPatienceNs = 1'000'000'000;  // in the end, where a hos
 bool StreamProcess::step(EngineProcess* present) {
   auto& random = context_.random;
   if (is_dead_) return false;
-  if (!streams_.empty() && random.chance(context_.faults.stream_dies)) {
+  if (!streams_.empty() && context_.strikes(Fault::stream_dies)) {
     context_.trace("process " + std::to_string(number_) + " with streams dies");
     for (auto& stream : streams_) close(stream);
     streams_.clear();
@@ -47,10 +47,9 @@ void StreamProcess::open(EngineProcess& engine, std::uint32_t upstream, bool mus
   engine_number_ = engine.number();
   auto& stream = streams_.emplace_back();
   stream.upstream = upstream;
-  stream.is_leased = config::leases_sessions(context_.upstream(upstream));
   stream.pipe = std::make_shared<StreamPipe>();
   stream.pipe->tells_hang_up = must_succeed || random.below(4) != 0;
-  stream.pipe->room_bytes = random.chance(context_.faults.small_window) ? random.between(1, 200) : 16 * 1024;
+  stream.pipe->room_bytes = context_.strikes(Fault::small_window) ? random.between(1, 200) : 16 * 1024;
   stream.messages_left = must_succeed ? random.between(1, 3) : random.below(8);
   stream.shuts_down = random.below(2) == 0;
   stream.must_succeed = must_succeed;
@@ -60,6 +59,8 @@ void StreamProcess::open(EngineProcess& engine, std::uint32_t upstream, bool mus
                                          .tells_hang_up = stream.pipe->tells_hang_up,
                                          .must_succeed = must_succeed});
   stream.pipe->stream = stream.number;
+  stream.pipe->is_decided = !context_.is_fickle(upstream);
+  if (stream.pipe->is_decided) context_.streams.decide(stream.number, context_.upstream(upstream));
   context_.trace("process " + std::to_string(number_) + " opens stream " + std::to_string(stream.number) +
                  (stream.pipe->tells_hang_up ? "" : " by TCP") + " to upstream " + std::to_string(upstream));
   const auto wait_ms = must_succeed ? 100'000 : random.below(2) * random.between(1, 100);
@@ -104,19 +105,19 @@ bool StreamProcess::step_stream(Stream& stream) {
 }
 
 bool StreamProcess::misbehave(Stream& stream) {
-  auto& random = context_.random;
-  if (random.chance(context_.faults.stream_closes)) {
+  if (context_.strikes(Fault::stream_closes)) {
     close(stream);
     return true;
   }
-  if (!random.chance(context_.faults.stream_stops_reading)) return false;
+  if (!context_.strikes(Fault::stream_stops_reading)) return false;
   stream.is_reading = !stream.is_reading;
   return true;
 }
 
 bool StreamProcess::write(Stream& stream) {
   auto& pipe = *stream.pipe;
-  if (pipe.engine_closed || pipe.process_finished || context_.streams.is_over(stream.number)) return false;
+  if (!pipe.is_decided || pipe.engine_closed || pipe.process_finished || context_.streams.is_over(stream.number))
+    return false;
   if (stream.unsent.empty()) {
     if (stream.messages_left == 0) return false;
     // Several at one time may be too many for the queue.
@@ -126,7 +127,7 @@ bool StreamProcess::write(Stream& stream) {
   }
   if (pipe.up.size() >= pipe.room_bytes) return false;
   const auto most = std::min(stream.unsent.size(), pipe.room_bytes - pipe.up.size());
-  const auto count = context_.random.chance(context_.faults.partial_io) ? context_.random.piece(most) : most;
+  const auto count = context_.strikes(Fault::partial_io) ? context_.random.piece(most) : most;
   pipe.up.insert(pipe.up.end(), stream.unsent.begin(), stream.unsent.begin() + static_cast<std::ptrdiff_t>(count));
   stream.unsent.erase(stream.unsent.begin(), stream.unsent.begin() + static_cast<std::ptrdiff_t>(count));
   return true;
@@ -136,7 +137,7 @@ bool StreamProcess::read(Stream& stream) {
   auto& pipe = *stream.pipe;
   if (context_.faults.none()) stream.is_reading = true;
   if (pipe.down == 0 || !stream.is_reading) return false;
-  pipe.down -= context_.random.chance(context_.faults.partial_io) ? context_.random.piece(pipe.down) : pipe.down;
+  pipe.down -= context_.strikes(Fault::partial_io) ? context_.random.piece(pipe.down) : pipe.down;
   return true;
 }
 
@@ -175,7 +176,9 @@ void StreamProcess::close(Stream& stream) {
 
 // ---- What it writes ----
 
-void StreamProcess::compose(Stream& stream) { stream.is_leased ? compose_leased(stream) : compose_request(stream); }
+void StreamProcess::compose(Stream& stream) {
+  context_.streams.is_leased(stream.number) ? compose_leased(stream) : compose_request(stream);
+}
 
 void StreamProcess::compose_request(Stream& stream) {
   auto& random = context_.random;
@@ -190,8 +193,9 @@ void StreamProcess::compose_request(Stream& stream) {
                    .key_offset = key_offset,
                    .length = random.between(shortest, std::min(longest, shortest + 200))};
   if (random.chance(50)) text.length = random.between(shortest, longest);
-  const bool may_repeat = !in_order && !stream.must_succeed && context_.faults.duplicate == 0 && !stream.asked.empty();
-  if (may_repeat && random.chance(context_.faults.duplicate_key)) text.key = random.pick(stream.asked);
+  const bool may_repeat =
+      !in_order && !stream.must_succeed && context_.faults[Fault::duplicate] == 0 && !stream.asked.empty();
+  if (may_repeat && context_.strikes(Fault::duplicate_key)) text.key = random.pick(stream.asked);
   const auto number = context_.ledger.submit({.client = asker_of(stream.number),
                                               .group = group_,
                                               .engine = engine_number_,
@@ -203,7 +207,7 @@ void StreamProcess::compose_request(Stream& stream) {
                                               .must_be_answered = stream.must_succeed,
                                               .is_of_stream = true});
   stream.asked.push_back(number);
-  const engine::message::Framing framing(settings.framing);
+  const auto& framing = context_.streams.framing(stream.number);
   std::vector<std::byte> message(text.length);
   write_request(message, text);
   stream.unsent.resize(framing.header_bytes());
@@ -224,10 +228,11 @@ void StreamProcess::compose_leased(Stream& stream) {
         .number = number, .key = number, .key_offset = 0, .length = random.between(kRequestBytesMin, longest)};
     std::vector<std::byte> message(text.length);
     write_request(message, text);
-    const engine::message::Framing framing(settings);
-    const bool is_framed = config::cuts_messages(settings.kind);
-    stream.unsent.resize(is_framed ? framing.header_bytes() : 0);
-    if (is_framed) framing.write_header(stream.unsent, message.size());
+    if (config::cuts_messages(settings.kind)) {
+      const auto& framing = context_.streams.framing(stream.number);
+      stream.unsent.resize(framing.header_bytes());
+      framing.write_header(stream.unsent, message.size());
+    }
     stream.unsent.insert(stream.unsent.end(), message.begin(), message.end());
   }
   context_.streams.composed(stream.number, 0, stream.unsent);

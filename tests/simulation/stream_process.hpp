@@ -29,6 +29,7 @@ class StreamProcess {
   void finish();
   // One stream with a few messages, which must be answered.
   void probe(EngineProcess& engine, std::uint32_t upstream) { open(engine, upstream, true); }
+  [[nodiscard]] std::uint32_t group() const { return group_; }
   [[nodiscard]] bool is_idle() const { return streams_.empty(); }
   // When it does something by itself; 0: never.
   [[nodiscard]] std::uint64_t next_due_ns() const;
@@ -37,7 +38,6 @@ class StreamProcess {
   struct Stream {
     std::uint64_t number = 0;
     std::uint32_t upstream = 0;
-    bool is_leased = false;
     std::shared_ptr<StreamPipe> pipe;
     std::vector<std::byte> unsent;     // of the message that it writes
     std::vector<std::uint64_t> asked;  // of a message stream

@@ -20,9 +20,13 @@ constexpr std::size_t kReceiveBytesMax = 4096;  // at a time
 // ---- The engine's calls ----
 
 void StreamSockets::adopt(StreamId stream, shm::UniqueFd socket) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   TMX_ASSERT(!sockets_.contains(stream.index));
-  sockets_[stream.index] = {.id = stream, .pipe = announced_.extract(socket.get()).mapped(), .sending = {}};
+  auto pipe = announced_.extract(socket.get()).mapped();
+  if (!std::exchange(pipe->is_decided, true)) {
+    context_.streams.decide(pipe->stream, context_.present(context_.streams.upstream_of(pipe->stream)));
+  }
+  sockets_[stream.index] = {.id = stream, .pipe = std::move(pipe), .sending = {}};
 }
 
 StreamSockets::Socket& StreamSockets::open_socket(StreamId stream) {
@@ -32,7 +36,7 @@ StreamSockets::Socket& StreamSockets::open_socket(StreamId stream) {
 }
 
 void StreamSockets::receive(StreamId stream) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   auto& socket = open_socket(stream);
   TMX_ASSERT(!socket.receiving);
   socket.receiving = true;
@@ -40,21 +44,21 @@ void StreamSockets::receive(StreamId stream) {
 }
 
 void StreamSockets::send(StreamId stream, std::span<const std::byte> bytes) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   auto& socket = open_socket(stream);
   TMX_ASSERT(!socket.sending && !bytes.empty());
   socket.sending = bytes;
 }
 
 void StreamSockets::watch_hang_up(StreamId stream) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   auto& socket = open_socket(stream);
   TMX_ASSERT(!socket.hang_up_watched);
   socket.hang_up_watched = true;
 }
 
 void StreamSockets::close(StreamId stream, bool /*reset*/) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   auto& socket = open_socket(stream);
   socket.closing = true;
   const auto stream_number = socket.pipe->stream;
@@ -110,7 +114,7 @@ bool StreamSockets::tell(Streams& streams) {
     const auto id = socket.id;
     if (is_over) socket.pipe->engine_closed = true;
     next = is_over ? sockets_.erase(next) : std::next(next);
-    if (is_over) streams.socket_closed(id);
+    if (is_over) context_.engine_acts([&] { streams.socket_closed(id); });
   }
   return any;
 }
@@ -118,7 +122,7 @@ bool StreamSockets::tell(Streams& streams) {
 void StreamSockets::tell_one(Socket& socket, Streams& streams) {
   if (is_hung_up(socket) && context_.random.below(2) == 0) {
     socket.hang_up_watched = false;
-    return streams.socket_failed(socket.id, EPIPE);
+    return context_.engine_acts([&] { streams.socket_failed(socket.id, EPIPE); });
   }
   if (can_receive(socket) && (!can_send(socket) || context_.random.below(2) == 0))
     return tell_received(socket, streams);
@@ -126,23 +130,24 @@ void StreamSockets::tell_one(Socket& socket, Streams& streams) {
 }
 
 std::size_t StreamSockets::piece(std::size_t total) {
-  return context_.random.chance(context_.faults.partial_io) ? context_.random.piece(total) : total;
+  return context_.strikes(Fault::partial_io) ? context_.random.piece(total) : total;
 }
 
 void StreamSockets::tell_received(Socket& socket, Streams& streams) {
   auto& pipe = *socket.pipe;
   socket.receiving = false;
-  if (pipe.is_reset) return streams.socket_failed(socket.id, ECONNRESET);
+  if (pipe.is_reset) return context_.engine_acts([&] { streams.socket_failed(socket.id, ECONNRESET); });
   const auto count = pipe.up.empty() ? 0 : piece(std::min(pipe.up.size(), kReceiveBytesMax));
   const std::vector<std::byte> bytes(pipe.up.begin(), pipe.up.begin() + static_cast<std::ptrdiff_t>(count));
   pipe.up.erase(pipe.up.begin(), pipe.up.begin() + static_cast<std::ptrdiff_t>(count));
   context_.streams.engine_read(pipe.stream, count);
-  streams.process_sent(socket.id, bytes);
+  context_.engine_acts([&] { streams.process_sent(socket.id, bytes); });
 }
 
 void StreamSockets::tell_took(Socket& socket, Streams& streams) {
   const auto bytes = *std::exchange(socket.sending, std::nullopt);
-  streams.socket_took(socket.id, take(socket, bytes));
+  const auto result = take(socket, bytes);
+  context_.engine_acts([&] { streams.socket_took(socket.id, result); });
 }
 
 // What the kernel says to a send.

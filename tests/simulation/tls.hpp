@@ -28,8 +28,8 @@ class TlsSession final : public engine::tls::TlsSession {
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return plain_->record_overhead_bytes(); }
   std::expected<void, engine::tls::TlsError> seal(std::span<const std::span<const std::byte>> parts,
                                                   engine::tls::WireBuffer& wire) override {
-    context_.engine_calls_world();
-    if (context_.random.chance(context_.faults.seal_fails)) {
+    const auto memory = context_.engine_calls_world();
+    if (context_.strikes(Fault::seal_fails)) {
       return std::unexpected(engine::tls::TlsError{shm::Reason::record_corrupt, "no record could be sealed"});
     }
     return plain_->seal(parts, wire);
@@ -37,7 +37,7 @@ class TlsSession final : public engine::tls::TlsSession {
   std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
       std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
       engine::tls::WireBuffer& wire) override {
-    context_.engine_calls_world();
+    const auto memory = context_.engine_calls_world();
     return plain_->open(received, on_plaintext, wire);
   }
   void close_notify(engine::tls::WireBuffer& wire) override { plain_->close_notify(wire); }
@@ -58,7 +58,7 @@ class TlsClient final : public engine::tls::TlsClient {
   std::expected<std::unique_ptr<engine::tls::TlsSession>, engine::tls::TlsError> start(
       const std::string& server_name) override {
     std::optional<engine::tls::TlsError> failure;
-    if (context_.random.chance(context_.faults.handshake_fails)) {
+    if (context_.strikes(Fault::handshake_fails)) {
       failure = {shm::Reason::certificate_untrusted, "the host's certificate is not trusted"};
     }
     plain_.fail_handshakes(failure);

@@ -12,8 +12,8 @@ WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connect
     : context_(context),
       upstream_(upstream),
       connection_(connection),
-      is_leased_(config::leases_sessions(context.upstream(upstream))),
-      framing_(context.upstream(upstream).framing) {}
+      is_leased_(config::leases_sessions(context.present(upstream))),
+      framing_(context.present(upstream).framing) {}
 
 void WireLog::offered(std::span<const std::byte> pending) {
   const auto known = std::span(stream_).subspan(accepted_);

@@ -8,14 +8,14 @@ namespace tlsmux::simulation {
 using engine::mux::SessionId;
 
 void Workers::resolve(SessionId session, const std::string& /*host*/, std::uint16_t port) {
-  context_.engine_calls_world();
-  if (context_.random.chance(context_.faults.lookup_hangs)) return;
+  const auto memory = context_.engine_calls_world();
+  if (context_.strikes(Fault::lookup_hangs)) return;
   waiting_.emplace_back(Lookup{.session = session, .port = port, .addresses = {}});
 }
 
 void Workers::handshake(SessionId session, std::unique_ptr<engine::tls::TlsSession> tls,
                         std::vector<std::byte> received) {
-  context_.engine_calls_world();
+  const auto memory = context_.engine_calls_world();
   waiting_.emplace_back(
       Step{.session = session, .tls = std::move(tls), .received = std::move(received), .output = {}, .state = {}});
 }
@@ -35,7 +35,7 @@ bool Workers::step() {
 }
 
 void Workers::run(Lookup& lookup) {
-  if (context_.random.chance(context_.faults.lookup_fails)) {
+  if (context_.strikes(Fault::lookup_fails)) {
     lookup.addresses = std::unexpected(std::string("no such name"));
     return;
   }
@@ -52,10 +52,11 @@ bool Workers::tell(engine::mux::Multiplexer& multiplexer) {
   auto done = std::exchange(done_, {});
   for (auto& job : done) {
     if (auto* step = std::get_if<Step>(&job)) {
-      multiplexer.handshake_stepped(step->session, std::move(step->tls), step->output, step->state);
+      context_.engine_acts(
+          [&] { multiplexer.handshake_stepped(step->session, std::move(step->tls), step->output, step->state); });
     } else {
       const auto& lookup = std::get<Lookup>(job);
-      multiplexer.resolved(lookup.session, lookup.addresses);
+      context_.engine_acts([&] { multiplexer.resolved(lookup.session, lookup.addresses); });
     }
   }
   return !done.empty();

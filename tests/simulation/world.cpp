@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kStepsToRestMax = 200'000;
 constexpr std::uint64_t kBackoffNsMax = 100'000'000;
+constexpr std::uint64_t kLeapNsMax = 24ULL * 3600 * 1'000'000'000;
 
 config::Config scenario_of(std::uint64_t seed) {
   Random random(seed);
@@ -24,9 +25,7 @@ void Statistics::add(const Statistics& other) {
   requests += other.requests;
   engines += other.engines;
   clients += other.clients;
-  late += other.late;
-  unsolicited += other.unsolicited;
-  orphans += other.orphans;
+  sightings.add(other.sightings);
   streams.add(other.streams);
   for (std::size_t i = 0; i < told.size(); ++i) told[i] += other.told[i];
   for (std::size_t i = 0; i < reasons.size(); ++i) reasons[i] += other.reasons[i];
@@ -36,6 +35,11 @@ World::World(std::uint64_t seed, bool is_traced) : context_(seed, scenario_of(se
   context_.is_traced = is_traced;
   context_.while_engine_works = [this] { step_client(); };
   context_.has_streams = context_.random.below(2) == 0;
+  const auto& upstreams = context_.config.upstreams;
+  for (std::uint32_t i = 0; i < upstreams.size(); ++i) {
+    const bool may_be = !config::leases_sessions(upstreams[i]) && context_.in_order(i);
+    if (may_be && context_.random.below(3) == 0) context_.fickle.insert(i);
+  }
 }
 
 Statistics World::run() {
@@ -48,9 +52,7 @@ Statistics World::run() {
   statistics_.requests = context_.ledger.size();
   statistics_.told = context_.ledger.told();
   statistics_.reasons = context_.ledger.reasons();
-  statistics_.late = context_.ledger.late_count();
-  statistics_.unsolicited = context_.unsolicited_heard;
-  statistics_.orphans = context_.ledger.orphan_count();
+  statistics_.sightings = context_.sightings;
   statistics_.streams = context_.streams.statistics();
   return statistics_;
 }
@@ -59,7 +61,7 @@ Statistics World::run() {
 
 void World::run_faults() {
   context_.faults = Faults::some(context_.random);
-  counters_comparable_ = context_.faults.client_leaves == 0 && !context_.has_streams;
+  counters_comparable_ = context_.faults[Fault::client_leaves] == 0 && !context_.has_streams;
   const auto clients = context_.random.between(1, 4);
   for (std::size_t i = 0; i < clients; ++i) clients_.push_back(nullptr);
   const auto stream_processes = context_.has_streams ? context_.random.between(1, 3) : 0;
@@ -83,9 +85,10 @@ void World::run_calm() {
   context_.trace("from here on all is well");
   context_.faults = {};
   context_.ports_down.clear();
-  for (std::size_t i = 0; i < context_.config.upstreams.size(); ++i) {
-    if (engine_ != nullptr && engine_->multiplexer().upstreams()[i]->draining) drain_or_resume(i);
+  for (std::uint32_t i = 0; i < context_.config.upstreams.size(); ++i) {
+    if (engine_ != nullptr && engine_->is_drained(i)) drain_or_resume(i);
   }
+  restore_settings();
   for (auto& client : clients_) client->kill_if_mad();
   revive_stream_processes();
   for (int i = 0; i < 100; ++i) step();
@@ -99,6 +102,7 @@ void World::probe() {
   run_until([this] { return all_are_up() && engine_->has_no_streams(); }, "all sessions to come up");
   for (auto& client : clients_) {
     for (std::size_t channel = 0; channel < client->channel_count(); ++channel) {
+      if (engine_->is_removed(client->upstream_of(channel)) || engine_->is_group_removed(client->group())) continue;
       client->probe(channel);
       run_until([this] { return is_at_rest(); }, "the answers to the probes");
     }
@@ -125,6 +129,7 @@ void World::let_endpoints_recover() {
 // nobody knows what comes of it.
 void World::probe_streams() {
   for (auto& process : stream_processes_) {
+    if (engine_->is_group_removed(process->group())) continue;
     for (std::uint32_t upstream = 0; upstream < context_.config.upstreams.size(); ++upstream) {
       const bool is_known = !context_.leases.has_lied(upstream) && !context_.ledger.has_lied(upstream);
       for (int i = 0; i < 2 && is_known && !engine_->is_removed(upstream); ++i) {
@@ -138,6 +143,7 @@ void World::probe_streams() {
 
 void World::shut_down() {
   check_counters();
+  check_keys();
   for (auto& client : clients_) {
     client->set_conduct({.submits = false, .attaches = false});
     client->leave();
@@ -156,6 +162,8 @@ void World::give_orphans_away() {
   for (std::uint32_t upstream = 0; upstream < config.upstreams.size(); ++upstream) {
     for (std::uint32_t group = 0; group < config.groups.size(); ++group) {
       if (config::leases_sessions(config.upstreams[upstream])) continue;  // nobody has died there with a request
+      // Nobody can subscribe any more.
+      if (engine_->is_removed(upstream) || engine_->is_group_removed(group)) continue;
       const bool can_lend = config.groups[group].memory.slots_per_channel >= 4;
       if (can_lend) give_orphans_away({.group = group, .upstream = upstream});
     }
@@ -184,7 +192,11 @@ bool World::is_at_rest() {
   const bool no_streams =
       std::ranges::all_of(stream_processes_, [](const auto& process) { return process->is_idle(); });
   return engine_ != nullptr && all_idle && no_streams && context_.ledger.open_count() == 0 &&
-         engine_->multiplexer().requests_held() == 0 && engine_->is_fast_asleep();
+         engine_->multiplexer().requests_held() == 0 && engine_->has_answered_drains() && engine_->is_fast_asleep();
+}
+
+void World::wait_for_orders() {
+  run_until([this] { return engine_ == nullptr || engine_->takes_orders(); }, "settings to be applied");
 }
 
 template <typename Condition>
@@ -215,6 +227,9 @@ void World::let_time_pass() {
   if (pace == 0) most_ns = 10'000'000;
   if (pace >= 1 && pace <= 4) most_ns = 500'000;
   context_.now_ns += random.below(most_ns);
+  if (!context_.strikes(Fault::clock_leaps)) return;
+  context_.trace("the clock leaps");
+  context_.now_ns += random.between(1, kLeapNsMax);
 }
 
 bool World::step_anywhere() {
@@ -240,6 +255,7 @@ bool World::step_anywhere() {
 bool World::start_engine() {
   if (engine_ != nullptr) return false;
   ++statistics_.engines;
+  if (context_.last_engine > 0) context_.note(Seen::engine_restarted);
   engine_ = std::make_unique<EngineProcess>(context_, network_);
   try {
     engine_->start();
@@ -257,7 +273,11 @@ bool World::step_engine() {
     lose_engine();
     return true;
   }
-  if (engine_->is_stopped()) lose_engine();
+  if (engine_->is_stopped()) {
+    context_.note(Seen::engine_stopped);
+    if (context_.faults.none()) engine_->check_all_given_back();
+    lose_engine();
+  }
   return true;
 }
 
@@ -291,50 +311,19 @@ bool World::step_client() {
 
 void World::fail_engine() {
   if (engine_ == nullptr) return;
-  if (context_.random.chance(context_.faults.engine_dies)) return lose_engine();
-  if (context_.random.chance(context_.faults.engine_drains)) {
+  if (context_.strikes(Fault::engine_dies)) return lose_engine();
+  if (context_.strikes(Fault::engine_drains)) {
     engine_->drain(static_cast<std::uint32_t>(context_.random.below(50)));
   }
 }
 
 void World::fail_endpoint() {
   auto& random = context_.random;
-  const auto upstream = random.below(context_.config.upstreams.size());
-  if (engine_ != nullptr && random.chance(context_.faults.upstream_drains)) drain_or_resume(upstream);
-  if (engine_ != nullptr && random.chance(context_.faults.refresh)) refresh(static_cast<std::uint32_t>(upstream));
-  if (engine_ != nullptr && random.chance(context_.faults.upstream_removed)) {
-    remove_upstream(static_cast<std::uint32_t>(upstream));
-  }
-  if (!random.chance(context_.faults.endpoint_goes)) return;
+  const auto upstream = static_cast<std::uint32_t>(random.below(context_.config.upstreams.size()));
+  if (engine_ != nullptr) give_order(upstream);
+  if (!context_.strikes(Fault::endpoint_goes)) return;
   const auto port = random.pick(context_.config.upstreams[upstream].endpoints).port;
   if (context_.ports_down.erase(port) == 0) context_.ports_down.insert(port);
-}
-
-void World::refresh(std::uint32_t upstream) {
-  if (engine_->is_removed(upstream)) return;
-  context_.trace("the settings of upstream " + std::to_string(upstream) + " change");
-  const auto& present = *engine_->multiplexer().upstreams()[upstream]->settings;
-  const auto settings = make_change(context_.random, context_.config.upstreams[upstream], present);
-  using Kind = engine::ApplyConfig::Kind;
-  const auto kind = context_.random.below(4) == 0 ? Kind::restarted : Kind::changed;
-  engine_->refresh(upstream, settings, kind, context_.random.below(2) == 0);
-}
-
-// Only one that streams have for themselves: clients with channels count on theirs.
-void World::remove_upstream(std::uint32_t upstream) {
-  if (!config::leases_sessions(context_.upstream(upstream))) return;
-  if (engine_->remove_upstream(upstream)) context_.trace("upstream " + std::to_string(upstream) + " is removed");
-}
-
-void World::drain_or_resume(std::size_t upstream) {
-  auto& multiplexer = engine_->multiplexer();
-  const bool drains = multiplexer.upstreams()[upstream]->draining;
-  context_.trace("upstream " + std::to_string(upstream) + (drains ? " is resumed" : " is drained"));
-  try {
-    drains ? multiplexer.resume_upstream(upstream) : multiplexer.drain_upstream(upstream);
-  } catch (const EngineKilled&) {
-    lose_engine();
-  }
 }
 
 void World::lose_engine() {

@@ -24,9 +24,7 @@ struct Statistics {
   std::uint64_t clients = 0;
   std::array<std::uint64_t, 4> told{};  // by outcome
   std::array<std::uint64_t, shm::kReasonCount> reasons{};
-  std::uint64_t late = 0;  // notices
-  std::uint64_t unsolicited = 0;
-  std::uint64_t orphans = 0;
+  Sightings sightings;
   StreamStatistics streams;
 
   void add(const Statistics& other);
@@ -44,6 +42,9 @@ class World {
   void run_calm();
   void probe();
   void probe_streams();
+  void restore_settings();
+  void wait_for_orders();
+  void restore(std::uint32_t upstream);
   void let_endpoints_recover();
   void shut_down();
   void give_orphans_away();
@@ -61,12 +62,15 @@ class World {
   void remove_upstream(std::uint32_t upstream);
   void fail_engine();
   void fail_endpoint();
-  void drain_or_resume(std::size_t upstream);
+  void give_order(std::uint32_t upstream);
+  void drain_or_resume(std::uint32_t upstream);
   void refresh(std::uint32_t upstream);
   void lose_engine();
   bool wait();
   void check_wakes();
   void check_queues();
+  void check_new_requests(std::uint32_t upstream);
+  void check_keys();
   // Until it holds. Throws Violation when it takes too long.
   template <typename Condition>
   void run_until(Condition condition, const char* what);

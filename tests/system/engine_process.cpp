@@ -111,10 +111,21 @@ int EngineProcess::stop() {
 int EngineProcess::wait() {
   const int code = reap(broker_);
   broker_ = -1;
-  for (const auto* complaint : {"Sanitizer", "runtime error:", "assertion failed"}) {
+  check_log();
+  return code;
+}
+
+void EngineProcess::forget_log() {
+  check_log();
+  log_.forget();
+  restarts_seen_ = 0;
+}
+
+void EngineProcess::check_log() {
+  for (const auto* complaint :
+       {"Sanitizer", "runtime error:", "assertion failed", "confinement_breach", "thread_not_confined"}) {
     CHECK_MESSAGE(log_.count(complaint) == 0, log_.last_lines());
   }
-  return code;
 }
 
 std::string status_json(const config::Config& config) {

@@ -34,6 +34,8 @@ class EngineProcess {
   // Of the engine that serves, or served last.
   [[nodiscard]] pid_t engine_pid() const { return engine_; }
   LogReader& log() { return log_; }
+  // For those who run for long: what was logged so far is looked through for complaints and dropped.
+  void forget_log();
 
   void await_sessions(std::size_t sessions) { log_.wait_for("event=session_ready", sessions); }
   void await_serving();
@@ -48,6 +50,8 @@ class EngineProcess {
   int wait();
 
  private:
+  void check_log();
+
   config::Config config_;
   LogReader log_;
   pid_t broker_ = -1;

@@ -20,18 +20,6 @@ std::string complaint(const LedgerEntry& entry, const std::string& what) {
          kNames.at(static_cast<std::size_t>(entry.fate)) + " (reason " + std::to_string(entry.reason) + "): " + what;
 }
 
-std::string contradiction(const LedgerEntry& entry, const Receipt* receipt) {
-  const auto times = receipt != nullptr ? receipt->times : 0;
-  if (times > 1) return complaint(entry, "received " + std::to_string(times) + " times");
-  if (times == 1 && (receipt->bytes != entry.bytes || receipt->hash != entry.hash)) {
-    return complaint(entry, "another message was received");
-  }
-  if (entry.fate == Fate::answered && times == 0) return complaint(entry, "never received");
-  const bool must_not_be_there = entry.fate == Fate::not_sent || entry.fate == Fate::not_submitted;
-  if (must_not_be_there && times > 0) return complaint(entry, "received");
-  return {};
-}
-
 }  // namespace
 
 Ledger::Ledger(const std::string& path) {
@@ -66,6 +54,18 @@ std::string key_text(std::uint32_t client, std::uint64_t sequence) {
   std::memcpy(key.data(), &wide, sizeof wide);
   std::memcpy(key.data() + sizeof wide, &sequence, sizeof sequence);
   return host::hex({key.data(), key.size()});
+}
+
+std::string contradiction(const LedgerEntry& entry, const Receipt* receipt) {
+  const auto times = receipt != nullptr ? receipt->times : 0;
+  if (times > 1) return complaint(entry, "received " + std::to_string(times) + " times");
+  if (times == 1 && (receipt->bytes != entry.bytes || receipt->hash != entry.hash)) {
+    return complaint(entry, "another message was received");
+  }
+  if (entry.fate == Fate::answered && times == 0) return complaint(entry, "never received");
+  const bool must_not_be_there = entry.fate == Fate::not_sent || entry.fate == Fate::not_submitted;
+  if (must_not_be_there && times > 0) return complaint(entry, "received");
+  return {};
 }
 
 std::vector<std::string> contradictions(const std::vector<LedgerEntry>& entries,

@@ -44,6 +44,9 @@ std::vector<LedgerEntry> read_ledgers(const std::vector<std::string>& paths);
 // The 16 bytes that a message of this client begins with, in hex as in the hosts' records.
 std::string key_text(std::uint32_t client, std::uint64_t sequence);
 
+// Why the request's fate and what became of it at the hosts, if anything, cannot both be true; empty if they can.
+std::string contradiction(const LedgerEntry& entry, const Receipt* receipt);
+
 // What cannot both be true, in words; empty if all agrees:
 //  - what was answered was received, once and as it was written;
 //  - what was not sent or not submitted was never received;

@@ -175,6 +175,7 @@ bool LoadClient::take_one(Lane& lane, const tmx_completion& completion) {
   switch (completion.outcome) {
     case TMX_ANSWERED: {
       ++report_.answered;
+      if (order_.answered != nullptr) order_.answered->fetch_add(1, std::memory_order_relaxed);
       const auto expected = load_message(order_.seed, order_.client, request.sequence, request.bytes);
       const bool same =
           completion.length == expected.size() && std::memcmp(completion.data, expected.data(), expected.size()) == 0;

@@ -3,6 +3,7 @@
 // An authorizer process: sends messages of random sizes and holds each answer against the request.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,7 +24,8 @@ struct LoadOrder {
   std::uint32_t timeout_ms_min = 60'000;
   std::uint32_t timeout_ms_max = 60'000;
   std::uint32_t cancel_percent = 0;
-  std::string ledger = {};  // a file for the fate of each request; empty: none
+  std::atomic<std::uint64_t>* answered = nullptr;  // counts answers for others to see
+  std::string ledger = {};                         // a file for the fate of each request; empty: none
 };
 
 enum class LoadTrouble : std::uint32_t {

@@ -17,6 +17,7 @@ namespace tlsmux::test {
 namespace {
 
 constexpr int kPipeBytes = 1 << 20;
+constexpr std::size_t kLastBytes = 8192;  // kept for a failure's message
 
 // Calls `found` with each whole line that holds `text`, until it returns true.
 template <typename Found>
@@ -66,15 +67,24 @@ std::size_t LogReader::count(std::string_view text) {
   return seen;
 }
 
-void LogReader::forget() {
+std::vector<std::string> LogReader::lines_with(std::string_view text) {
   read_some(0);
+  std::vector<std::string> lines;
+  find_lines(std::string_view(text_).substr(begin_), text, [&](std::string_view line) {
+    lines.emplace_back(line);
+    return false;
+  });
+  return lines;
+}
+
+void LogReader::forget() {
+  text_ = last_lines();
   begin_ = text_.size();
 }
 
 std::string LogReader::last_lines() {
   read_some(0);
-  constexpr std::size_t kBytesMax = 8192;
-  return text_.substr(text_.size() - std::min(text_.size(), kBytesMax));
+  return text_.substr(text_.size() - std::min(text_.size(), kLastBytes));
 }
 
 void LogReader::read_some(int timeout_ms) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shm/system/unique_fd.hpp"
 
@@ -23,6 +24,7 @@ class LogReader {
   std::string wait_for(std::string_view text, std::size_t occurrence = 1);
   // How many lines hold `text` so far.
   std::size_t count(std::string_view text);
+  std::vector<std::string> lines_with(std::string_view text);
   // Lines from now on only.
   void forget();
   // For a failure's message.

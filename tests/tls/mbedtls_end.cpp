@@ -88,6 +88,14 @@ Bytes MbedtlsEnd::write(std::string_view text) {
   return output;
 }
 
+Bytes MbedtlsEnd::write_empty() {
+  Bytes output;
+  bio_ = {.input = {}, .handshake_output = &output};
+  succeed(mbedtls_ssl_write(ssl_.get(), nullptr, 0));
+  bio_ = {};
+  return output;
+}
+
 MbedtlsEnd::Read MbedtlsEnd::read(std::span<const std::byte> received) {
   Read result;
   Bytes alerts;

@@ -35,6 +35,8 @@ class MbedtlsEnd {
 
   // The records by mbedTLS. read() gives all that can be read, and 0 or the code that ended it.
   Bytes write(std::string_view text);
+  // A record without data.
+  Bytes write_empty();
   struct Read {
     std::string text;
     int code = 0;

@@ -1,0 +1,32 @@
+// The daemon's operator delete: what lay there is overwritten first. Messages, keys and passphrases pass through
+// containers whose memory would keep them after its release; here no container can be forgotten. The array, sized and
+// nothrow forms of the library come to these. What mbedTLS allocates is not among it: it wipes its secrets itself.
+
+#include <malloc.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <span>
+
+#include "shm/wipe.hpp"
+
+namespace {
+
+void wipe_and_free(void* memory) noexcept {
+  if (memory == nullptr) return;
+  tlsmux::shm::wipe({static_cast<std::byte*>(memory), ::malloc_usable_size(memory)});
+  std::free(memory);
+}
+
+}  // namespace
+
+// With its pair, since the tools that watch memory want both from one hand.
+void* operator new(std::size_t bytes) {
+  void* const memory = std::malloc(bytes == 0 ? 1 : bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+void operator delete(void* memory) noexcept { wipe_and_free(memory); }
+void operator delete(void* memory, std::size_t /*bytes*/) noexcept { wipe_and_free(memory); }

@@ -1,0 +1,132 @@
+// What `tlsmuxd --selftest` tells whoever has to find out why it does not start.
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <functional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "engine/confinement/file_rules.hpp"
+#include "tests/broker/process.hpp"
+#include "tests/confinement/forbidden_call.hpp"
+#include "tests/confinement/sanitizer.hpp"
+
+namespace tlsmux::test {
+namespace {
+
+constexpr int kNotStarted = 99;
+
+struct Report {
+  int code = 0;
+  std::string text;
+};
+
+// `prepare` runs in the process that becomes tlsmuxd.
+Report self_test(const std::function<bool()>& prepare, const std::string& config = {}) {
+  const TemporaryFolder folder;
+  const auto output = folder.add("output", "");
+  ChildProcess child([&] {
+    const int file = ::open(output.c_str(), O_WRONLY | O_CLOEXEC);
+    if (file < 0 || ::dup2(file, STDOUT_FILENO) < 0 || ::dup2(file, STDERR_FILENO) < 0 || !prepare())
+      return kNotStarted;
+    const char* const path = config.empty() ? nullptr : config.c_str();
+    return ::execl(TLSMUX_PROGRAM_FOLDER "/tlsmuxd", "tlsmuxd", "--selftest", path, nullptr);
+  });
+  Report report{.code = child.wait(), .text = {}};
+  std::ifstream file(output);
+  std::ostringstream text;
+  text << file.rdbuf();
+  report.text = text.str();
+  return report;
+}
+
+// As whom nothing else runs: what a ring locks counts for all processes of a user.
+bool is_nobody() {
+  constexpr uid_t kFirst = 1'000'000;
+  return ::getuid() != 0 || become_user(kFirst + static_cast<uid_t>(::getpid()));
+}
+
+std::vector<std::string> lines_with(const std::string& text, std::string_view start) {
+  std::vector<std::string> found;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(start)) found.push_back(line);
+  }
+  return found;
+}
+
+bool has_line(const Report& report, const std::string& start) { return !lines_with(report.text, start).empty(); }
+
+constexpr int kLines = 9;
+
+}  // namespace
+
+TEST_CASE("engine.tlsmuxd --selftest says what is in force, a line each") {
+  if (skip_with_sanitizer()) return;
+  const auto report = self_test(is_nobody);
+  INFO(report.text);
+  CHECK(lines_with(report.text, "").size() == kLines);
+  for (const auto* what :
+       {"a user without rights: uid ", "no new privileges", "no core dumps", "system calls of the broker (seccomp)",
+        "system calls of the engine (seccomp)", "io_uring, restricted"}) {
+    CHECK_MESSAGE(has_line(report, "yes      " + std::string(what)), what);
+  }
+  const bool has_landlock = engine::confinement::kernel_file_rules_version() > 0;
+  CHECK(has_line(report, "yes      files of the engine (Landlock): version ") == has_landlock);
+  CHECK(report.code == (lines_with(report.text, "NO ").empty() ? 0 : 3));
+}
+
+TEST_CASE("engine.tlsmuxd --selftest says what is missing, and what to do") {
+  if (skip_with_sanitizer()) return;
+  struct Lack {
+    long call;
+    int error;
+    std::string what;
+    std::string advice;
+  };
+  for (const auto& lack :
+       {Lack{SYS_io_uring_setup, EPERM, "io_uring, restricted", "kernel.io_uring_disabled=0"},
+        Lack{SYS_io_uring_setup, ENOSYS, "io_uring, restricted", "Linux 6.1 or later"},
+        Lack{SYS_seccomp, EPERM, "system calls of the engine (seccomp)", "a container has to allow seccomp"},
+        Lack{SYS_seccomp, ENOSYS, "system calls of the broker (seccomp)", "CONFIG_SECCOMP_FILTER"},
+        Lack{SYS_landlock_create_ruleset, EPERM, "files of the engine (Landlock)", "has to allow its landlock_"},
+        Lack{SYS_landlock_create_ruleset, ENOSYS, "files of the engine (Landlock)", "lsm="}}) {
+    const auto report = self_test([&] { return is_nobody() && forbid_call(lack.call, lack.error); });
+    INFO(report.text);
+    CHECK(report.code == 3);
+    CHECK(lines_with(report.text, "").size() == kLines);
+    const auto found = lines_with(report.text, "NO       " + lack.what + ": ");
+    REQUIRE(found.size() == 1);
+    CHECK_MESSAGE(found.front().find(lack.advice) != std::string::npos, lack.advice);
+  }
+}
+
+TEST_CASE("engine.tlsmuxd --selftest with a configuration is about that one") {
+  if (skip_with_sanitizer()) return;
+  const TemporaryFolder folder;
+  const std::string rest =
+      R"("groups": [{"name": "A", "users": ["0"]}],
+         "upstreams": [{"name": "u", "groups": ["A"], "endpoints": ["127.0.0.1:1"],
+                        "correlation": {"kind": "fifo"}, "tls": {"verify_peer": false}}]})";
+  const auto off = folder.add("off.json", R"({"engine": {"confinement": "off"}, )" + rest);
+  const auto report = self_test([] { return true; }, off);
+  INFO(report.text);
+  CHECK(report.code == 3);
+  CHECK(has_line(report, "NO       system calls of the broker (seccomp): /engine/confinement is off"));
+  CHECK(has_line(report, "NO       system calls of the engine (seccomp): "));
+  CHECK(has_line(report, "NO       files of the engine (Landlock): "));
+  CHECK(has_line(report, "yes      no core dumps"));
+  CHECK(has_line(report, "yes      io_uring, restricted"));
+  const auto bad = self_test([] { return true; }, folder.path("none.json"));
+  CHECK(bad.code == 1);
+}
+
+}  // namespace tlsmux::test

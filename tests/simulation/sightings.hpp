@@ -1,0 +1,72 @@
+#pragma once
+
+// What the worlds have seen: faults that struck, and what came of them. To show that the generator reaches everything.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "tests/simulation/faults.hpp"
+
+namespace tlsmux::simulation {
+
+enum class Seen : std::uint8_t {
+  // The engine.
+  engine_out_of_memory,  // and ends by that
+  engine_stopped,        // in good order
+  engine_restarted,      // with clients or streams of the one before still there
+  session_ready,
+  session_failed,
+  session_lost,
+  session_closed,
+  request_moved,  // from a session that was lost, back to the queue
+  client_admitted,
+  offender_detached,
+  channel_refused,
+  channel_opened_by_shard,
+  channel_opened_at_once,  // the control thread knew the answer
+  channel_closed,
+
+  // Orders.
+  settings_changed,
+  sessions_replaced,
+  upstream_restarted,
+  stream_kind_changed,
+  group_shut_out,
+  upstream_drained,
+  drain_cut_short,  // requests were left when its time was over
+  drain_cancelled,
+  upstream_removed,
+  group_removed,
+
+  // The network.
+  vanished_bytes,  // written to a peer that is gone
+  vanished_reset,
+  vanished_timeout,
+  host_held_up,
+
+  // Notices.
+  late_answer,
+  unsolicited_message,
+  orphan,
+};
+inline constexpr std::size_t kSeenCount = static_cast<std::size_t>(Seen::orphan) + 1;
+
+std::string_view name_of(Seen seen);
+
+class Sightings {
+ public:
+  void count(Fault fault) { ++faults_[static_cast<std::size_t>(fault)]; }
+  void count(Seen seen) { ++seen_[static_cast<std::size_t>(seen)]; }
+  void add(const Sightings& other);
+
+  [[nodiscard]] std::uint64_t of(Fault fault) const { return faults_[static_cast<std::size_t>(fault)]; }
+  [[nodiscard]] std::uint64_t of(Seen seen) const { return seen_[static_cast<std::size_t>(seen)]; }
+
+ private:
+  std::array<std::uint64_t, kFaultCount> faults_{};
+  std::array<std::uint64_t, kSeenCount> seen_{};
+};
+
+}  // namespace tlsmux::simulation
