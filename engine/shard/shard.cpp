@@ -12,7 +12,6 @@ namespace tlsmux::engine {
 namespace {
 
 constexpr std::uint32_t kIdleTurnsUntilCool = 64;
-constexpr std::uint64_t kCloseTimeNs = 1'000'000'000;  // for saying goodbye to hosts
 
 // So many takes empty the largest ring, once.
 constexpr std::uint32_t kTakesMax = config::kSlotsPerChannelMax / Intake::kRequestsPerTakeMax;
@@ -173,15 +172,6 @@ void Shard::run(DismissClient&& command) {
   } else {
     part_with(*client);
   }
-}
-
-void Shard::run(Drain&& command) {
-  if (stage_ != Stage::running) return;
-  stage_ = Stage::draining;
-  stage_ends_ns_ = now_ns_ + command.timeout_ms * mux::kNanosecondsPerMillisecond;
-  multiplexer_.drain();
-  streams_.drain();
-  board_.set_state(shm::EngineState::draining);
 }
 
 void Shard::run(DrainUpstream&& command) { upstream_drains_.drain(command, now_ns_, replies_); }
@@ -367,26 +357,8 @@ void Shard::serve_trace_numbers() {
   }
 }
 
-void Shard::drain_further() {
-  const auto left = multiplexer_.requests_left();
-  if (stage_ == Stage::draining && (left == 0 || now_ns_ >= stage_ends_ns_)) {
-    stage_ = Stage::closing;
-    stage_ends_ns_ = now_ns_ + kCloseTimeNs + multiplexer_.sign_off_ns();
-    streams_.end_all(shm::Reason::engine_draining);
-    multiplexer_.close_sessions();
-  }
-  const bool is_late = now_ns_ >= stage_ends_ns_;
-  if (stage_ != Stage::closing || (!is_late && !multiplexer_.is_closed())) return;
-  if (is_late) streams_.close_sockets();
-  // The kernel sends from a stream's memory until its socket is closed, which takes no process's doing.
-  if (streams_.size() > 0 && now_ns_ < stage_ends_ns_ + kCloseTimeNs) return;
-  stage_ = Stage::stopped;
-  board_.set_state(shm::EngineState::stopped);
-  replies_.emplace_back(Drained{.requests_left = static_cast<std::uint32_t>(left)});
-}
-
 std::uint64_t Shard::next_due_ns() const {
-  const bool ends = stage_ == Stage::draining || stage_ == Stage::closing;
+  const bool ends = stage_ != Stage::running && stage_ != Stage::stopped;
   std::uint64_t earliest = 0;
   const auto parting_ends_ns = parting_.empty() ? 0 : parting_.front().ends_ns;
   for (const auto due :

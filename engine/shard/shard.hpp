@@ -79,7 +79,7 @@ class Shard {
   [[nodiscard]] bool is_stopped() const { return stage_ == Stage::stopped; }
 
  private:
-  enum class Stage : std::uint8_t { running, draining, closing, stopped };
+  enum class Stage : std::uint8_t { running, draining, closing, leaving, stopped };
 
   void run(AdmitClient&& command);
   void run(OpenChannel&& command);

@@ -121,6 +121,9 @@ class EngineProcess {
   void check_streams();
   // Nothing is left of them.
   bool has_no_streams();
+  // The clock has leapt, perhaps beyond what it has for stopping.
+  void note_leap() { has_leapt_ = true; }
+  [[nodiscard]] bool had_time_to_stop() const { return !has_leapt_; }
   // Stopped in good order. Throws Violation if anything is open still.
   void check_all_given_back() const;
   // Requests that ended in a way, over all upstreams and groups.
@@ -195,6 +198,7 @@ class EngineProcess {
   std::vector<std::uint32_t> clients_of_group_;
   engine::ClientId last_id_ = 0;
   bool draining_ = false;
+  bool has_leapt_ = false;
   bool busy_ = true;
   bool asleep_ = false;
 };

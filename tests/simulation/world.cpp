@@ -117,12 +117,24 @@ bool World::all_are_up() {
          });
 }
 
-// Where no session is kept up, attempts may still fail that began before, and the endpoint is left alone for a while.
+bool World::is_any_coming_up() {
+  using enum shm::SessionState;
+  const auto is_coming_up = [](const engine::mux::Session* session) {
+    return session->state == resolving || session->state == connecting || session->state == handshaking;
+  };
+  return std::ranges::any_of(engine_->multiplexer().upstreams(), [&](const auto& upstream) {
+    return std::ranges::any_of(upstream->sessions, is_coming_up);
+  });
+}
+
+// Where no session is kept up, attempts may still fail that began before, and the endpoint is left alone for a while. The
+// time that passes is none that an attempt would need.
 void World::let_endpoints_recover() {
   for (int i = 0; i < 2; ++i) {
+    run_until([this] { return all_are_up() && !is_any_coming_up(); }, "sessions to recover");
     context_.now_ns += kBackoffNsMax;
-    run_until([this] { return all_are_up(); }, "sessions to recover");
   }
+  run_until([this] { return all_are_up() && !is_any_coming_up(); }, "sessions to recover");
 }
 
 // Twice to each, so that the second finds what the first has left. Where hosts have lied, or have heard half a message,
@@ -230,6 +242,7 @@ void World::let_time_pass() {
   if (!context_.strikes(Fault::clock_leaps)) return;
   context_.trace("the clock leaps");
   context_.now_ns += random.between(1, kLeapNsMax);
+  if (engine_ != nullptr) engine_->note_leap();
 }
 
 bool World::step_anywhere() {
@@ -275,7 +288,8 @@ bool World::step_engine() {
   }
   if (engine_->is_stopped()) {
     context_.note(Seen::engine_stopped);
-    if (context_.faults.none()) engine_->check_all_given_back();
+    // One that was late closes nothing any more: the kernel does.
+    if (context_.faults.none() && engine_->had_time_to_stop()) engine_->check_all_given_back();
     lose_engine();
   }
   return true;

@@ -45,6 +45,7 @@ class World {
   void restore_settings();
   void wait_for_orders();
   void restore(std::uint32_t upstream);
+  bool is_any_coming_up();
   void let_endpoints_recover();
   void shut_down();
   void give_orphans_away();
