@@ -99,10 +99,15 @@ void GroupLock::unlock() {
   fd_.reset();
 }
 
+// For a message, and for those who look whether the group's ports are of their network; what cannot be written is done without.
+// In one piece and always as long, so that a reader finds one holder or the other.
 void GroupLock::name_holder(pid_t pid) const {
-  const auto text = std::to_string(pid) + "\n";
-  // For a message only: what cannot be written is done without.
-  if (::ftruncate(fd_.get(), 0) != 0) return;
+  constexpr std::size_t kBytes = 40;
+  struct stat network{};
+  auto text = std::to_string(pid);
+  if (::stat("/proc/thread-self/ns/net", &network) == 0) text += " " + std::to_string(network.st_ino);
+  text.resize(kBytes - 1, ' ');
+  text += '\n';
   [[maybe_unused]] const auto written = ::pwrite(fd_.get(), text.data(), text.size(), 0);
 }
 

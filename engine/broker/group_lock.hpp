@@ -27,7 +27,7 @@ class GroupLock {
   // Removes the file and unlocks, whoever else holds the descriptor.
   void unlock();
 
-  // Who serves the group, for the message of those that find it locked.
+  // Who serves the group: `PID INODE`, the inode of the calling thread's network namespace, in /proc/PID/ns/net.
   void name_holder(pid_t pid) const;
   [[nodiscard]] int descriptor() const { return fd_.get(); }
   [[nodiscard]] const std::string& group() const { return group_; }

@@ -10,7 +10,6 @@
 #include <charconv>
 #include <cstddef>
 #include <filesystem>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -86,27 +85,29 @@ std::array<PortSet, 2> ports_of(const shm::GroupView& view) {
   return ports;
 }
 
-// As engine/broker/group_lock writes it.
-std::uint32_t pid_in(int lock) {
-  std::array<char, 16> text{};
-  const auto size = ::pread(lock, text.data(), text.size(), 0);
+// As engine/broker/group_lock writes it. 0: not told.
+struct Holder {
   std::uint32_t pid = 0;
-  if (size > 0) std::from_chars(text.data(), text.data() + size, pid);
-  return pid;
+  std::uint64_t network = 0;  // inode of the namespace
+};
+
+Holder holder_in(int lock) {
+  std::array<char, 40> text{};
+  const auto size = ::pread(lock, text.data(), text.size(), 0);
+  Holder holder;
+  if (size <= 0) return holder;
+  const auto* const end = text.data() + size;
+  const auto after_pid = std::from_chars(text.data(), end, holder.pid);
+  if (after_pid.ec == std::errc() && after_pid.ptr != end) std::from_chars(after_pid.ptr + 1, end, holder.network);
+  return holder;
 }
 
-// By the first of these processes that lives: an engine that was killed is dead until the next one has taken its place.
-// Nothing: none does, or it is another user's.
-std::optional<bool> is_in_this_network(std::initializer_list<std::uint32_t> pids) {
-  // The thread's, which may differ from the process's.
+// The thread's, which may differ from the process's. Not by the holder's process: while one engine has died and the next
+// has not taken its place there is none to ask.
+bool may_be_this_network(const Holder& holder) {
   struct stat own{};
-  if (::stat("/proc/thread-self/ns/net", &own) != 0) return std::nullopt;
-  for (const auto pid : pids) {
-    struct stat other{};
-    if (::stat(("/proc/" + std::to_string(pid) + "/ns/net").c_str(), &other) != 0) continue;
-    return own.st_dev == other.st_dev && own.st_ino == other.st_ino;
-  }
-  return std::nullopt;
+  if (holder.network == 0 || ::stat("/proc/thread-self/ns/net", &own) != 0) return true;
+  return own.st_ino == holder.network;
 }
 
 std::optional<LiveGroup> look_at(const std::string& lock_path) {
@@ -115,15 +116,12 @@ std::optional<LiveGroup> look_at(const std::string& lock_path) {
   const auto copy = read_object(lock_path.substr(0, lock_path.size() - kLockEnding.size()));
   const auto view = shm::GroupView::open(std::as_bytes(std::span(copy)));
   if (!view) return std::nullopt;
-  const auto is_here = is_in_this_network({view->header().engine_pid, pid_in(lock->fd.get())});
-  // They may all have ended since: a process closes its files before it leaves its network.
-  if (!is_here && !is_locked(lock->fd.get())) return std::nullopt;
   const auto owner = lock->status.st_uid;
   return LiveGroup{.name = std::string(shm::text_of(view->header().group)),
                    .engine_pid = view->header().engine_pid,
                    .boot_id = view->header().boot_id,
                    .ports = ports_of(*view),
-                   .is_in_this_network = is_here.value_or(true),
+                   .is_in_this_network = may_be_this_network(holder_in(lock->fd.get())),
                    .is_trusted = owner == 0 || owner == ::geteuid()};
 }
 
@@ -132,7 +130,7 @@ std::optional<LiveGroup> look_at(const std::string& lock_path) {
 std::optional<std::uint32_t> server_of(const std::string& group) {
   const auto lock = open_regular(std::string(kFolder) + shm::group_object_name(group) + std::string(kLockEnding));
   if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
-  return pid_in(lock->fd.get());
+  return holder_in(lock->fd.get()).pid;
 }
 
 std::vector<LiveGroup> find_live_groups() {

@@ -66,7 +66,9 @@ class ServedGroup {
     shm::write_row(part.port_rules()[1], row);
     lock_.reset(::open(lock_path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     REQUIRE(lock_);
-    const auto text = std::to_string(::getpid()) + "\n";
+    struct stat network{};
+    REQUIRE(::stat("/proc/thread-self/ns/net", &network) == 0);
+    const auto text = std::to_string(engine_pid) + " " + std::to_string(network.st_ino) + "   \n";
     REQUIRE(::write(lock_.get(), text.data(), text.size()) > 0);
     struct flock wanted{};
     wanted.l_type = F_WRLCK;
@@ -202,7 +204,7 @@ TEST_CASE("ports.an engine of another network namespace is no clash") {
   ChildProcess engine([] { return 0; });
   const auto dead = static_cast<std::uint32_t>(engine.pid());
   CHECK(engine.wait() == 0);
-  // Its tlsmuxd, which is about to start another engine, tells as well.
+  // Before its tlsmuxd has started another engine, too.
   const ServedGroup restarting(unique_group(), 61'310, 61'319, dead);
   const auto clash = config_of({group_of(unique_group(), 61'310, 61'319)});
   CHECK(check_machine(clash).errors.size() == 1);
