@@ -52,7 +52,8 @@ void EngineProcess::for_each_leased(Visit visit) {
                                    .stream = stream,
                                    .is_up = session->is_up(),
                                    .is_held = connection->is_held() && !session->closing,
-                                   .has_output = stream != 0 && stream_sockets_.is_sending(*session->lease.holder)});
+                                   .has_output = stream != 0 && stream_sockets_.is_sending(*session->lease.holder),
+                                   .is_sending = !session->wire.empty()});
     }
   }
 }

@@ -92,7 +92,7 @@ void LeaseLedger::observe(const SessionView& view, const config::StreamSettings&
   const auto present = connection.is_leased ? connection.stream : 0;
   if (present != view.stream) {
     // It may have been in the pool within the turn, and not be up any more.
-    if (present != 0) leave(connection, view.is_up || view.stream != 0, settings);
+    if (present != 0) leave(connection, view, settings);
     if (view.stream != 0) enter(view.connection, connection, view.stream);
   }
   if (view.stream == 0) return;
@@ -124,7 +124,8 @@ void LeaseLedger::enter(std::uint64_t number, Connection& connection, std::uint6
   connection.is_leased = true;
 }
 
-void LeaseLedger::leave(Connection& connection, bool is_in_pool, const config::StreamSettings& settings) {
+void LeaseLedger::leave(Connection& connection, const SessionView& view, const config::StreamSettings& settings) {
+  const bool is_in_pool = view.is_up || view.stream != 0;
   const auto number = connection.stream;
   auto& tenant = tenants_.at(number);
   tenant.to = connection.told;
@@ -135,6 +136,8 @@ void LeaseLedger::leave(Connection& connection, bool is_in_pool, const config::S
   if (connection.said_close) object(number, tenant, "its session goes back, which was told that it ends");
   if (settings.reuse == StreamReuse::never)
     object(number, tenant, "its session goes back, which may not be used again");
+  // Its host has answered before it had all: what the engine has sealed is not all known here yet.
+  if (view.is_sending) return;
   if (settings.reuse == StreamReuse::at_boundary) return check_boundary(connection, number, tenant);
   const bool is_between = std::ranges::find(tenant.ends, tenant.sealed) != tenant.ends.end() || tenant.sealed == 0;
   if (!is_between || answered(connection, tenant) < tenant.ends.size()) connection.is_muddy = true;

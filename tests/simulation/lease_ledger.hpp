@@ -34,6 +34,7 @@ struct SessionView {
   bool is_up = false;
   bool is_held = false;
   bool has_output = false;  // for its process
+  bool is_sending = false;  // sealed bytes wait to be taken by the connection
 };
 
 class LeaseLedger {
@@ -120,7 +121,7 @@ class LeaseLedger {
   };
 
   [[noreturn]] static void object(std::uint64_t stream, const Tenant& tenant, const std::string& what);
-  void leave(Connection& connection, bool is_in_pool, const config::StreamSettings& settings);
+  void leave(Connection& connection, const SessionView& view, const config::StreamSettings& settings);
   void check_boundary(const Connection& connection, std::uint64_t stream, const Tenant& tenant) const;
   void enter(std::uint64_t number, Connection& connection, std::uint64_t stream);
   [[nodiscard]] bool knows_messages(std::uint32_t upstream) const;
