@@ -136,11 +136,13 @@ void LeaseLedger::leave(Connection& connection, const SessionView& view, const c
   if (connection.said_close) object(number, tenant, "its session goes back, which was told that it ends");
   if (settings.reuse == StreamReuse::never)
     object(number, tenant, "its session goes back, which may not be used again");
-  // Its host has answered before it had all: what the engine has sealed is not all known here yet.
-  if (view.is_sending) return;
-  if (settings.reuse == StreamReuse::at_boundary) return check_boundary(connection, number, tenant);
+  if (settings.reuse == StreamReuse::at_boundary) {
+    // Else its host has answered before it had all: not all that the engine has sealed is known here yet.
+    if (!view.is_sending) check_boundary(connection, number, tenant);
+    return;
+  }
   const bool is_between = std::ranges::find(tenant.ends, tenant.sealed) != tenant.ends.end() || tenant.sealed == 0;
-  if (!is_between || answered(connection, tenant) < tenant.ends.size()) connection.is_muddy = true;
+  if (!is_between || view.is_sending || answered(connection, tenant) < tenant.ends.size()) connection.is_muddy = true;
 }
 
 void LeaseLedger::check_boundary(const Connection& connection, std::uint64_t number, const Tenant& tenant) const {
