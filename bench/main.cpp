@@ -15,12 +15,12 @@
 #include "bench/process/host_process.hpp"
 #include "bench/process/interrupt.hpp"
 #include "bench/process/private_memory.hpp"
-#include "bench/process/temporary_folder.hpp"
 #include "bench/report/conditions.hpp"
 #include "bench/report/markdown.hpp"
 #include "bench/report/plots.hpp"
 #include "bench/report/rows_json.hpp"
 #include "bench/workloads/workload.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace {
 
@@ -56,6 +56,7 @@ std::vector<std::string> systems_present(const Options& options, Results& result
   for (const auto& kind : system_kinds()) {
     const auto& names = options.system_names;
     if (!names.empty() && std::ranges::find(names, kind.name) == names.end()) continue;
+    if (kind.name == "tlsmux_other" && options.other_folder.empty()) continue;
     if (kind.program.empty() || !find_program(kind.program).empty()) {
       present.push_back(kind.name);
     } else {
@@ -94,11 +95,12 @@ bool run(Options options) {
   Progress progress;
   Results results;
   results.host_threads = options.host_threads;
-  const TemporaryFolder folder;
+  const tlsmux::test::TemporaryFolder folder;
   HostProcess host(program_folder(), options.certificates + "/server.pem", options.certificates + "/server.key",
                    options.host_threads);
   const Ground ground{.folder = folder.path(),
                       .program_folder = program_folder(),
+                      .other_folder = options.other_folder,
                       .host_address = host.address(),
                       .certificates = options.certificates,
                       .ca_file = std::filesystem::absolute(options.certificates + "/ca.pem").string(),
@@ -144,6 +146,9 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--system", options.system_names, "only these, joined by commas")
       ->delimiter(',')
       ->check(CLI::IsMember(names_of_systems()));
+  app.add_option("--other", options.other_folder,
+                 "another build's programs, to compare with in the workload confinement")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--host-threads", options.host_threads, "0: half of the processors")->capture_default_str();
   app.add_flag_callback("--quick", [&] { options.effort = kQuick; }, "less than three minutes");
   app.add_flag_callback("--smoke", [&] { options.effort = kSmoke; }, "only whether it works");

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "bench/process/child_process.hpp"
-#include "bench/process/temporary_folder.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace {
 
@@ -159,12 +159,12 @@ void print(const char* what, const std::vector<double>& each) {
 }
 
 void run() {
-  const bench::TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   const auto group = "BENCH-" + std::to_string(::getpid());
-  const auto control_socket = folder.file("control.sock");
-  std::ofstream(folder.file("tlsmux.json")) << config_text(group, control_socket);
+  const auto control_socket = folder.path("control.sock");
+  std::ofstream(folder.path("tlsmux.json")) << config_text(group, control_socket);
   const auto programs = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
-  bench::ChildProcess engine({.command = {programs + "/tlsmuxd", folder.file("tlsmux.json")},
+  bench::ChildProcess engine({.command = {programs + "/tlsmuxd", folder.path("tlsmux.json")},
                               .environment = {},
                               .log_file = {},
                               .descriptors = {},

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 #include <utility>
 
@@ -31,12 +32,12 @@ Farm::Client Farm::start_client(const ClientCommand& command, std::uint32_t numb
   }
   shm::UniqueFd ours(ends[0]);
   const shm::UniqueFd theirs(ends[1]);
-  ChildProcess process(
-      {.command = {ground_.program_folder + "/" + command.program, std::to_string(number), command.target,
-                   ground_.ca_file, command.session_file, std::to_string(command.spin_us), once ? "once" : "stay"},
-       .environment = command.environment,
-       .log_file = "",
-       .descriptors = {{theirs.get(), kControlDescriptor}, {board_.descriptor(), kBoardDescriptor}}});
+  ChildProcess process({.command = {std::filesystem::path(ground_.program_folder) / command.program,
+                                    std::to_string(number), command.target, ground_.ca_file, command.session_file,
+                                    std::to_string(command.spin_us), once ? "once" : "stay"},
+                        .environment = command.environment,
+                        .log_file = "",
+                        .descriptors = {{theirs.get(), kControlDescriptor}, {board_.descriptor(), kBoardDescriptor}}});
   return {.process = std::move(process), .control = std::move(ours)};
 }
 

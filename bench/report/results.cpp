@@ -1,6 +1,7 @@
 #include "bench/report/results.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "bench/statistics.hpp"
 
@@ -22,6 +23,24 @@ void Results::remark_on_busy_host() {
     remarks.push_back(one.workload + ", " + one.system +
                       ": the host was busy all the time, so this system could do more (see --host-threads)");
   }
+}
+
+void Results::join(Results more) {
+  for (auto& one : more.series) {
+    const auto known = std::ranges::find_if(
+        series, [&](const Series& each) { return each.workload == one.workload && each.system == one.system; });
+    if (known == series.end()) {
+      series.push_back(std::move(one));
+      continue;
+    }
+    known->slices.insert(known->slices.end(), one.slices.begin(), one.slices.end());
+    known->distribution.clear();
+    known->handshakes += one.handshakes;
+    known->errors += one.errors;
+    if (known->error_text.empty()) known->error_text = std::move(one.error_text);
+  }
+  remarks.insert(remarks.end(), more.remarks.begin(), more.remarks.end());
+  has_failures = has_failures || more.has_failures;
 }
 
 bool Results::has(const std::string& workload) const {

@@ -55,6 +55,9 @@ struct Results {
   [[nodiscard]] bool has(const std::string& workload) const;
   // nullptr if it was not measured.
   [[nodiscard]] const Series* find(const std::string& workload, const std::string& system) const;
+  // What was measured another time, of the same systems in the same workloads or of others. A distribution of latencies
+  // is not known of both together: there is none.
+  void join(Results more);
   // A remark for each system whose rate was bounded by the host, not by itself.
   void remark_on_busy_host();
 };

@@ -21,7 +21,8 @@ enum class Rival : std::uint8_t {
   mbedtls,
   ipsec_mb,
   port_scan,
-  unconfined
+  unconfined,
+  other_build
 };
 
 enum class Bound : std::uint8_t { at_most, at_least };

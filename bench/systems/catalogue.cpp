@@ -16,6 +16,7 @@ const std::vector<SystemKind>& system_kinds() {
       {.name = "tlsmux", .program = "", .make = make_tlsmux},
       {.name = "tlsmux_latency", .program = "", .make = make_tlsmux_latency, .only_in = "warm"},
       {.name = "tlsmux_unconfined", .program = "", .make = make_tlsmux_unconfined, .only_in = "confinement"},
+      {.name = "tlsmux_other", .program = "", .make = make_tlsmux_other, .only_in = "confinement"},
       {.name = "openssl", .program = "", .make = make_direct_openssl},
       {.name = "mbedtls", .program = "", .make = make_direct_mbedtls},
       {.name = "stunnel", .program = "stunnel4", .make = make_stunnel},

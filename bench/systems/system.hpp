@@ -15,6 +15,7 @@ namespace tlsmux::bench {
 struct Ground {
   std::string folder;          // for files of this run
   std::string program_folder;  // of our own programs
+  std::string other_folder;    // of another build's; empty: there is none
   std::string host_address;    // "127.0.0.1:PORT"
   std::string certificates;    // a folder that scripts/make-certificates has filled
   std::string ca_file;         // of the host's certificate, which is for "localhost"
@@ -33,7 +34,7 @@ struct Demand {
 
 // How a client of the system is started.
 struct ClientCommand {
-  std::string program;
+  std::string program;                   // in Ground::program_folder, or a whole path
   std::string target;                    // what ClientArguments calls so
   std::string session_file;              // likewise
   std::uint32_t spin_us = 0;             // likewise

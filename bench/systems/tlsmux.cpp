@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <utility>
 
 #include "bench/message.hpp"
@@ -17,7 +18,8 @@ constexpr std::uint32_t kLatencySpinUs = 50;
 struct Setting {
   std::string idle_strategy;
   std::uint32_t spin_us = 0;
-  std::string confinement = "on";
+  bool is_confined = true;
+  bool is_other_build = false;
 };
 
 // More sessions than one upstream may have are shared out over several.
@@ -43,7 +45,7 @@ constexpr auto kConfig = R"({
     "control_socket": "@FOLDER@/control.sock",
     "drain_timeout_ms": 1000,
     "idle_strategy": "@IDLE_STRATEGY@",
-    "confinement": "@CONFINEMENT@",
+    @CONFINEMENT@
     "log": { "level": "warning" }
   },
   "groups": [
@@ -82,7 +84,7 @@ std::string config_text(const Ground& ground, const Demand& demand, const Settin
   }
   return fill_in(kConfig,
                  {{"IDLE_STRATEGY", setting.idle_strategy},
-                  {"CONFINEMENT", setting.confinement},
+                  {"CONFINEMENT", setting.is_confined ? "" : R"("confinement": "off",)"},
                   {"CLIENTS_MAX", std::to_string(demand.clients + 8)},
                   {"SLOTS", std::to_string(std::max(kSlotsMin, 2 * demand.in_flight))},
                   {"SLOT_BYTES", std::to_string(std::bit_ceil(std::max(kSlotBytesMin, demand.message_bytes_max)))},
@@ -95,11 +97,14 @@ class Tlsmux : public System {
 
   void start(const Ground& ground, const Demand& demand) override {
     upstreams_ = upstreams_for(demand.sessions);
-    engine_.start(ground, demand.name, config_text(ground, demand, setting_), demand.sessions);
+    auto own = ground;
+    if (setting_.is_other_build) own.program_folder = std::filesystem::absolute(ground.other_folder).string();
+    client_program_ = own.program_folder + "/tlsmux-bench-tlsmux";
+    engine_.start(own, demand.name, config_text(own, demand, setting_), demand.sessions);
   }
 
   [[nodiscard]] ClientCommand client(std::uint32_t number) const override {
-    return {.program = "tlsmux-bench-tlsmux",
+    return {.program = client_program_,
             .target = upstream_name(number % upstreams_),
             .session_file = "",
             .spin_us = setting_.spin_us,
@@ -111,6 +116,7 @@ class Tlsmux : public System {
  private:
   Setting setting_;
   std::uint32_t upstreams_ = 1;
+  std::string client_program_;
   EngineProcess engine_;
 };
 
@@ -119,7 +125,11 @@ class Tlsmux : public System {
 std::unique_ptr<System> make_tlsmux() { return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced"}); }
 
 std::unique_ptr<System> make_tlsmux_unconfined() {
-  return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced", .confinement = "off"});
+  return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced", .is_confined = false});
+}
+
+std::unique_ptr<System> make_tlsmux_other() {
+  return std::make_unique<Tlsmux>(Setting{.idle_strategy = "balanced", .is_other_build = true});
 }
 
 std::unique_ptr<System> make_tlsmux_latency() {

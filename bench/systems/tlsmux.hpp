@@ -12,5 +12,7 @@ std::unique_ptr<System> make_tlsmux();
 std::unique_ptr<System> make_tlsmux_latency();
 // The first without its confinement.
 std::unique_ptr<System> make_tlsmux_unconfined();
+// The first as another build has it, with that build's clients.
+std::unique_ptr<System> make_tlsmux_other();
 
 }  // namespace tlsmux::bench

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -93,7 +94,12 @@ void run_fresh(Context& context, const std::string& workload, bool resumption, R
   for (std::uint32_t repeat = 1; repeat <= context.effort.repeats; ++repeat) {
     context.progress.say(workload + ": repeat " + std::to_string(repeat) + " of " +
                          std::to_string(context.effort.repeats));
-    for (auto& contender : contenders) contender.run_slice();
+    // Nobody always comes after the same one.
+    if (repeat % 2 == 1) {
+      for (auto& contender : contenders) contender.run_slice();
+    } else {
+      for (auto& contender : std::views::reverse(contenders)) contender.run_slice();
+    }
   }
   for (auto& contender : contenders) {
     results.series.push_back(contender.series());
