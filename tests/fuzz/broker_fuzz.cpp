@@ -1,5 +1,6 @@
-// Any requests of an engine to its broker, and of those after it: no descriptor but of what the configuration names, no word
-// of sockets but on its ports, and every answer names its request.
+// Any requests of an engine to its broker, and of those after it, and what it leaves in its group's object: no descriptor but
+// of what the configuration names, no word of sockets but on its ports, and every answer names its request. What is kept of a
+// group is a group's part.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -13,10 +14,15 @@
 #include <utility>
 
 #include "engine/broker/broker_requests.hpp"
+#include "engine/broker/port_table_image.hpp"
 #include "engine/broker/port_table_store.hpp"
+#include "shm/control_protocol.hpp"
 #include "shm/geometry.hpp"
+#include "shm/group_part.hpp"
+#include "shm/row.hpp"
 #include "shm/segment.hpp"
 #include "tests/fuzz/choices.hpp"
+#include "tests/fuzz/own_network.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace tlsmux;
@@ -111,50 +117,112 @@ struct Files {
   shm::UniqueFd stranger = make_listener();
 };
 
+// One for all inputs: to make it is to look at all sockets of the machine. As at first unless a candidate was adopted.
+struct Ports {
+  explicit Ports(const config::Config& config) : enforcement(config.engine, ::geteuid(), log) {
+    enforcement.apply(config);
+  }
+
+  void begin(const config::Config& config) {
+    log.set_level(config::LogLevel::error);
+    if (std::exchange(is_changed, false)) enforcement.apply(config);
+  }
+
+  engine::Log log{config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
+                  engine::Log::Mode::synchronous};
+  engine::broker::PortEnforcement enforcement;
+  bool is_changed = false;
+};
+
 struct Desk {
-  Desk(const Files& files, bool key_log_allowed)
+  Desk(const Files& files, Ports& shared_ports, bool key_log_allowed)
       : config(files.config()),
+        ports(shared_ports),
         path(files.folder.path("config.json")),
         scope{.config = config,
-              .log = log,
+              .log = ports.log,
               .engine_uid = ::geteuid(),
               .engine_gid = ::getegid(),
               .key_log_allowed = key_log_allowed,
               .candidate = &candidate,
-              .ports = &ports,
-              .predecessors = &predecessors} {
-    ports.apply(config);
+              .ports = &ports.enforcement,
+              .predecessors = &*predecessors,
+              .trace_locks = &trace_locks} {
+    ports.begin(config);
     requests.emplace(scope);
   }
 
-  // What comes to the broker from elsewhere.
-  void happen(std::uint8_t what) {
-    switch (what % 4) {
-      case 0: return ports.repair();
-      case 1: return ports.on_deaths();
-      case 2: return predecessors.keep_all(config.groups);
-      default: break;
+  // What comes to the broker from elsewhere, or is done with what it has given.
+  void happen(std::uint8_t what, fuzz::Choices& choices) {
+    switch (what % 8) {
+      case 0: return ports.enforcement.repair();
+      case 1: return ports.enforcement.on_deaths();
+      case 2:
+      case 6: return predecessors->keep_all(config.groups);
+      case 4: return write_tables(choices);
+      case 5: return is_shortened();
+      case 7: predecessors.emplace(::geteuid(), &store); break;  // another tlsmuxd
+      default: predecessors->engine_died(); break;
     }
-    predecessors.engine_died();
     requests.emplace(scope);
+  }
+
+  void take(Answer answer) {
+    if (answer.reply.operation == Operation::adopt_candidate && answer.reply.error == 0) ports.is_changed = true;
+    if (answer.reply.operation != Operation::create_group_object || answer.descriptors.empty()) return;
+    object = std::move(answer.descriptors.front());
+  }
+
+  // Rows of ports, of which some bytes may be others, or the end may be missing.
+  void write_tables(fuzz::Choices& choices) const {
+    if (!object) return;
+    const auto how = choices.next();
+    const shm::GroupTables tables{.ports = how % 8U};
+    const auto bytes = tables.total_bytes();
+    fuzz::require(::ftruncate(object.get(), 0) == 0 && ::ftruncate(object.get(), static_cast<off_t>(bytes)) == 0,
+                  "the engine's own object cannot be made anew");
+    {
+      const auto memory = shm::Mapping::map(object.get(), bytes, shm::Access::read_write);
+      fuzz::require(memory.has_value(), "the engine's own object cannot be mapped");
+      const auto part =
+          shm::GroupPart::format(memory->bytes(), tables, {.group = (how & 8) == 0 ? group_name() : "others"});
+      for (auto& row : part.ports()) {
+        shm::PortRow value{};
+        value.port = choices.next();
+        value.flags = choices.next();
+        shm::set_text(value.label, (value.flags & 64) != 0 ? "pos" : "");
+        shm::write_row(row, value);
+      }
+      if ((how & 16) != 0) choices.bend(memory->bytes().first(2048));
+    }
+    if ((how & 32) == 0) return;
+    const auto length = choices.next_16() % bytes;
+    fuzz::require(::ftruncate(object.get(), static_cast<off_t>(length)) == 0, "the object cannot be shortened");
+  }
+
+  void is_shortened() const {
+    for (const auto& shortened : predecessors->shortened()) {
+      fuzz::require(shortened.group == group_name() && shortened.bytes < shortened.bytes_made, "not shortened at all");
+    }
   }
 
   // Sockets of the broker's own, on the group's port.
   [[nodiscard]] std::vector<std::uint64_t> own_sockets() const {
-    return config.groups.empty() ? std::vector<std::uint64_t>{} : ports.levels_of(config.groups[0]).holder_sockets;
+    return config.groups.empty() ? std::vector<std::uint64_t>{}
+                                 : ports.enforcement.levels_of(config.groups[0]).holder_sockets;
   }
 
   config::Config config;
+  Ports& ports;
   std::string path;
-  engine::Log log{config::LogLevel::error, shm::UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)),
-                  engine::Log::Mode::synchronous};
   engine::broker::GroupLocks locks{{}};
-  engine::broker::PortEnforcement ports{config.engine, ::geteuid(), log};
-  engine::broker::PortTableStore store{config.engine.state_directory, "/run/tlsmux/fuzz.sock", log};
-  engine::broker::PredecessorObjects predecessors{::geteuid(), &store};
-  engine::broker::CandidateConfig candidate{config, locks, path, &ports};
+  engine::broker::PortTableStore store{config.engine.state_directory, "/run/tlsmux/fuzz.sock", ports.log};
+  std::optional<engine::broker::PredecessorObjects> predecessors{std::in_place, ::geteuid(), &store};
+  engine::broker::CandidateConfig candidate{config, locks, path, &ports.enforcement};
+  engine::broker::TraceLocks trace_locks;
   engine::broker::RequestScope scope;
   std::optional<engine::broker::BrokerRequests> requests;
+  shm::UniqueFd object;  // of the group, that was made last; the engine may write to it
 };
 
 // Those that only some operations use.
@@ -214,6 +282,19 @@ void check_owners(const Files& files, const Desk& desk, const Answer& answer) {
   }
 }
 
+// What is kept of a group's tables is small, and reads as it is.
+void check_kept(const shm::UniqueFd& kept) {
+  struct stat status{};
+  fuzz::require(::fstat(kept.get(), &status) == 0 &&
+                    std::cmp_less_equal(status.st_size, engine::broker::port_table_image_bytes_max()),
+                "what is kept is too long");
+  std::string bytes(static_cast<std::size_t>(status.st_size), 0);
+  fuzz::require(::pread(kept.get(), bytes.data(), bytes.size(), 0) == status.st_size, "what is kept cannot be read");
+  const auto image =
+      engine::broker::make_port_table_image(kept.get(), group_name(), engine::broker::PortTableContents::all);
+  fuzz::require(image.has_value() && *image == bytes, "what is kept is no group's part");
+}
+
 void check(const Files& files, const Desk& desk, const shm::Packet& packet, const Answer& answer) {
   fuzz::require(answer.descriptors.size() <= shm::kControlDescriptorsMax, "too many descriptors");
   fuzz::require(answer.reply.error == 0 || answer.descriptors.empty(), "a refusal with descriptors");
@@ -232,27 +313,32 @@ void check(const Files& files, const Desk& desk, const shm::Packet& packet, cons
     const auto file = link.substr(0, link.find(" (deleted)"));
     fuzz::require(files.may_be_given(file, answer.reply.operation, desk.scope.key_log_allowed),
                   "a descriptor of what the configuration does not name: " + file);
+    if (answer.reply.operation == Operation::open_predecessor && file.starts_with("/memfd:")) check_kept(descriptor);
   }
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const fuzz::OwnNetwork network;
   static const Files files;
+  static Ports ports(files.config());
   fuzz::Choices choices({data, size});
-  Desk desk(files, choices.next() % 2 != 0);
+  Desk desk(files, ports, choices.next() % 2 != 0);
   const shm::UniqueFd listener(::open(files.folder.path("state/listener").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   for (int count = 0; count < 16 && !choices.empty(); ++count) {
     if (count == 3) desk.requests->set_listener(listener.get());
     const auto shape = choices.next();
     if (shape >= 240) {
-      desk.happen(shape);
+      desk.happen(shape, choices);
       continue;
     }
     const auto packet = make_packet(shape, files, desk, choices);
-    check(files, desk, packet, desk.requests->answer(packet));
+    auto answer = desk.requests->answer(packet);
+    check(files, desk, packet, answer);
+    desk.take(std::move(answer));
   }
-  desk.predecessors.forget_others({});
+  desk.predecessors->forget_others({});
   desk.store.remove_others({});
   shm::remove_group_object(group_name());
   return 0;

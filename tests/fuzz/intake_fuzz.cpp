@@ -4,11 +4,9 @@
 #include <memory>
 #include <string>
 
-#define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
-
 #include "shm/shared_copy.hpp"
 #include "tests/fuzz/choices.hpp"
+#include "tests/fuzz/fatal_checks.hpp"
 #include "tests/simulation/shard_rig.hpp"
 
 using namespace tlsmux;
@@ -17,15 +15,11 @@ using simulation::TestClient;
 
 namespace {
 
-// The rig's own checks end the program, too.
-void make_checks_fatal() {
-  static doctest::Context context;
-  static const bool once = [] {
-    context.setAsDefaultForAssertsOutOfTestCases();
-    context.setAssertHandler([](const doctest::AssertData& check) { fuzz::fail(check.m_expr); });
-    return true;
-  }();
-  static_cast<void>(once);
+// Small, since it is made anew for each input; and it can be full.
+config::Config small_config() {
+  auto config = simulation::shard_config();
+  config.engine.in_flight_max = 12;
+  return config;
 }
 
 class Scene {
@@ -152,7 +146,7 @@ class Scene {
     client.publish(0);
   }
 
-  ShardRig rig_;
+  ShardRig rig_{small_config()};
   std::unique_ptr<TestClient> honest_ = rig_.attach_with_channel();
   std::unique_ptr<TestClient> hostile_ = rig_.attach_with_channel();
   std::unique_ptr<TestClient> others_;
@@ -162,7 +156,7 @@ class Scene {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  make_checks_fatal();
+  fuzz::make_checks_fatal();
   fuzz::Choices choices({data, size});
   Scene scene;
   for (int count = 0; count < 64 && !choices.empty(); ++count) scene.step(choices);

@@ -44,6 +44,11 @@ SEEDS = {
         "ports": [0, 10, 0, 11, 0, 2, 0, 1, 12, 0, 13, 0, 14, 0, 0, 15, 0, 0, 16, 0, 240, 241],
         "key_log": [1, 4, 2, 7],
         "engines": [0, 2, 16, 2, 5, 0, 243, 10, 0, 2, 16, 2, 242, 243, 10, 0],
+        # 244 writes rows of ports into the group's object (how, the rows), 245 asks what is shorter, 247 is another tlsmuxd.
+        "kept_tables": [0, 2, 16, 2, 244, 3, 7, 64, 8, 64, 9, 0, 5, 0, 243, 242, 3, 0, 247, 10, 0, 10, 0],
+        "bent_tables": [0, 2, 16, 2, 244, 18, 7, 64, 8, 64, 1, 0, 24, 255, 5, 0, 243, 242, 3, 0, 247, 10, 0],
+        "others_tables": [0, 2, 16, 2, 244, 10, 7, 64, 8, 64, 247, 10, 0],
+        "shortened": [0, 2, 16, 2, 244, 34, 7, 64, 8, 64, 1, 0, 245, 5, 0, 243, 242, 247, 10, 0],
     },
     # A step: 0 submits (how, slots, length, timeout), 6 lets the engine work, 7 the time go, 8 and 9 the others work.
     "intake_fuzz": {
@@ -53,6 +58,31 @@ SEEDS = {
         "twice": [10, 1, 0, 1, 0, 1, 20, 200, 0, 1, 0, 1, 20, 200, 10, 0, 7, 250],
         "runs_ahead": [3, 100, 0, 5, 6, 8, 6],
         "takes_back": [10, 1, 0, 1, 0, 1, 20, 200, 11, 0, 4, 7, 250, 8, 6],
+    },
+    # What correlates, then steps: the number of the session * 16 + what: 0 a client asks (how), 2 an answer (how), 4 a message
+    # and 5 bytes (length, these), 6 no record (how), 7 time goes, 9 it ends (how), 10 a client gives up (which, how), 11
+    # replies, 13 it is connected, and what was sent arrives.
+    "host_fuzz": {
+        "in_order": [0, 13, 0, 0, 0, 1, 13, 2, 0, 2, 0],
+        "by_key": [1, 13, 0, 0, 0, 1, 13, 2, 1, 2, 0],
+        "two_sessions": [1, 13, 29, 0, 0, 0, 1, 2, 0, 18, 0],
+        "others_session": [1, 13, 29, 0, 0, 0, 1, 2, 32, 1, 18, 32, 0],
+        "iso8583": [2, 13, 0, 0, 0, 1, 13, 2, 1, 2, 0],
+        "signs_on": [3, 13, 2, 0, 0, 0, 2, 0, 7, 30, 2, 0, 13],
+        "sign_on_refused": [3, 0, 0, 13, 2, 2, 13, 7, 50],
+        "twice": [1, 13, 0, 0, 13, 2, 4, 2, 0],
+        "unasked": bytes([1, 13, 4, 9]) + b"9999 echo" + bytes([11, 0, 13]),
+        "tests_network": bytes([2, 13, 4, 55]) + b"0800822000000000000004000000000000001122103000000123301" + bytes([13]),
+        "late": [1, 13, 0, 64, 13, 7, 60, 2, 0],
+        "of_the_dead": [1, 13, 0, 0, 13, 10, 0, 2, 2, 0],
+        "withdrawn": [1, 0, 0, 10, 0, 0, 13, 13],
+        "lost": [1, 13, 0, 0, 13, 9, 2, 13, 0, 1, 13, 2, 0],
+        "no_record": [1, 13, 0, 0, 6, 1],
+        "goodbye": [1, 13, 0, 0, 13, 6, 0, 13],
+        "in_pieces": [1, 13, 5, 3, 0, 9, 57, 5, 8, 57, 57, 57, 32, 101, 99, 104, 111],
+        "too_long": [1, 13, 0, 0, 5, 2, 255, 255],
+        "keep_alive": [1, 13, 7, 40, 2, 0, 7, 40, 7, 40],
+        "refused": [0, 9, 0, 7, 50, 13, 0, 0, 2, 0],
     },
     # Version and way; then how many bytes are bent, and where the flight is cut.
     "handshake_fuzz": {

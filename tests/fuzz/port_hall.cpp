@@ -197,7 +197,9 @@ void PortHall::end() {
   world_.is_own_alive_ = false;
   for (const auto pid : kOtherPids) world_.end(pid);
   world_.end(world_.own_pid_);
-  for (int i = 0; i < 40; ++i) pass(kSweepMs * 3);
+  const auto is_over = [this] { return world_.watched() == 0 && !desk_.group(0)->is_anything_held(); };
+  for (int i = 0; i < 40 && !is_over(); ++i) pass(kSweepMs * 3);
+  pass(kSweepMs * 3);  // and stays so
   require(world_.watched() == 0, "a process is watched that has ended");
   require(!desk_.group(0)->is_anything_held(), "a port is held that nobody has");
 }

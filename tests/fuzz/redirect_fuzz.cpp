@@ -20,6 +20,7 @@
 #include "engine/wrapper/stream_start.hpp"
 #include "engine/wrapper/wrapper_thread.hpp"
 #include "tests/fuzz/choices.hpp"
+#include "tests/fuzz/own_network.hpp"
 #include "tests/redirect/redirect_rig.hpp"
 
 using namespace tlsmux;
@@ -207,6 +208,7 @@ class Scene {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const fuzz::OwnNetwork network;
   fuzz::Choices choices({data, size});
   Scene scene;
   for (int count = 0; count < 32 && !choices.empty(); ++count) scene.step(choices);
