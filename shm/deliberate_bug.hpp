@@ -21,6 +21,7 @@ enum class DeliberateBug : std::uint8_t {
   orphan_twice,       // an orphan is given to two subscribers
   // What is taken must be given back, once.
   keep_key,         // a key stays taken when its request is over
+  free_key_early,   // or is free as soon as that is given up
   lend_slot_twice,  // a slot that was lent for a notice is used for two
   exceed_queue,     // a queue takes more than its bound
   // Streams.

@@ -155,7 +155,8 @@ void Settlement::keep_for_late_answer(RequestIndex index) {
   if (request.heap_position != kNone) state_->deadlines.remove(index);
   request.state = RequestState::abandoned;
   const auto& timeouts = state_->upstreams[request.upstream]->settings->timeouts;
-  request.deadline_ns = state_->now_ns + timeouts.late_answer_ms * kNanosecondsPerMillisecond;
+  const auto late_answer_ms = TMX_HAS_BUG(free_key_early) ? 0 : timeouts.late_answer_ms;
+  request.deadline_ns = state_->now_ns + late_answer_ms * kNanosecondsPerMillisecond;
   state_->deadlines.insert(index);
 }
 

@@ -330,10 +330,11 @@ bool Shard::take_requests() {
 
 bool Shard::work() {
   const bool any = take_requests();
-  upstream_drains_.work(now_ns_, replies_);
+  upstream_drains_.end_overdue(now_ns_);
   multiplexer_.tick();
   streams_.tend();
   multiplexer_.flush();
+  upstream_drains_.answer(now_ns_, replies_);
   if (stage_ != Stage::running) drain_further();
   end_partings();
   notices_.work();

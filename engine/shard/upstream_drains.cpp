@@ -51,7 +51,7 @@ bool UpstreamDrains::is_done(const Order& order, std::uint64_t now_ns) const {
   return multiplexer_->upstream_is_drained(order.upstream) || (order.is_ending && now_ns >= order.ends_ns);
 }
 
-void UpstreamDrains::work(std::uint64_t now_ns, std::vector<ShardReply>& replies) {
+void UpstreamDrains::end_overdue(std::uint64_t now_ns) {
   for (auto& order : orders_) {
     if (order.is_ending || now_ns < order.ends_ns || is_done(order, now_ns)) continue;
     order.requests_left = static_cast<std::uint32_t>(multiplexer_->requests_left(order.upstream));
@@ -59,6 +59,9 @@ void UpstreamDrains::work(std::uint64_t now_ns, std::vector<ShardReply>& replies
     order.ends_ns = now_ns + kCloseTimeNs;
     multiplexer_->end_upstream(order.upstream);
   }
+}
+
+void UpstreamDrains::answer(std::uint64_t now_ns, std::vector<ShardReply>& replies) {
   std::erase_if(orders_, [&](const Order& order) {
     if (!is_done(order, now_ns)) return false;
     replies.emplace_back(UpstreamDrained{.asker = order.asker, .requests_left = order.requests_left});

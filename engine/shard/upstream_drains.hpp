@@ -20,9 +20,11 @@ class UpstreamDrains {
   void drain(const DrainUpstream& order, std::uint64_t now_ns, std::vector<ShardReply>& replies);
   void resume(const ResumeUpstream& order, std::vector<ShardReply>& replies);
 
-  // Before the multiplexer's tick(), so that what the end of the time costs is counted.
-  void work(std::uint64_t now_ns, std::vector<ShardReply>& replies);
-  // When work() is next needed by itself; 0: not.
+  // Ends what is left of upstreams whose time is over. Before the multiplexer's tick(), so that what it costs is counted.
+  void end_overdue(std::uint64_t now_ns);
+  // Orders that are carried out. After its tick() and flush(), since what these end may be the last of an upstream.
+  void answer(std::uint64_t now_ns, std::vector<ShardReply>& replies);
+  // When these two are next needed by themselves; 0: not.
   [[nodiscard]] std::uint64_t next_due_ns() const;
 
  private:

@@ -55,7 +55,7 @@ void ClientProcess::reply(Channel& channel, const client::RequestOutcome& notice
 void ClientProcess::hear_late(const Channel& channel, std::uint64_t tag, std::span<const std::byte> message) {
   auto& ledger = context_.ledger;
   const auto upstream = channel.upstream;
-  if (context_.has_streams && context_.in_order(upstream) && ledger.has_lied(upstream)) return;
+  if (context_.has_streams && context_.may_be_in_order(upstream) && ledger.has_lied(upstream)) return;
   const auto number = number_in(message, context_.upstream(upstream).correlation.offset);
   const bool is_of_stream = number && ledger.knows(*number) && ledger.is_of_stream(*number);
   ledger.late(is_of_stream ? *number : tag, {.opening = channel.opening, .group = group_, .upstream = upstream},

@@ -6,6 +6,11 @@
 #include "tests/simulation/message.hpp"
 
 namespace tlsmux::simulation {
+namespace {
+
+constexpr std::size_t kGivenUpMax = 4;
+
+}  // namespace
 
 // Sometimes not everything: what the library has found is not yet what the application has polled.
 bool ClientProcess::report(Channel& channel) {
@@ -36,6 +41,11 @@ void ClientProcess::report_one(Channel& channel, const client::RequestOutcome& o
   channel.attached->hand_over(outcome);
   context_.ledger.ended(outcome.tag, outcome.outcome, outcome.reason, answer);
   std::erase(channel.open, outcome.tag);
+  const bool is_given_up = outcome.reason == shm::Reason::deadline || outcome.reason == shm::Reason::cancelled;
+  if (outcome.outcome == shm::Outcome::maybe_sent && is_given_up) {
+    channel.given_up.push_back(outcome.tag);
+    if (channel.given_up.size() > kGivenUpMax) channel.given_up.erase(channel.given_up.begin());
+  }
   if (outcome.outcome == shm::Outcome::answered) {
     channel.held.push_back({.use = outcome.answer.use, .bytes = answer, .digest = digest_of(answer)});
   }

@@ -224,12 +224,17 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
                    .key_offset = key_offset,
                    .length = random.between(shortest, std::min(longest, shortest + 200))};
   if (random.chance(50)) text.length = random.between(shortest, longest);
-  if (!in_order && !must_be_answered && random.chance(20)) text.length = random.between(1, key_offset + kKeyBytes - 1);
+  const bool may_be_short = !context_.may_be_in_order(channel.upstream) && !must_be_answered;
+  if (may_be_short && random.chance(20)) text.length = random.between(1, key_offset + kKeyBytes - 1);
   // A key in use is refused. A host that answers twice would answer whoever has it next as well.
-  const bool may_repeat =
-      !in_order && !must_be_answered && context_.faults[Fault::duplicate] == 0 && !channel.open.empty();
-  if (may_repeat && context_.strikes(Fault::duplicate_key)) text.key = random.pick(channel.open);
+  const auto& repeatable = channel.given_up.empty() || random.below(2) == 0 ? channel.open : channel.given_up;
+  const bool may_repeat = !in_order && !must_be_answered && context_.faults[Fault::duplicate] == 0;
+  if (may_repeat && !repeatable.empty() && context_.strikes(Fault::duplicate_key)) {
+    text.key = context_.ledger.entry(random.pick(repeatable)).key;
+  }
 
+  const auto timeout_ms = must_be_answered ? 100'000 : random.below(3) == 0 ? 0 : random.between(1, 200);
+  const auto allowed_ms = timeout_ms != 0 ? timeout_ms : channel.attached->timeout_ms();
   const auto number = context_.ledger.submit({.client = number_,
                                               .group = group_,
                                               .engine = engine_ == nullptr ? 0 : engine_->number(),
@@ -238,10 +243,10 @@ void ClientProcess::submit_one(Channel& channel, bool must_be_answered) {
                                               .key = text.key,
                                               .key_offset = key_offset,
                                               .length = text.length,
+                                              .deadline_ns = context_.now_ns + allowed_ms * 1'000'000,
                                               .must_be_answered = must_be_answered});
   const auto use = channel.attached->reserve();
   write_request(channel.attached->slot_bytes(use.slot).first(text.length), text);
-  const auto timeout_ms = must_be_answered ? 100'000 : random.below(3) == 0 ? 0 : random.between(1, 200);
   push(channel, number,
        {.use = use,
         .length = static_cast<std::uint32_t>(text.length),

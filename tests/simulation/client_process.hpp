@@ -74,7 +74,8 @@ class ClientProcess final : public ControlListener {
     std::uint32_t flags = 0;
     std::unique_ptr<client::AttachedChannel> attached;
     client::OutcomeQueue outcomes;
-    std::vector<std::uint64_t> open;  // requests
+    std::vector<std::uint64_t> open;      // requests
+    std::vector<std::uint64_t> given_up;  // the last requests that ended before an answer came
     client::SlotHandle last_pushed;
     std::vector<Held> held;
     bool asleep = false;

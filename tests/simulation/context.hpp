@@ -31,8 +31,13 @@ struct Context {
     return present_settings ? present_settings(index) : upstream(index);
   }
   [[nodiscard]] bool is_fickle(std::uint32_t index) const { return fickle.contains(index); }
-  [[nodiscard]] bool in_order(std::uint32_t upstream_index) const {
-    return upstream(upstream_index).correlation.kind == config::CorrelationKind::fifo;
+  // At present.
+  [[nodiscard]] bool in_order(std::uint32_t index) const {
+    return present(index).correlation.kind == config::CorrelationKind::fifo;
+  }
+  // At some time.
+  [[nodiscard]] bool may_be_in_order(std::uint32_t index) const {
+    return changing_keys.contains(index) || in_order(index);
   }
 
   // It goes wrong this time.
@@ -86,8 +91,9 @@ struct Context {
   std::uint64_t now_ns = 1'000'000'000;
   std::function<const config::UpstreamSettings&(std::uint32_t)> present_settings;  // none: there is no engine
   std::set<std::uint32_t> fickle;                                                  // upstreams
-  std::set<std::uint16_t> ports_down;                                              // of endpoints that are gone
-  std::function<void()> while_engine_works;                                        // one step of a client
+  std::set<std::uint32_t> changing_keys;     // upstreams: a refresh makes order tell instead of keys, and keys again
+  std::set<std::uint16_t> ports_down;        // of endpoints that are gone
+  std::function<void()> while_engine_works;  // one step of a client
   std::uint64_t last_engine = 0;
   std::uint64_t last_opening = 0;  // of a channel
   std::uint64_t last_leased_message = 0;

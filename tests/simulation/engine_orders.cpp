@@ -47,6 +47,7 @@ void EngineProcess::refresh(std::uint32_t upstream, const config::UpstreamSettin
   if (!takes_orders()) return;
   auto& ordered = ordered_.upstreams[upstream];
   ordered = settings;
+  context_.ledger.late_answers_within(upstream, settings.timeouts.late_answer_ms);
   for (const auto group : removed_groups_) std::erase(ordered.groups, context_.config.groups[group].name);
   set_subscriber(upstream);
   if (ordered.groups.size() < context_.config.groups.size()) {

@@ -24,6 +24,7 @@ Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
       upstream_(upstream),
       connection_(connection),
       key_offset_(context.upstream(upstream).correlation.offset),
+      in_order_(context.in_order(upstream)),
       manner_(some_manner(context)),
       framing_(context.present(upstream).framing),
       cutter_(framing_) {}
@@ -60,7 +61,7 @@ void Host::hear(std::span<const std::byte> message) {
   }
   if (context_.strikes(Fault::silent)) {
     // Where order tells, a host that leaves one answer out can give none behind it.
-    mute_ = mute_ || context_.in_order(upstream_);
+    mute_ = mute_ || in_order_;
     return;
   }
   if (mute_) return;
@@ -127,7 +128,7 @@ bool Host::misbehave() {
 
 void Host::answer_one() {
   auto& random = context_.random;
-  const bool out_of_order = !context_.in_order(upstream_) && context_.strikes(Fault::shuffled);
+  const bool out_of_order = !in_order_ && context_.strikes(Fault::shuffled);
   const auto place = answers_.begin() + static_cast<std::ptrdiff_t>(out_of_order ? random.below(answers_.size()) : 0);
   const auto answer = std::exchange(*place, {});
   answers_.erase(place);

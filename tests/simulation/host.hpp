@@ -60,6 +60,7 @@ class Host final : public HostSide {
   std::uint32_t upstream_;
   std::uint64_t connection_;
   std::size_t key_offset_;
+  bool in_order_;
   Manner manner_;
   test::PlainTlsHost tls_;
   engine::message::Framing framing_;

@@ -50,6 +50,18 @@ std::uint64_t Ledger::submit(const NewEntry& entry) {
   return entries_.size();
 }
 
+void Ledger::late_answers_within(std::uint32_t upstream, std::uint32_t late_answer_ms) {
+  const std::uint64_t within_ns = std::uint64_t{late_answer_ms} * 1'000'000;
+  auto& least = late_answer_ns_min_.try_emplace(upstream, within_ns).first->second;
+  least = std::min(least, within_ns);
+}
+
+void Ledger::offered(std::uint64_t number, const Offer& offer) {
+  auto& entry = at(number);
+  entry.offer = offer;
+  entry.in_order = offer.in_order;
+}
+
 void Ledger::started(std::uint64_t number, std::uint64_t connection) {
   auto& entry = at(number);
   if (is_distrusted(entry)) return;
@@ -93,7 +105,7 @@ void Ledger::ended(std::uint64_t number, Outcome outcome, Reason reason, std::sp
 }
 
 void Ledger::check_verdict(std::uint64_t number, const Entry& entry, const Verdict& verdict,
-                           std::span<const std::byte> answer) const {
+                           std::span<const std::byte> answer) {
   switch (verdict.outcome) {
     case Outcome::answered: check_answer(number, entry, answer); break;
     case Outcome::not_sent:
@@ -178,7 +190,11 @@ void Ledger::check_orphans_given(std::uint64_t engine, std::uint32_t group, std:
   }
 }
 
-void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const {
+void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) {
+  const auto answered = number_in(answer, entry.key_offset);
+  if (!entry.in_order && answered && *answered != number && knows(*answered)) {
+    return check_mistaken(number, entry, *answered, answer);
+  }
   if (entry.connections.empty()) {
     // A lie may come between the engine's giving it to the kernel and the kernel's accepting it.
     if (entry.in_order && upstreams_of_liars_.contains(entry.upstream)) return;
@@ -186,10 +202,48 @@ void Ledger::check_answer(std::uint64_t number, const Entry& entry, std::span<co
   }
   if (entry.in_order && liars_.contains(*entry.connections.begin())) return;
   if (entry.heard == 0) object(number, entry, "it is answered, but no host has heard it");
-  if (number_in(answer, entry.key_offset) != number) object(number, entry, "it has got another request's answer");
+  if (answered != number) object(number, entry, "it has got another request's answer");
+  give_answer(number, number);
   if (digest_in(answer, entry.key_offset) != digest_of(text_of(number, entry))) {
     object(number, entry, "the host has answered to other bytes than the client's");
   }
+}
+
+// What has its key and comes on its connection is its answer, for all that an engine can know.
+void Ledger::check_mistaken(std::uint64_t number, const Entry& entry, std::uint64_t answered,
+                            std::span<const std::byte> answer) {
+  if (!may_get_answer_of(number, answered)) object(number, entry, "it has got another request's answer");
+  if (digest_in(answer, entry.key_offset) != digest_of(text(answered))) {
+    object(answered, at(answered), "the host has answered to other bytes than the client's");
+  }
+  give_answer(answered, number);
+}
+
+void Ledger::give_answer(std::uint64_t answered, std::uint64_t to) {
+  auto& entry = at(answered);
+  if (entry.answer_with != 0 && entry.answer_with != to) object(answered, entry, "two requests have got its answer");
+  entry.answer_with = to;
+}
+
+bool Ledger::may_get_answer_of(std::uint64_t number, std::uint64_t earlier) const {
+  if (earlier >= number) return false;
+  const auto& entry = entries_[number - 1];
+  const auto& other = entries_[earlier - 1];
+  return entry.upstream == other.upstream && entry.key == other.key && other.heard > 0 &&
+         other.connections.contains(entry.offer.connection) &&
+         (other.answer_with == 0 || other.answer_with == number) && was_key_free(earlier, entry.offer.at_ns);
+}
+
+// It had been given up for long enough; or it had ended with the answer to an earlier one, before its own came.
+bool Ledger::was_key_free(std::uint64_t number, std::uint64_t at_ns) const {
+  const auto& entry = entries_[number - 1];
+  const auto late = late_answer_ns_min_.find(entry.upstream);
+  const bool is_known = late != late_answer_ns_min_.end() && entry.deadline_ns <= at_ns;
+  if (is_known && at_ns - entry.deadline_ns >= late->second) return true;
+  for (std::uint64_t earlier = 1; earlier < number; ++earlier) {
+    if (entry.offer.at_ns <= at_ns && may_get_answer_of(number, earlier)) return true;
+  }
+  return false;
 }
 
 bool Ledger::may_be_mixed_up(std::uint64_t number) const {

@@ -7,7 +7,8 @@
 //  - NOT_SENT: no connection has accepted, or ever accepts, a byte of a record that holds a byte of it
 //  - MAYBE_SENT because a session was lost: at least one such byte was accepted
 //  - no request is sent on two connections
-//  - ANSWERED: the answer is the host's answer to this request, and to what the client wrote
+//  - ANSWERED: the answer is the host's answer to this request, and to what the client wrote. One exception: where keys
+//    tell, one that comes after late_answer_ms is taken for that of a later request with the same key
 //  - a reply goes out on the connection that brought what it replies to, and reply_sent means that bytes of it left
 //  - a late answer is the host's answer to a request that was not answered, and goes to its own group, once
 //  - a request whose process died goes to a subscriber of its own group, with its bytes and one outcome, which is true;
@@ -15,6 +16,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <set>
 #include <span>
@@ -35,14 +37,23 @@ struct NewEntry {
   std::uint32_t group = 0;
   std::uint64_t engine = 0;  // to which it was submitted
   std::uint32_t upstream = 0;
-  bool in_order = false;  // the upstream's correlation
+  bool in_order = false;  // the upstream's correlation; at last that of the connection to which it is given
   std::uint64_t key = 0;
   std::size_t key_offset = 0;
   std::size_t length = 0;
+  // Its engine gives it up then or later, and keeps its key for late_answer_ms more. By default: never.
+  std::uint64_t deadline_ns = std::numeric_limits<std::uint64_t>::max();
   bool must_be_answered = false;
   bool is_reply = false;
   bool is_of_stream = false;                       // it ends with its stream, and nobody inherits it
   std::set<std::uint64_t> reply_connections = {};  // any of these brought what it replies to; empty: not known
+};
+
+// Of a request, to a connection.
+struct Offer {
+  std::uint64_t connection = 0;
+  bool in_order = false;
+  std::uint64_t at_ns = 0;
 };
 
 // An open channel that gets notices.
@@ -63,6 +74,11 @@ class Ledger {
   // A request's number, from 1 on.
   std::uint64_t submit(const NewEntry& entry);
 
+  // From here on an engine may wait for late answers no longer than that.
+  void late_answers_within(std::uint32_t upstream, std::uint32_t late_answer_ms);
+
+  // The engine has given all of it to the kernel.
+  void offered(std::uint64_t number, const Offer& offer);
   // The kernel has accepted a byte of a record that holds a byte of the request.
   void started(std::uint64_t number, std::uint64_t connection);
   // A host has received the whole of it.
@@ -123,14 +139,21 @@ class Ledger {
     Verdict orphan;                 // what its group was told
     std::uint64_t orphan_with = 0;  // the opening that has it; 0: nobody has, or had and is gone
     std::uint64_t late_with = 0;
+    Offer offer;                          // the last
     std::set<std::uint64_t> connections;  // on which it was started
     std::uint32_t heard = 0;
+    std::uint64_t answer_with = 0;  // the request that has got the answer to this one
   };
 
   Entry& at(std::uint64_t number) { return entries_[number - 1]; }
   void check_verdict(std::uint64_t number, const Entry& entry, const Verdict& verdict,
-                     std::span<const std::byte> answer) const;
-  void check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer) const;
+                     std::span<const std::byte> answer);
+  void check_answer(std::uint64_t number, const Entry& entry, std::span<const std::byte> answer);
+  void check_mistaken(std::uint64_t number, const Entry& entry, std::uint64_t answered,
+                      std::span<const std::byte> answer);
+  void give_answer(std::uint64_t answered, std::uint64_t to);
+  [[nodiscard]] bool may_get_answer_of(std::uint64_t number, std::uint64_t earlier) const;
+  [[nodiscard]] bool was_key_free(std::uint64_t number, std::uint64_t at_ns) const;
   static void check_receiver(std::uint64_t number, const Entry& entry, const Receiver& receiver);
   [[nodiscard]] bool is_distrusted(const Entry& entry) const { return distrusted_.contains(entry.client); }
   [[noreturn]] static void object(std::uint64_t number, const Entry& entry, const std::string& what);
@@ -139,6 +162,7 @@ class Ledger {
   std::set<std::uint64_t> liars_;  // connections
   std::set<std::uint32_t> upstreams_of_liars_;
   std::set<std::uint32_t> distrusted_;
+  std::map<std::uint32_t, std::uint64_t> late_answer_ns_min_;       // by upstream
   std::map<std::uint64_t, std::set<std::uint64_t>> host_messages_;  // connections by digest
   std::size_t open_ = 0;
   std::array<std::uint64_t, 4> told_{};

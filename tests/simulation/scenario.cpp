@@ -192,4 +192,9 @@ void change_kind(Random& random, config::UpstreamSettings& present) {
   if (!is_leased) present.sessions = std::max(present.sessions, 1U);
 }
 
+void change_correlation(const config::UpstreamSettings& original, config::UpstreamSettings& present) {
+  const bool in_order = present.correlation.kind == config::CorrelationKind::fifo;
+  present.correlation = in_order ? original.correlation : config::CorrelationSettings{};
+}
+
 }  // namespace tlsmux::simulation

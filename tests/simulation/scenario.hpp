@@ -17,4 +17,7 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
 // Of a fickle upstream, what only a restart can change: whether its sessions are leased, and how messages are framed.
 void change_kind(Random& random, config::UpstreamSettings& present);
 
+// The same for one that was made with keys: whether they tell, or order does.
+void change_correlation(const config::UpstreamSettings& original, config::UpstreamSettings& present);
+
 }  // namespace tlsmux::simulation

@@ -3,37 +3,15 @@
 namespace tlsmux::simulation {
 namespace {
 
-constexpr std::array<std::string_view, kSeenCount> kNames{"engine_out_of_memory",
-                                                          "engine_stopped",
-                                                          "engine_restarted",
-                                                          "session_ready",
-                                                          "session_failed",
-                                                          "session_lost",
-                                                          "session_closed",
-                                                          "request_moved",
-                                                          "client_admitted",
-                                                          "offender_detached",
-                                                          "channel_refused",
-                                                          "channel_opened_by_shard",
-                                                          "channel_opened_at_once",
-                                                          "channel_closed",
-                                                          "settings_changed",
-                                                          "sessions_replaced",
-                                                          "upstream_restarted",
-                                                          "stream_kind_changed",
-                                                          "group_shut_out",
-                                                          "upstream_drained",
-                                                          "drain_cut_short",
-                                                          "drain_cancelled",
-                                                          "upstream_removed",
-                                                          "group_removed",
-                                                          "vanished_bytes",
-                                                          "vanished_reset",
-                                                          "vanished_timeout",
-                                                          "host_held_up",
-                                                          "late_answer",
-                                                          "unsolicited_message",
-                                                          "orphan"};
+constexpr std::array<std::string_view, kSeenCount> kNames{
+    "engine_out_of_memory",   "engine_stopped",      "engine_restarted",    "session_ready",
+    "session_failed",         "session_lost",        "session_closed",      "request_moved",
+    "client_admitted",        "offender_detached",   "channel_refused",     "channel_opened_by_shard",
+    "channel_opened_at_once", "channel_closed",      "settings_changed",    "sessions_replaced",
+    "upstream_restarted",     "stream_kind_changed", "correlation_changed", "group_shut_out",
+    "upstream_drained",       "drain_cut_short",     "drain_cancelled",     "upstream_removed",
+    "group_removed",          "vanished_bytes",      "vanished_reset",      "vanished_timeout",
+    "host_held_up",           "late_answer",         "unsolicited_message", "orphan"};
 static_assert(!kNames.back().empty());
 
 }  // namespace

@@ -33,6 +33,7 @@ enum class Seen : std::uint8_t {
   sessions_replaced,
   upstream_restarted,
   stream_kind_changed,
+  correlation_changed,
   group_shut_out,
   upstream_drained,
   drain_cut_short,  // requests were left when its time was over

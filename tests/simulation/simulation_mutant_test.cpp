@@ -51,6 +51,7 @@ TEST_CASE("simulation.finds the deliberate bug answer_twice") { must_find(Delibe
 TEST_CASE("simulation.finds the deliberate bug forget_settlement") { must_find(DeliberateBug::forget_settlement); }
 TEST_CASE("simulation.finds the deliberate bug orphan_twice") { must_find(DeliberateBug::orphan_twice); }
 TEST_CASE("simulation.finds the deliberate bug keep_key") { must_find(DeliberateBug::keep_key); }
+TEST_CASE("simulation.finds the deliberate bug free_key_early") { must_find(DeliberateBug::free_key_early); }
 TEST_CASE("simulation.finds the deliberate bug lend_slot_twice") { must_find(DeliberateBug::lend_slot_twice); }
 TEST_CASE("simulation.finds the deliberate bug exceed_queue") { must_find(DeliberateBug::exceed_queue); }
 TEST_CASE("simulation.finds the deliberate bug give_back_owed") { must_find(DeliberateBug::give_back_owed); }

@@ -13,6 +13,7 @@ WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connect
       upstream_(upstream),
       connection_(connection),
       is_leased_(config::leases_sessions(context.present(upstream))),
+      in_order_(context.in_order(upstream)),
       framing_(context.present(upstream).framing) {}
 
 void WireLog::offered(std::span<const std::byte> pending) {
@@ -65,6 +66,7 @@ void WireLog::read_message(std::span<const std::byte> message, std::uint64_t fir
   const auto number = number_in(message, context_.upstream(upstream_).correlation.offset);
   if (number && context_.ledger.knows(*number)) {
     placed_.push_back({.request = *number, .part = {}, .first_record = first_record});
+    context_.ledger.offered(*number, {.connection = connection_, .in_order = in_order_, .at_ns = context_.now_ns});
   } else if (!context_.ledger.has_distrusted()) {
     throw Violation("a message on the wire is nobody's");
   }

@@ -37,6 +37,7 @@ class WireLog {
   std::uint32_t upstream_;
   std::uint64_t connection_;
   bool is_leased_;
+  bool in_order_;
   engine::message::Framing framing_;
   std::vector<std::byte> stream_;  // all that was ever offered
   std::uint64_t accepted_ = 0;

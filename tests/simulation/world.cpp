@@ -37,8 +37,9 @@ World::World(std::uint64_t seed, bool is_traced) : context_(seed, scenario_of(se
   context_.has_streams = context_.random.below(2) == 0;
   const auto& upstreams = context_.config.upstreams;
   for (std::uint32_t i = 0; i < upstreams.size(); ++i) {
-    const bool may_be = !config::leases_sessions(upstreams[i]) && context_.in_order(i);
-    if (may_be && context_.random.below(3) == 0) context_.fickle.insert(i);
+    context_.ledger.late_answers_within(i, upstreams[i].timeouts.late_answer_ms);
+    if (config::leases_sessions(upstreams[i]) || context_.random.below(3) != 0) continue;
+    (context_.in_order(i) ? context_.fickle : context_.changing_keys).insert(i);
   }
 }
 

@@ -24,8 +24,11 @@ void World::refresh(std::uint32_t upstream) {
   const bool is_other = context_.is_fickle(upstream) && random.below(2) == 0;
   if (is_other) change_kind(random, settings);
   if (is_other) context_.note(Seen::stream_kind_changed);
+  const bool has_other_keys = context_.changing_keys.contains(upstream) && random.below(2) == 0;
+  if (has_other_keys) change_correlation(context_.upstream(upstream), settings);
+  if (has_other_keys) context_.note(Seen::correlation_changed);
   using Kind = engine::ApplyConfig::Kind;
-  const auto kind = is_other || random.below(4) == 0 ? Kind::restarted : Kind::changed;
+  const auto kind = is_other || has_other_keys || random.below(4) == 0 ? Kind::restarted : Kind::changed;
   engine_->refresh(upstream, settings, kind, random.below(2) == 0);
 }
 
