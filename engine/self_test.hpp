@@ -2,8 +2,8 @@
 
 // What of the confinement this machine, and the way tlsmuxd is started on it, would put into force.
 
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "config/config.hpp"
 
@@ -15,8 +15,9 @@ struct SelfTestFinding {
   std::string words;  // a version, or what is missing and what to do about it
 };
 
-// As a broker and then an engine with these settings would be before they serve, but without changing to another user.
-// It confines the calling process for good, which has one thread and ends after this; and raises its limits.
-std::vector<SelfTestFinding> self_test(const config::Config& config);
+// As a broker and then an engine with these settings would be before they serve: `report` is called with each finding as
+// soon as there is one. It confines the calling process for good and makes it the engine's user; it has one thread, and
+// ends after this. Raises its limits.
+void self_test(const config::Config& config, const std::function<void(const SelfTestFinding&)>& report);
 
 }  // namespace tlsmux::engine

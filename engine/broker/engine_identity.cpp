@@ -1,21 +1,32 @@
 #include "engine/broker/engine_identity.hpp"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "config/identity.hpp"
+#include "engine/capabilities.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
+
+// Who is started as another user than root may have some all the same (AmbientCapabilities= of a unit), and bits of a process
+// may keep them across a change of user. That of locking memory is in force as long as memory is mapped.
+std::expected<void, shm::SystemError> drop_capabilities(const EngineIdentity& identity) {
+  if (identity.uid == 0) return {};
+  return keep_capabilities(capability_bit(CAP_IPC_LOCK));
+}
 
 std::expected<void, shm::SystemError> switch_to(const EngineIdentity& identity) {
   const auto failed = [](const char* what) { return std::unexpected(shm::last_error(what)); };
   if (::initgroups(identity.name.c_str(), identity.gid) != 0) return failed("setting the engine's Unix groups");
   if (::setresgid(identity.gid, identity.gid, identity.gid) != 0) return failed("setting the engine's group id");
   if (::setresuid(identity.uid, identity.uid, identity.uid) != 0) return failed("setting the engine's user id");
+  if (auto dropped = drop_capabilities(identity); !dropped) return dropped;
 
   std::array<uid_t, 3> uids{};
   std::array<gid_t, 3> gids{};
@@ -46,9 +57,7 @@ std::expected<EngineIdentity, std::string> resolve_engine_identity(const config:
 }
 
 std::expected<void, shm::SystemError> become(const EngineIdentity& identity) {
-  if (identity.switch_user) {
-    if (auto switched = switch_to(identity); !switched) return switched;
-  }
+  if (auto done = identity.switch_user ? switch_to(identity) : drop_capabilities(identity); !done) return done;
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return std::unexpected(shm::last_error("forbidding the engine new privileges"));
   }

@@ -15,11 +15,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <initializer_list>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -38,8 +41,18 @@ constexpr std::uint64_t kLowHalf = 0xffffffff;
 constexpr std::uint64_t kIoctlSize = std::uint64_t{_IOC_SIZEMASK} << _IOC_SIZESHIFT;
 constexpr std::uint64_t kPidfdGetInfo = _IOWR(0xff, 11, char) & ~kIoctlSize;
 constexpr std::uint64_t kThreadFlags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
-constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
-                                          CLONE_NEWPID | CLONE_NEWNET | CLONE_PTRACE;
+constexpr std::initializer_list<std::uint64_t> kNamespaceFlags{
+    CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
+constexpr std::uint64_t kNotOfThreads =
+    std::reduce(kNamespaceFlags.begin(), kNamespaceFlags.end(), std::uint64_t{CLONE_PTRACE}, std::bit_or());
+// linux/prctl.h
+constexpr std::uint64_t kPrSetVma = 0x53564d41;
+// Newer than Debian 12's libseccomp; numbers that all processors share.
+struct NewerCall {
+  std::string_view name;
+  int number;
+};
+constexpr auto kNewerCalls = std::to_array<NewerCall>({{"lsm_set_self_attr", 460}, {"open_tree_attr", 467}});
 // Balanced by number instead of one comparison for each call.
 constexpr std::uint32_t kBinaryTree = 2;
 
@@ -51,6 +64,7 @@ std::uint32_t action_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::allow: return SCMP_ACT_ALLOW;
     case Verdict::refuse: return SCMP_ACT_ERRNO(EACCES);
+    case Verdict::forbid: return SCMP_ACT_ERRNO(EPERM);
     case Verdict::absent: return SCMP_ACT_ERRNO(ENOSYS);
     case Verdict::trap: return SCMP_ACT_TRAP;
   }
@@ -64,6 +78,12 @@ scmp_arg_cmp argument(unsigned place, scmp_compare comparison, std::uint64_t fir
 std::vector<Comparisons> one_of(unsigned place, std::initializer_list<std::uint64_t> values) {
   std::vector<Comparisons> any;
   for (const auto value : values) any.push_back({argument(place, SCMP_CMP_MASKED_EQ, kLowHalf, value)});
+  return any;
+}
+
+std::vector<Comparisons> any_flag(unsigned place, std::initializer_list<std::uint64_t> flags) {
+  std::vector<Comparisons> any;
+  for (const auto flag : flags) any.push_back({argument(place, SCMP_CMP_MASKED_EQ, flag, flag)});
   return any;
 }
 
@@ -100,9 +120,9 @@ std::vector<Comparisons> comparisons_for(Condition condition) {
     case Condition::engine_socket: return engine_sockets();
     case Condition::local_pair: return one_of(0, {AF_UNIX});
     case Condition::status_flags: return one_of(1, {F_GETFL, F_SETFL});
-    case Condition::thread_name: return one_of(0, {PR_SET_NAME});
-    case Condition::new_thread:
-      return {{argument(0, SCMP_CMP_MASKED_EQ, kThreadFlags | kNamespaceFlags, kThreadFlags)}};
+    case Condition::names: return one_of(0, {PR_SET_NAME, kPrSetVma});
+    case Condition::new_thread: return {{argument(0, SCMP_CMP_MASKED_EQ, kThreadFlags | kNotOfThreads, kThreadFlags)}};
+    case Condition::new_namespace: return any_flag(0, kNamespaceFlags);
     case Condition::reading_only_file:
       return {{argument(0, SCMP_CMP_MASKED_EQ, kLowHalf, static_cast<std::uint32_t>(AT_FDCWD)),
                argument(2, SCMP_CMP_MASKED_EQ, kLowHalf, O_RDONLY | O_CLOEXEC)}};
@@ -111,8 +131,8 @@ std::vector<Comparisons> comparisons_for(Condition condition) {
 }
 
 std::expected<void, shm::SystemError> add(const Context& context, const CallRule& rule) {
-  const int number = ::seccomp_syscall_resolve_name(std::string(rule.call).c_str());
-  if (number < 0) return {};  // another processor's, or too new for the library: nothing can be said about it
+  const int number = number_of_call(rule.call);
+  if (number < 0) return {};  // another processor's
   for (const auto& all_of : comparisons_for(rule.condition)) {
     const int result = ::seccomp_rule_add_array(context.get(), action_of(rule.verdict), number,
                                                 static_cast<unsigned>(all_of.size()), all_of.data());
@@ -172,7 +192,14 @@ bool kernel_filters_calls() {
   return ::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
+int number_of_call(std::string_view name) {
+  const auto* const newer = std::ranges::find(kNewerCalls, name, &NewerCall::name);
+  return newer != kNewerCalls.end() ? newer->number : ::seccomp_syscall_resolve_name(std::string(name).c_str());
+}
+
 std::string name_of_call(int number) {
+  const auto* const newer = std::ranges::find(kNewerCalls, number, &NewerCall::number);
+  if (newer != kNewerCalls.end()) return std::string(newer->name);
   const std::unique_ptr<char, decltype(&::free)> name(::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number),
                                                       &::free);
   return name ? std::string(name.get()) : std::string();

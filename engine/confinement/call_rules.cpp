@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <span>
 
 namespace tlsmux::engine::confinement {
@@ -27,6 +28,7 @@ constexpr auto kEveryThread = std::to_array<CallRule>({
     {.call = "mprotect", .condition = Condition::not_executable},
     {.call = "mremap"},
     {.call = "munmap"},
+    {.call = "prctl", .condition = Condition::names},  // of memory, with glibc.mem.decorate_maps
     {.call = "read"},
     {.call = "restart_syscall"},
     {.call = "rt_sigaction"},
@@ -35,6 +37,7 @@ constexpr auto kEveryThread = std::to_array<CallRule>({
     {.call = "sched_getaffinity"},
     {.call = "sched_yield"},
     {.call = "tgkill", .condition = Condition::this_process},
+    {.call = "time"},  // on x86, where the kernel gives programs no clock in memory (vdso=0)
     {.call = "write"},
     {.call = "writev"},
     // glibc's malloc asks /proc/sys/vm/overcommit_memory when it gives memory back, and can do without an answer.
@@ -96,14 +99,12 @@ constexpr auto kControl = std::to_array<CallRule>({
     {.call = "newfstatat"},
     {.call = "openat", .condition = Condition::reading_only_file},  // Landlock says which
     {.call = "pidfd_open"},
-    {.call = "prctl", .condition = Condition::thread_name},
     {.call = "pread64"},
     {.call = "recvmsg"},
     {.call = "rseq"},
     {.call = "seccomp"},
     {.call = "sendmsg"},
     {.call = "set_robust_list"},
-    {.call = "signalfd4"},
     {.call = "signalfd4"},
     {.call = "socket", .condition = Condition::engine_socket},
     {.call = "socketpair", .condition = Condition::local_pair},
@@ -116,10 +117,9 @@ constexpr auto kControl = std::to_array<CallRule>({
 });
 
 // What neither the broker nor the engine has any use for: programs, other processes, mounts and namespaces, modules,
-// devices and keys of the kernel.
+// raw access to ports and machine settings.
 constexpr auto kOfNobody = std::to_array<std::string_view>({
     "acct",
-    "add_key",
     "adjtimex",
     "chroot",
     "clock_adjtime",
@@ -136,18 +136,17 @@ constexpr auto kOfNobody = std::to_array<std::string_view>({
     "init_module",
     "ioperm",
     "iopl",
-    "kcmp",
     "kexec_file_load",
     "kexec_load",
-    "keyctl",
+    "lsm_set_self_attr",
     "mount",
     "mount_setattr",
     "move_mount",
     "move_pages",
     "open_by_handle_at",
     "open_tree",
+    "open_tree_attr",
     "perf_event_open",
-    "personality",
     "pidfd_getfd",
     "pivot_root",
     "process_madvise",
@@ -156,7 +155,6 @@ constexpr auto kOfNobody = std::to_array<std::string_view>({
     "ptrace",
     "quotactl",
     "reboot",
-    "request_key",
     "setdomainname",
     "setfsgid",
     "setfsuid",
@@ -173,6 +171,16 @@ constexpr auto kOfNobody = std::to_array<std::string_view>({
     "unshare",
     "userfaultfd",
     "vhangup",
+});
+
+// What modules that look names up may try, and go on without: the kernel's keys (Kerberos), and questions that service
+// managers' libraries ask.
+constexpr auto kOfModules = std::to_array<std::string_view>({
+    "add_key",
+    "kcmp",
+    "keyctl",
+    "personality",
+    "request_key",
 });
 
 // What the broker loads the guard of ports with, and an engine becomes its user and makes its rings with: no thread's
@@ -200,18 +208,17 @@ CallRules only(std::span<const CallRule> own, std::span<const CallRule> more = {
   return all;
 }
 
-CallRules all_but(std::span<const std::string_view> calls) {
-  CallRules all{.others = Verdict::allow, .rules = {}};
-  for (const auto call : calls) {
-    all.rules.push_back({.call = call, .condition = Condition::none, .verdict = Verdict::trap});
+// Processes and threads may be started, but in no namespaces of their own: a process that has its own user namespace has
+// all capabilities in it. What clone3 is asked for no filter sees, and the C library can do without.
+CallRules all_but(std::initializer_list<std::span<const std::string_view>> lists) {
+  CallRules all{.others = Verdict::allow,
+                .rules = {{.call = "clone", .condition = Condition::new_namespace, .verdict = Verdict::trap},
+                          {.call = "clone3", .verdict = Verdict::absent}}};
+  for (const auto calls : lists) {
+    for (const auto call : calls) all.rules.push_back({.call = call, .verdict = Verdict::trap});
   }
+  for (const auto call : kOfModules) all.rules.push_back({.call = call, .verdict = Verdict::forbid});
   return all;
-}
-
-CallRules resolver_rules() {
-  std::vector<std::string_view> calls(kOfNobody.begin(), kOfNobody.end());
-  calls.insert(calls.end(), kOfTheStart.begin(), kOfTheStart.end());
-  return all_but(calls);
 }
 
 }  // namespace
@@ -221,7 +228,7 @@ CallRules call_rules(ThreadKind kind) {
     case ThreadKind::data_loop: return only(kDataLoop);
     case ThreadKind::worker: return only({});
     // It runs whatever modules the machine looks names of hosts and of users up with.
-    case ThreadKind::resolver: return resolver_rules();
+    case ThreadKind::resolver: return all_but({kOfNobody, kOfTheStart});
     case ThreadKind::control: return only(kControl, kWrapper);
     case ThreadKind::wrapper: return only(kWrapper);
     case ThreadKind::log: return only(kLog);
@@ -229,6 +236,6 @@ CallRules call_rules(ThreadKind kind) {
   return only({});
 }
 
-CallRules broker_call_rules() { return all_but(kOfNobody); }
+CallRules broker_call_rules() { return all_but({kOfNobody}); }
 
 }  // namespace tlsmux::engine::confinement

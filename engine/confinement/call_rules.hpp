@@ -22,13 +22,15 @@ enum class Condition : std::uint8_t {
   local_pair,         // socketpair: AF_UNIX
   reading_only_file,  // openat: by a path alone, O_RDONLY | O_CLOEXEC
   status_flags,       // fcntl: F_GETFL or F_SETFL
-  thread_name,        // prctl: PR_SET_NAME
+  names,              // prctl: PR_SET_NAME, and PR_SET_VMA, by which glibc says what memory is for
   new_thread,         // clone: CLONE_VM, CLONE_SIGHAND and CLONE_THREAD, in this one's namespaces
+  new_namespace,      // clone: any of the flags for those
 };
 
 enum class Verdict : std::uint8_t {
   allow,
   refuse,  // EACCES, as if the file were not for us
+  forbid,  // EPERM, as to a user without rights
   absent,  // ENOSYS, as if the kernel were older
   trap,    // SIGSYS: a breach
 };

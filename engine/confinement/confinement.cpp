@@ -93,10 +93,10 @@ std::expected<Confinement, shm::SystemError> confine_process(int log_output, con
   name_this_thread(name(ThreadKind::control));
   auto filters = make_filters();
   if (!filters) return std::unexpected(filters.error());
-  if (kernel_file_rules_version() == 0) {
+  if (kernel_landlock_version() == 0) {
     confinement.missing = why_no_file_rules(errno);
   } else if (auto version = restrict_files(); version) {
-    confinement.file_rules_version = *version;
+    confinement.landlock_version = *version;
   } else {
     return std::unexpected(version.error());
   }
@@ -118,10 +118,10 @@ std::expected<void, shm::SystemError> confine_broker(int log_output) {
   return filter->enter();
 }
 
-void enter_thread(ThreadKind kind) {
+void enter_thread(ThreadKind kind, std::string_view thread) {
   const auto* const filters = filters_in_force.load();
   if (filters == nullptr) return;
-  name_this_thread(name(kind));
+  name_this_thread(thread.empty() ? name(kind) : thread);
   if (auto entered = (*filters)[static_cast<std::size_t>(kind)]->enter(); !entered) {
     abort_unconfined(entered.error().code);
   }

@@ -4,6 +4,7 @@
 
 #include <expected>
 #include <string>
+#include <string_view>
 
 #include "config/config.hpp"
 #include "engine/confinement/thread_kind.hpp"
@@ -17,8 +18,8 @@ bool is_instrumented();
 // What is in force.
 struct Confinement {
   bool calls_filtered = false;
-  int file_rules_version = 0;  // of Landlock; 0: files are not restricted
-  std::string missing;         // what is not in force and why; empty: nothing
+  int landlock_version = 0;  // of Landlock; 0: files are not restricted
+  std::string missing;       // what is not in force and why; empty: nothing
 };
 
 // In an engine's process, after it has become its user and while it has one thread: no core dumps, files restricted, and
@@ -35,7 +36,7 @@ std::expected<void, shm::SystemError> confine_broker(int log_output);
 
 // The calling thread is of this kind from now on, and so are those that it starts, until they say otherwise. Only ever
 // tighter. A call that the rules do not allow ends the process. Without confine_process(), as in tests of single parts,
-// it does nothing.
-void enter_thread(ThreadKind kind);
+// it does nothing. Breaches are logged with `thread`, a text that lives for ever; empty: with the kind's name.
+void enter_thread(ThreadKind kind, std::string_view thread = {});
 
 }  // namespace tlsmux::engine::confinement

@@ -33,16 +33,33 @@ struct RulesetAttributes {
   std::uint64_t scoped;
 };
 
+// Of /run no more than is named: secrets of containers and tokens of services are there, often for all users to read.
 constexpr auto kReadable = std::to_array<std::string_view>({
     "/etc",
+    "/usr/etc",
     "/lib",
     "/lib64",
     "/usr/lib",
     "/usr/lib64",
+    "/usr/local/lib",
+    "/nix/store",
     "/usr/share/zoneinfo",
     "/proc",
-    "/run",          // where resolv.conf may lead to, and the sockets of nscd
-    "/var/lib/sss",  // users and groups of a directory
+    // Where resolv.conf may lead to.
+    "/run/NetworkManager",
+    "/run/connman",
+    "/run/resolvconf",
+    "/run/systemd/resolve",
+    "/mnt/wsl/resolv.conf",
+    // Users and groups that are not in /etc.
+    "/run/host/userdb",
+    "/run/nscd",
+    "/run/systemd/userdb",
+    "/run/userdb",
+    "/var/db",
+    "/var/lib/extrausers",
+    "/var/lib/misc",
+    "/var/lib/sss",
     "/dev/null",
     "/dev/urandom",
 });
@@ -74,13 +91,13 @@ std::expected<void, shm::SystemError> allow(int ruleset, std::string_view path, 
 
 std::span<const std::string_view> readable_paths() { return kReadable; }
 
-int kernel_file_rules_version() {
+int kernel_landlock_version() {
   const auto version = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
   return version < 0 ? 0 : static_cast<int>(version);
 }
 
 std::expected<int, shm::SystemError> restrict_files() {
-  const int version = kernel_file_rules_version();
+  const int version = kernel_landlock_version();
   if (version == 0) return std::unexpected(shm::last_error("asking the kernel for Landlock"));
   const RulesetAttributes attributes{.handled_access_fs = handled_by(version),
                                      .handled_access_net = 0,

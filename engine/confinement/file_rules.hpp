@@ -16,7 +16,7 @@ namespace tlsmux::engine::confinement {
 std::span<const std::string_view> readable_paths();
 
 // The kernel's version of the interface; 0 where it has none or it is switched off.
-int kernel_file_rules_version();
+int kernel_landlock_version();
 
 // For the calling thread and those that it starts later, for good: files as above; from version 6 no signals to other
 // processes and no abstract sockets of theirs. Descriptors that are open stay so. Needs no_new_privs. The version that

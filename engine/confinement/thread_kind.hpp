@@ -13,7 +13,7 @@ enum class ThreadKind : std::uint8_t { control, data_loop, worker, resolver, wra
 inline constexpr std::array kThreadKinds{ThreadKind::control,  ThreadKind::data_loop, ThreadKind::worker,
                                          ThreadKind::resolver, ThreadKind::wrapper,   ThreadKind::log};
 
-// Unique, and what a breach of the rules is logged with.
+// Unique, and what a breach of the rules is logged with, unless the thread has another name.
 constexpr std::string_view name(ThreadKind kind) {
   switch (kind) {
     case ThreadKind::control: return "control";

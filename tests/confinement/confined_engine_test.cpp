@@ -1,5 +1,6 @@
 // A real tlsmuxd serves, confined: its broker, and each thread of its engine.
 
+#include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/confinement/ambient_capabilities.hpp"
 #include "tests/confinement/forbidden_call.hpp"
 #include "tests/confinement/sanitizer.hpp"
 #include "tests/host/host_process.hpp"
@@ -130,6 +132,24 @@ TEST_CASE("engine.every thread of an engine that serves is confined, and so is i
   });
   CHECK(of_broker.size() == 1);
   scene.stop();
+}
+
+TEST_CASE("engine.capabilities that tlsmuxd is started with do not reach its engine") {
+  if (skip_without_root("it hands out capabilities")) return;
+  const Residue residue;
+  const TemporaryFolder folder;
+  REQUIRE(::chown(folder.path().c_str(), kNobody, kNobody) == 0);
+  auto config = engine_config(folder, {1});
+  config.upstreams[0].tls.ca_file = folder.add("ca.pem", host::read_file(host::certificate_file("ca.pem")), 0644);
+  EngineProcess engine(folder, config,
+                       {.prepare = [] { return become_user_with(kNobody, {CAP_NET_RAW, CAP_SYS_PTRACE}); }});
+  const auto in_effect = [](pid_t pid) {
+    const auto status = text_of(process(pid) / "status");
+    return status.substr(status.find("CapEff:\t") + 8, 16);
+  };
+  CHECK(in_effect(engine.broker_pid()) == "0000000000082000");
+  CHECK(in_effect(engine.engine_pid()) == "0000000000000000");
+  CHECK(engine.stop() == 0);
 }
 
 TEST_CASE("engine.an engine whose confinement is off says so, and leaves no core dump all the same") {

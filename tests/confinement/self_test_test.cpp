@@ -1,11 +1,17 @@
 // What `tlsmuxd --selftest` tells whoever has to find out why it does not start.
 
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <fstream>
 #include <functional>
 #include <sstream>
@@ -16,6 +22,7 @@
 
 #include "engine/confinement/file_rules.hpp"
 #include "tests/broker/process.hpp"
+#include "tests/confinement/ambient_capabilities.hpp"
 #include "tests/confinement/forbidden_call.hpp"
 #include "tests/confinement/sanitizer.hpp"
 
@@ -65,7 +72,13 @@ std::vector<std::string> lines_with(const std::string& text, std::string_view st
 
 bool has_line(const Report& report, const std::string& start) { return !lines_with(report.text, start).empty(); }
 
-constexpr int kLines = 9;
+std::string config_of(const std::string& engine) {
+  return "{" + engine + R"(, "groups": [{"name": "A", "users": ["0"]}],
+         "upstreams": [{"name": "u", "groups": ["A"], "endpoints": ["127.0.0.1:1"],
+                        "correlation": {"kind": "fifo"}, "tls": {"verify_peer": false}}]})";
+}
+
+constexpr int kLines = 11;
 
 }  // namespace
 
@@ -74,14 +87,88 @@ TEST_CASE("engine.tlsmuxd --selftest says what is in force, a line each") {
   const auto report = self_test(is_nobody);
   INFO(report.text);
   CHECK(lines_with(report.text, "").size() == kLines);
+  // Limits are the machine's, rights those of who runs this.
+  for (const std::string what : {"open files: ", "room for tables in /dev/shm", "all memory locked",
+                                 "becoming the engine's user, and stopping it"}) {
+    CHECK_MESSAGE(has_line(report, "yes      " + what) != has_line(report, "NO       " + what), what);
+  }
   for (const auto* what :
        {"a user without rights: uid ", "no new privileges", "no core dumps", "system calls of the broker (seccomp)",
         "system calls of the engine (seccomp)", "io_uring, restricted"}) {
     CHECK_MESSAGE(has_line(report, "yes      " + std::string(what)), what);
   }
-  const bool has_landlock = engine::confinement::kernel_file_rules_version() > 0;
+  const bool has_landlock = engine::confinement::kernel_landlock_version() > 0;
   CHECK(has_line(report, "yes      files of the engine (Landlock): version ") == has_landlock);
+  CHECK(has_line(report, "NO       files of the engine (Landlock): ") != has_landlock);
   CHECK(report.code == (lines_with(report.text, "NO ").empty() ? 0 : 3));
+}
+
+TEST_CASE("engine.tlsmuxd --selftest judges as the engine's user, not as root") {
+  if (skip_with_sanitizer() || skip_without_root("it becomes another user")) return;
+  const TemporaryFolder folder;
+  const auto config = folder.add("nobody.json", config_of(R"("engine": {"user": "nobody"})"));
+  const auto as_nobody = self_test([] { return true; }, config);
+  INFO(as_nobody.text);
+  CHECK(lines_with(as_nobody.text, "").size() == kLines);
+  CHECK(has_line(as_nobody, "yes      becoming the engine's user, and stopping it"));
+  CHECK(lines_with(as_nobody.text, "yes      a user without rights: uid 65534") ==
+        std::vector<std::string>{"yes      a user without rights: uid 65534"});
+
+  // Root may lock what it likes, but the engine has its limit.
+  const auto with_limit = self_test(
+      [] {
+        const rlimit limit{.rlim_cur = 8U << 20, .rlim_max = 8U << 20};
+        return withhold({CAP_SYS_RESOURCE}) && ::setrlimit(RLIMIT_MEMLOCK, &limit) == 0;
+      },
+      config);
+  INFO(with_limit.text);
+  CHECK(has_line(with_limit, "NO       all memory locked: the limit of locked memory is 8388608 bytes"));
+
+  const auto ambient = self_test([] { return become_user_with(kNobody, {CAP_IPC_LOCK, CAP_NET_RAW}); });
+  INFO(ambient.text);
+  CHECK(has_line(ambient, "yes      a user without rights: uid 65534, with CAP_IPC_LOCK"));
+  CHECK(has_line(ambient, "yes      all memory locked"));
+}
+
+TEST_CASE("engine.tlsmuxd --selftest says which rights its broker lacks, and when /dev/shm is too small") {
+  if (skip_with_sanitizer() || skip_without_root("it takes rights away, and mounts")) return;
+  const TemporaryFolder folder;
+  const auto config = folder.add("nobody.json", config_of(R"("engine": {"user": "nobody"})"));
+  const auto deaf = self_test([] { return withhold({CAP_KILL}); }, config);
+  INFO(deaf.text);
+  CHECK(deaf.code == 3);
+  CHECK(has_line(deaf, "NO       becoming the engine's user, and stopping it: needs CAP_KILL: "));
+  CHECK(has_line(deaf, "yes      a user without rights: uid 65534"));
+  const auto bound = self_test([] { return withhold({CAP_SETUID, CAP_SETGID}); }, config);
+  INFO(bound.text);
+  CHECK(has_line(bound, "NO       becoming the engine's user, and stopping it: needs CAP_SETUID, CAP_SETGID: "));
+  CHECK(has_line(bound, "NO       a user without rights: setting the engine's "));
+
+  const auto cramped = self_test(
+      [] {
+        return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               ::mount("none", "/dev/shm", "tmpfs", 0, "size=8k") == 0;
+      },
+      config);
+  INFO(cramped.text);
+  CHECK(cramped.code == 3);
+  const auto found = lines_with(cramped.text, "NO       room for tables in /dev/shm: 8192 bytes are free, ");
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().find("--shm-size") != std::string::npos);
+}
+
+TEST_CASE("engine.tlsmuxd --selftest has said what it knew when a machine ends it for a call") {
+  if (skip_with_sanitizer()) return;
+  const auto report = self_test([] {
+    std::array code{sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                    sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+                    sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                    sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    return is_nobody() && enter_filter(code);
+  });
+  INFO(report.text);
+  CHECK(report.code == 128 + SIGSYS);
+  CHECK(lines_with(report.text, "").size() == kLines - 1);
 }
 
 TEST_CASE("engine.tlsmuxd --selftest says what is missing, and what to do") {
@@ -112,11 +199,7 @@ TEST_CASE("engine.tlsmuxd --selftest says what is missing, and what to do") {
 TEST_CASE("engine.tlsmuxd --selftest with a configuration is about that one") {
   if (skip_with_sanitizer()) return;
   const TemporaryFolder folder;
-  const std::string rest =
-      R"("groups": [{"name": "A", "users": ["0"]}],
-         "upstreams": [{"name": "u", "groups": ["A"], "endpoints": ["127.0.0.1:1"],
-                        "correlation": {"kind": "fifo"}, "tls": {"verify_peer": false}}]})";
-  const auto off = folder.add("off.json", R"({"engine": {"confinement": "off"}, )" + rest);
+  const auto off = folder.add("off.json", config_of(R"("engine": {"confinement": "off"})"));
   const auto report = self_test([] { return true; }, off);
   INFO(report.text);
   CHECK(report.code == 3);

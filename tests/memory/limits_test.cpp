@@ -2,7 +2,6 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,11 +22,15 @@
 
 #include "engine/broker/engine_resources.hpp"
 #include "engine/broker/resource_limits.hpp"
+#include "engine/confinement/confinement.hpp"
+#include "engine/confinement/file_rules.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/confinement/forbidden_call.hpp"
+#include "tests/confinement/sanitizer.hpp"
 #include "tests/control/control_client.hpp"
 #include "tests/host/host_process.hpp"
 #include "tests/memory/process_memory.hpp"
+#include "tests/system/await.hpp"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/engine_process.hpp"
 #include "tests/system/requester.hpp"
@@ -45,9 +48,7 @@ bool forbid_registration(std::uint32_t operation) {
                   sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, operation, 0, 1),
                   sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
                   sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  const sock_fprog program{.len = code.size(), .filter = code.data()};
-  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+  return enter_filter(code);
 }
 
 // The one message with which an engine ends that cannot have its ring.
@@ -58,9 +59,46 @@ void check_refusal(const std::function<bool()>& prepare, const std::string& word
   EngineProcess engine(folder, config, {.prepare = prepare, .wait_until_serving = false});
   const auto line = engine.log().wait_for("event=engine_cannot_start");
   CHECK_MESSAGE(line.find(words) != std::string::npos, line);
+  // Where files are restricted it may be that which keeps an engine from starting.
+  namespace confinement = engine::confinement;
+  const bool has_rules = confinement::kernel_landlock_version() > 0 && !confinement::is_instrumented();
+  CHECK_MESSAGE((line.find(" landlock_lets_read=\"/etc ") != std::string::npos) == has_rules, line);
   CHECK(engine.wait() == engine::kExitCannotStart);
   CHECK(engine.log().count("event=engine_cannot_start") == 1);
   CHECK(engine.log().count("event=engine_restarted") == 0);
+}
+
+// tlsmuxd as a user of its own who may have so many threads and processes.
+struct Crowd {
+  std::string line;  // the engine's last word, if it was any
+  bool serves = false;
+};
+
+Crowd start_with_threads(rlim_t threads_max) {
+  const Residue residue;
+  const TemporaryFolder folder;
+  const auto uid = user_of_this_process();
+  REQUIRE(::chown(folder.path().c_str(), uid, uid) == 0);
+  auto config = engine_config(folder, {1});
+  config.upstreams[0].tls.ca_file = folder.add("ca.pem", host::read_file(host::certificate_file("ca.pem")), 0644);
+  EngineProcess engine(folder, config,
+                       {.prepare =
+                            [&] {
+                              const rlimit limit{.rlim_cur = threads_max, .rlim_max = threads_max};
+                              return ::setrlimit(RLIMIT_NPROC, &limit) == 0 && become_user(uid);
+                            },
+                        .wait_until_serving = false});
+  await([&] { return engine.log().count("event=engine_serving") + engine.log().count("event=stopped") > 0; });
+  Crowd crowd{.line = {}, .serves = engine.log().count("event=engine_serving") > 0};
+  if (crowd.serves) {
+    CHECK(engine.stop() == engine::kExitClean);
+  } else {
+    CHECK(engine.wait() == engine::kExitCannotStart);
+    for (const auto& last : engine.log().lines_with("event=engine_cannot_start")) crowd.line = last;
+  }
+  CHECK(engine.log().count("signal ") == 0);
+  CHECK(engine.log().count("terminate") == 0);
+  return crowd;
 }
 
 int check_command(const std::string& path, std::string& text) {
@@ -154,6 +192,20 @@ TEST_CASE(
   }
   for (auto* const client : clients) CHECK(tmx_detach(client) == 0);
   CHECK(engine.stop() == 0);
+}
+
+TEST_CASE("engine.a limit of threads that it meets at the start is one clear message") {
+  if (skip_with_sanitizer() || skip_without_root("it becomes a user of its own")) return;
+  CHECK_FALSE(start_with_threads(1).serves);  // no engine is forked
+  rlim_t threads_max = 2;                     // the broker, and an engine without a log's thread
+  for (auto crowd = start_with_threads(threads_max); !crowd.serves; crowd = start_with_threads(++threads_max)) {
+    INFO(threads_max);
+    REQUIRE(threads_max < 32);
+    for (const auto* advice : {"TasksMax=", "--pids-limit", "ulimit -u"}) {
+      CHECK_MESSAGE(crowd.line.find(advice) != std::string::npos, crowd.line);
+    }
+  }
+  CHECK(threads_max >= 7);  // two main threads, the log's, and those that look up, work and serve
 }
 
 TEST_CASE("engine.a configuration file that others may change is refused, at the start and at a refresh") {

@@ -88,7 +88,7 @@ TEST_CASE("engine.memory that cannot be locked is no reason not to serve, but on
   const auto locked = status_kib(engine.engine_pid(), "VmLck");
   CHECK(locked >= 64);
   CHECK(locked <= kLimitBytes / 1024);
-  CHECK(engine.log().count("what=\"keys of TLS sessions\"") == 0);
+  CHECK(engine.log().count("event=session_keys_not_locked") == 0);
   CHECK(engine.stop() == 0);
 }
 

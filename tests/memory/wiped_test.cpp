@@ -28,6 +28,7 @@
 namespace tlsmux::test {
 namespace {
 
+constexpr char kMark = '\xa5';
 constexpr const char* kClientMemory = "memfd:tlsmux-client";
 
 // Made while the test runs, so that it stands in no program.
@@ -78,28 +79,43 @@ TEST_CASE("engine.a message that was answered is not in its memory any more") {
 }
 
 // The daemon's operator delete, which this program has, too.
-TEST_CASE("engine.what is given back to the heap is wiped") {
+TEST_CASE("engine.what is given back to the heap is wiped, whatever its alignment") {
   if (skip_with_sanitizer() || skip_without_root("it looks into another process")) return;
-  constexpr char kMark = '\xa5';
+  constexpr std::size_t kBytes = 4096;
+  struct Usual {
+    std::array<char, kBytes> text;
+  };
+  struct alignas(256) Aligned {
+    std::array<char, kBytes> text;
+  };
   std::array<int, 2> pipe{};
   REQUIRE(::pipe2(pipe.data(), O_CLOEXEC) == 0);
   const shm::UniqueFd reading(pipe[0]);
   const shm::UniqueFd writing(pipe[1]);
+  using Addresses = std::array<std::uintptr_t, 2>;
   const ChildProcess child([&] {
-    auto text = std::make_unique<std::string>(4000, kMark);
-    const auto address = reinterpret_cast<std::uintptr_t>(text->data());
-    text.reset();
-    if (::write(writing.get(), &address, sizeof address) != sizeof address) return 1;
+    auto usual = std::make_unique<Usual>();
+    auto aligned = std::make_unique<Aligned>();
+    usual->text.fill(kMark);
+    aligned->text.fill(kMark);
+    const Addresses addresses{reinterpret_cast<std::uintptr_t>(usual->text.data()),
+                              reinterpret_cast<std::uintptr_t>(aligned->text.data())};
+    if (addresses[1] % alignof(Aligned) != 0) return 1;
+    usual.reset();
+    aligned.reset();
+    if (::write(writing.get(), &addresses, sizeof addresses) != sizeof addresses) return 1;
     ::pause();
     return 2;
   });
-  std::uintptr_t address = 0;
-  REQUIRE(::read(reading.get(), &address, sizeof address) == sizeof address);
+  Addresses addresses{};
+  REQUIRE(::read(reading.get(), &addresses, sizeof addresses) == sizeof addresses);
   const auto path = "/proc/" + std::to_string(child.pid()) + "/mem";
   const shm::UniqueFd memory(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(4000, '\0');
-  REQUIRE(::pread(memory.get(), text.data(), text.size(), static_cast<off_t>(address)) == 4000);
-  CHECK(std::ranges::count(text, kMark) < 16);  // what the heap keeps there may look like anything
+  for (const auto address : addresses) {
+    std::string text(kBytes, '\0');
+    REQUIRE(::pread(memory.get(), text.data(), kBytes, static_cast<off_t>(address)) == static_cast<ssize_t>(kBytes));
+    CHECK(std::ranges::count(text, kMark) < 16);  // what the heap keeps there may look like anything
+  }
 }
 
 TEST_CASE("engine.the text of a private key is not in its memory once the key is in use") {
