@@ -1,5 +1,6 @@
 #include "engine/engine.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -7,10 +8,13 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 #include "engine/account_lookup.hpp"
 #include "engine/broker/broker_client.hpp"
+#include "engine/broker/resource_limits.hpp"
 #include "engine/confinement/confinement.hpp"
+#include "engine/confinement/file_rules.hpp"
 #include "engine/control/control_server.hpp"
 #include "engine/engine_vitals.hpp"
 #include "engine/group_memory.hpp"
@@ -27,6 +31,9 @@
 
 namespace tlsmux::engine {
 namespace {
+
+constexpr const char* kMoreThreads =
+    "a higher TasksMax= of the systemd unit, --pids-limit of the container, or ulimit -u of the engine's user";
 
 std::int64_t seconds_of(clockid_t clock) {
   timespec now{};
@@ -56,6 +63,7 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(
   if (!settings.engine_pidfd) return std::unexpected(shm::last_error("opening the engine's own pidfd"));
   settings.observers = {0, ::getuid()};
   settings.drain_timeout_ms = config.engine.drain_timeout_ms;
+  settings.descriptors_needed = broker::descriptors_needed(config);
   settings.idle_strategy = config.engine.idle_strategy;
   settings.makes_spares = true;
   settings.broker_socket = broker_socket;
@@ -183,6 +191,13 @@ std::expected<void, std::string> add_upstream(Refresh& refresh, Shards& shards, 
   return {};
 }
 
+void report_drained(std::uint32_t requests_left, Log& log) {
+  if (requests_left == 0) return log.info("drained", {{"requests_left", requests_left}});
+  log.warning("drained", {{"requests_left", requests_left},
+                          {"means", "they were not done in time and were ended"},
+                          {"needs", "a longer /engine/drain_timeout_ms, if hosts answer that late"}});
+}
+
 // Everything up to serving, then serving.
 std::expected<void, shm::SystemError> serve(const config::Config& config, EngineResources& resources, Log& log) {
   broker::BrokerClient broker(resources.broker_socket.get());
@@ -239,7 +254,7 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
                        {"shards", config.engine.shards},
                        {"records_by", tls::name((*library)->aead_library())}});
   const auto requests_left = control.run();
-  log.info("drained", {{"requests_left", requests_left}});
+  report_drained(requests_left, log);
   if (!broker.remove_group_objects()) {
     refresh.remove_group_objects([&](std::uint32_t group) { return !desk.group(group)->tables().is_empty(); });
   }
@@ -254,8 +269,16 @@ bool report_confinement(const std::expected<confinement::Confinement, shm::Syste
   }
   if (!confined->missing.empty()) log.warning("confinement_incomplete", {{"what", confined->missing}});
   log.info("confined", {{"calls_filtered", confined->calls_filtered ? "yes" : "no"},
-                        {"landlock_version", confined->file_rules_version}});
+                        {"landlock_version", confined->landlock_version}});
   return true;
+}
+
+// Of names that are not found, the reason may be a file that the engine may not read.
+void report_end(const shm::SystemError& error, int landlock_version, Log& log) {
+  if (landlock_version == 0) return log.error("engine_cannot_start", {{"why", error.message}});
+  std::string readable;
+  for (const auto path : confinement::readable_paths()) readable.append(readable.empty() ? "" : " ").append(path);
+  log.error("engine_cannot_start", {{"why", error.message}, {"landlock_lets_read", readable}});
 }
 
 }  // namespace
@@ -264,13 +287,22 @@ int run_engine(const config::Config& config, EngineResources resources) {
   const auto locked = lock_memory();
   // Before the log, which has a thread.
   const auto confined = confinement::confine_process(resources.log_output.get(), config.engine.confinement);
-  Log log(config.engine.log.level, std::move(resources.log_output), Log::Mode::asynchronous);
-  if (!report_confinement(confined, log)) return kExitCannotStart;
-  if (!locked)
-    log.warning("memory_not_locked", {{"what", "messages and private keys"}, {"needs", locked.error().message}});
-  const auto served = serve(config, resources, log);
-  if (served) return kExitClean;
-  log.error("engine_cannot_start", {{"why", served.error().message}});
+  // For the last word of an engine that is given no thread, not even for its log.
+  shm::UniqueFd last_output(::fcntl(resources.log_output.get(), F_DUPFD_CLOEXEC, 3));
+  try {
+    Log log(config.engine.log.level, std::move(resources.log_output), Log::Mode::asynchronous);
+    if (!report_confinement(confined, log)) return kExitCannotStart;
+    if (!locked)
+      log.warning("memory_not_locked", {{"what", "messages and private keys"}, {"needs", locked.error().message}});
+    const auto served = serve(config, resources, log);
+    if (served) return kExitClean;
+    report_end(served.error(), confined->landlock_version, log);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    Log(config.engine.log.level, std::move(last_output), Log::Mode::synchronous)
+        .error("engine_cannot_start",
+               {{"why", "the kernel starts no more threads for this user or this unit"}, {"needs", kMoreThreads}});
+  }
   return kExitCannotStart;
 }
 

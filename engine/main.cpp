@@ -54,11 +54,13 @@ int report_self_test(const std::string& path) {
   const std::expected<config::Config, int> settings = path.empty() ? config::Config() : load(path);
   if (!settings) return settings.error();
   bool is_whole = true;
-  for (const auto& finding : engine::self_test(*settings)) {
+  // What is said is said, should the machine end this process at a later step.
+  engine::self_test(*settings, [&](const engine::SelfTestFinding& finding) {
     is_whole = is_whole && finding.is_in_force;
     std::ignore = std::printf("%-8s %s%s%s\n", finding.is_in_force ? "yes" : "NO", finding.what.c_str(),
                               finding.words.empty() ? "" : ": ", finding.words.c_str());
-  }
+    std::ignore = std::fflush(stdout);
+  });
   return is_whole ? engine::kExitClean : engine::kExitCannotStart;
 }
 

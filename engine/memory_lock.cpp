@@ -3,25 +3,23 @@
 #include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <string>
+
+#include "engine/capabilities.hpp"
 
 namespace tlsmux::engine {
 namespace {
 
 constexpr const char* kAdvice =
-    ": set LimitMEMLOCK=infinity in the service's unit, or ulimit -l unlimited, or let tlsmuxd have CAP_SYS_RESOURCE";
+    ": set LimitMEMLOCK=infinity in the service's unit, --ulimit memlock=-1 for the container, or ulimit -l unlimited, "
+    "or let tlsmuxd "
+    "have CAP_SYS_RESOURCE";
 
 // Root may keep it where CAP_SYS_RESOURCE, with which the broker lifts the limit, is missing, as in a container.
 bool has_no_limit(const rlimit& limit) {
-  if (limit.rlim_cur == RLIM_INFINITY) return true;
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  return ::syscall(SYS_capget, &header, sets.data()) == 0 && (sets[0].effective >> CAP_IPC_LOCK & 1U) != 0;
+  return limit.rlim_cur == RLIM_INFINITY || (capabilities_in_effect() & capability_bit(CAP_IPC_LOCK)) != 0;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "shm/assert.hpp"
 #include "shm/geometry.hpp"
+#include "shm/system/shared_names.hpp"
 
 namespace tlsmux::shm {
 namespace {
@@ -33,6 +34,28 @@ std::expected<void, SystemError> allocate(int fd, std::uint64_t bytes, std::stri
   }
   return {};
 }
+
+SystemError with_advice(SystemError error) {
+  if (error.code == ENOSPC) {
+    error.message +=
+        "; make /dev/shm larger: size= in its mount options, --shm-size of Docker and Podman (which give 64 MB), an "
+        "emptyDir of medium "
+        "Memory in Kubernetes";
+  }
+  return error;
+}
+
+// Removes what is left there.
+struct RemovedName {
+  const std::string& name;
+  ~RemovedName() { remove_shared_name(name); }
+};
+
+#if !defined(MADV_POPULATE_WRITE)
+#define MADV_POPULATE_WRITE 23  // Linux 5.14
+#endif
+
+constexpr std::uint64_t kEnteredBytesMax = 64 << 10;  // a microsecond for each page: more would keep others waiting
 
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW;
 constexpr int kAllSeals = kSizeSeals | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
@@ -67,24 +90,30 @@ std::span<std::byte> Mapping::bytes() const {
   return {static_cast<std::byte*>(region_->region.get_address()), region_->region.get_size()};
 }
 
+void Mapping::enter_pages() const {
+  const auto memory = bytes();
+  if (memory.size() <= kEnteredBytesMax) ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+}
+
 std::string group_object_name(std::string_view group) { return "tlsmux." + std::string(group); }
 
 std::expected<UniqueFd, SystemError> create_group_object(std::string_view group, std::uint64_t bytes) {
   const auto name = group_object_name(group);
+  const auto path = path_of_shared(name);
+  const auto aside = unforeseen_name();
+  const RemovedName cleanup{aside};
   try {
-    bi::shared_memory_object::remove(name.c_str());
-    bi::shared_memory_object object(bi::create_only, name.c_str(), bi::read_write, bi::permissions(0640));
+    bi::shared_memory_object::remove(name.c_str());  // its memory may be needed
+    bi::shared_memory_object object(bi::create_only, aside.c_str(), bi::read_write, bi::permissions(0640));
     UniqueFd fd(::fcntl(object.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0));
-    if (!fd) return std::unexpected(last_error("duplicating the descriptor of /dev/shm/" + name));
+    if (!fd) return std::unexpected(last_error("duplicating the descriptor of " + path));
     // The umask may have taken bits away.
-    if (::fchmod(fd.get(), 0640) != 0) return std::unexpected(last_error("setting the mode of /dev/shm/" + name));
-    if (auto done = allocate(fd.get(), bytes, "/dev/shm/" + name); !done) {
-      bi::shared_memory_object::remove(name.c_str());
-      return std::unexpected(done.error());
-    }
+    if (::fchmod(fd.get(), 0640) != 0) return std::unexpected(last_error("setting the mode of " + path));
+    if (auto done = allocate(fd.get(), bytes, path); !done) return std::unexpected(with_advice(done.error()));
+    if (auto moved = move_to_shared_name(aside, name); !moved) return std::unexpected(moved.error());
     return fd;
   } catch (const bi::interprocess_exception& failure) {
-    return std::unexpected(boost_error(failure, "creating /dev/shm/" + name));
+    return std::unexpected(boost_error(failure, "creating " + path));
   }
 }
 

@@ -34,6 +34,10 @@ class Mapping {
 
   [[nodiscard]] std::span<std::byte> bytes() const;
 
+  // Of writable memory that is not large: enters all of its pages into the page table now, so that their first use need not.
+  // Where the kernel cannot (before Linux 5.14), that is when they come.
+  void enter_pages() const;
+
  private:
   struct Region;
   std::unique_ptr<Region> region_;
@@ -43,7 +47,8 @@ class Mapping {
 std::string group_object_name(std::string_view group);
 
 // Makes a new object of this size, readable and writable by its owner and readable by its Unix group (mode 0640),
-// with every page allocated. An object of that name is replaced: whoever has it mapped keeps the old one.
+// with every page allocated. An object of that name is replaced: whoever has it mapped keeps the old one. So is what else is there, where
+// this process may remove that (shm/system/shared_names.hpp).
 std::expected<UniqueFd, SystemError> create_group_object(std::string_view group, std::uint64_t bytes);
 std::expected<UniqueFd, SystemError> open_group_object(std::string_view group);  // for reading
 void remove_group_object(std::string_view group);                                // no error if there is none

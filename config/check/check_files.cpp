@@ -16,18 +16,13 @@
 #include "config/check/findings.hpp"
 #include "config/identity.hpp"
 #include "config/json/json_pointer.hpp"
+#include "config/private_file_words.hpp"
 #include "config/wording.hpp"
 
 namespace tlsmux::config {
 namespace {
 
 constexpr mode_t kOthersMask = S_IRWXG | S_IRWXO;
-
-std::string octal(mode_t mode) {
-  std::string digits = "0";
-  for (const unsigned shift : {6U, 3U, 0U}) digits += static_cast<char>('0' + ((mode >> shift) & 7U));
-  return digits;
-}
 
 // Who asks is told, since the answer may be another for root.
 std::string cannot_use(const std::string& path, int error) {
@@ -54,8 +49,7 @@ Problem pem_problem(const std::string& path) {
 
 Problem mode_problem(const std::string& path, mode_t mode, const std::string& what_others_may) {
   if ((mode & kOthersMask) == 0) return std::nullopt;
-  return in_quotes(path) + " has mode " + octal(mode) + ", so that others may " + what_others_may +
-         "; type: chmod 600 " + path;
+  return open_to_others(path, mode, what_others_may);
 }
 
 // As the broker judges it when it opens the file for the engine, which runs as `engine_uid`.
@@ -65,8 +59,7 @@ Problem secret_problem(const std::string& path, const std::string& content, cons
   if (auto problem = readable_file_problem(path, content, status)) return problem;
   if (auto problem = mode_problem(path, status.st_mode, what_others_may)) return problem;
   if (status.st_uid == 0 || status.st_uid == engine_uid) return std::nullopt;
-  return in_quotes(path) + " belongs to uid " + std::to_string(status.st_uid) +
-         ", which is neither root nor the engine's user; type: chown root " + path;
+  return owned_by_stranger(path, status.st_uid);
 }
 
 // Of a file that is made if it is missing.
@@ -75,6 +68,15 @@ Problem folder_problem(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(folder, error)) return std::nullopt;
   return "the folder " + in_quotes(folder.native()) + " does not exist; make it, or log elsewhere";
+}
+
+// As tlsmuxd judges it when it opens its log.
+Problem log_problem(const std::string& path) {
+  if (path.starts_with("/dev/") || path.starts_with("/proc/")) return std::nullopt;
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return folder_problem(path);
+  if (S_ISREG(status.st_mode)) return std::nullopt;
+  return in_quotes(path) + " is no file; give the path of a file, or leave it out to log to standard error";
 }
 
 // Whether the environment allows it is for tlsmuxd to see.
@@ -116,7 +118,7 @@ void check_engine(const EngineSettings& engine, Findings& findings) {
   if (!engine.state_directory.empty()) {
     findings.add_problem("/engine/state_directory", state_directory_problem(engine.state_directory));
   }
-  if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", folder_problem(engine.log.file));
+  if (!engine.log.file.empty()) findings.add_problem("/engine/log/file", log_problem(engine.log.file));
 }
 
 // Only root can have it be another. One that does not exist is reported elsewhere.

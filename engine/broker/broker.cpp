@@ -80,6 +80,7 @@ int supervise(config::Config& config, const std::string& path, const EngineMain&
     for (const auto& error : taken.error()) cannot_start(error);
     return kExitCannotStart;
   }
+  for (const auto& lock : *taken) log_displaced(lock, log);
   GroupLocks locks(std::move(*taken));
   PortEnforcement ports(config.engine, identity->uid, log);
   if (const auto errors = ports.find_errors(config, nullptr); !errors.empty()) {

@@ -284,6 +284,10 @@ Answer BrokerRequests::load_candidate(const Request& request) {
   if (scope_.candidate == nullptr) return failure(request, ENOENT, "there is no configuration file to read again");
   auto loaded = scope_.candidate->load();
   if (!loaded) return failure(request, loaded.error());
+  const auto* const candidate = scope_.candidate->get();
+  for (std::uint32_t i = 0; candidate != nullptr && i < candidate->groups.size(); ++i) {
+    if (const auto* const lock = scope_.candidate->added(i)) log_displaced(*lock, scope_.log);
+  }
   auto answer = success(request, std::move(loaded->text));
   answer.reply.is_refused = loaded->is_refused ? 1 : 0;
   return answer;

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "shm/system/descriptor_refusal.hpp"
 #include "shm/system/pidfd.hpp"
 
 namespace tlsmux::engine::broker {
@@ -54,7 +55,12 @@ void set_signals() {
   ::prctl(PR_SET_NAME, "tlsmuxd-engine");  // for ps: only the broker is called tlsmuxd
   set_signals();
   if (auto became = become(start.identity); !became) {
-    log.error("engine_user_failed", {{"uid", start.identity.uid}, {"error", became.error().message}});
+    log.error("engine_user_failed",
+              {{"uid", start.identity.uid},
+               {"error", became.error().message},
+               {"needs",
+                "CAP_SETUID and CAP_SETGID: in CapabilityBoundingSet= of the systemd unit, or --cap-add=SETUID "
+                "--cap-add=SETGID of the container"}});
     std::exit(kExitCannotStart);
   }
   EngineResources resources{
@@ -74,6 +80,7 @@ std::expected<EngineProcess, shm::SystemError> start_engine(const EngineStart& s
   // An engine that does not read must not hold up the broker.
   if (::fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0)
     return std::unexpected(shm::last_error("preparing the engine's socket"));
+  shm::refuse_descriptors(ends[0]);  // before Linux 6.16 whoever reads sees to that
   process.pid = ::fork();
   if (process.pid < 0) return std::unexpected(shm::last_error("forking the engine"));
   if (process.pid == 0) run_child(start, std::move(engine_end), log);

@@ -10,11 +10,12 @@
 #include <set>
 #include <utility>
 
+#include "config/private_file_words.hpp"
+
 namespace tlsmux::engine::broker {
 namespace {
 
-constexpr const char* kOpenToOthers = "is open to others than its owner; use chmod 0400 or 0600";
-constexpr const char* kStrangersFile = "belongs neither to root nor to the engine's user; use chown";
+constexpr const char* kUse = "use it";
 
 struct OpenedFile {
   shm::UniqueFd fd;
@@ -23,6 +24,10 @@ struct OpenedFile {
 
 std::unexpected<shm::SystemError> refused(int code, const std::string& path, const char* why) {
   return std::unexpected(shm::SystemError{.code = code, .message = path + " " + why});
+}
+
+std::unexpected<shm::SystemError> denied(std::string why) {
+  return std::unexpected(shm::SystemError{.code = EACCES, .message = std::move(why)});
 }
 
 std::expected<OpenedFile, shm::SystemError> open_regular(const std::string& path) {
@@ -47,8 +52,9 @@ std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::strin
 std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner) {
   auto file = open_regular(path);
   if (!file) return std::unexpected(file.error());
-  if ((file->status.st_mode & 077) != 0) return refused(EACCES, path, kOpenToOthers);
-  if (file->status.st_uid != 0 && file->status.st_uid != owner) return refused(EACCES, path, kStrangersFile);
+  const auto& status = file->status;
+  if ((status.st_mode & 077) != 0) return denied(config::open_to_others(path, status.st_mode, kUse));
+  if (status.st_uid != 0 && status.st_uid != owner) return denied(config::owned_by_stranger(path, status.st_uid));
   return std::move(file->fd);
 }
 
@@ -61,9 +67,9 @@ std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(shm::last_error("looking at " + path));
   if (!S_ISREG(status.st_mode)) return refused(EACCES, path, "is not a regular file");
   if (status.st_nlink != 1) return refused(EACCES, path, "has more than one name; delete it, and it is made anew");
-  if ((status.st_mode & 077) != 0) return refused(EACCES, path, kOpenToOthers);
+  if ((status.st_mode & 077) != 0) return denied(config::open_to_others(path, status.st_mode, kUse));
   if (status.st_uid != 0 && status.st_uid != owner && status.st_uid != ::geteuid()) {
-    return refused(EACCES, path, kStrangersFile);
+    return denied(config::owned_by_stranger(path, status.st_uid));
   }
   return fd;
 }

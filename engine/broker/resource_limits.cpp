@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <limits>
 #include <string>
 
 #include "config/made_upstreams.hpp"
@@ -19,7 +21,13 @@ namespace {
 constexpr std::uint64_t kDescriptorsOfEngine = 1024;  // log, rings, mailboxes, files being read, connections coming in
 constexpr std::uint64_t kDescriptorsPerClient = 3;    // control socket, pidfd, memory while attaching
 constexpr std::uint64_t kDescriptorsPerRelay = 6;     // two sockets and two pipes
-constexpr std::uint64_t kMemlockBytesWanted = 64ULL << 20;  // for the keys and the rings alone
+
+// Above this not even root may raise the limit of open files. As large as can be if the kernel does not say.
+std::uint64_t open_files_of_kernel() {
+  std::uint64_t files = 0;
+  std::ifstream("/proc/sys/fs/nr_open") >> files;
+  return files == 0 ? std::numeric_limits<std::uint64_t>::max() : files;
+}
 
 // The hard limit goes up to `wanted` if the process may do that, and the soft limit to the hard one. The soft limit.
 std::uint64_t raise(__rlimit_resource resource, std::uint64_t wanted) {
@@ -55,7 +63,17 @@ std::uint64_t descriptors_needed(const config::Config& config) {
 
 RaisedLimits raise_limits(std::uint64_t open_files) {
   // Without a limit the engine locks all its memory.
-  return {.open_files = raise(RLIMIT_NOFILE, open_files), .locked_memory_bytes = raise(RLIMIT_MEMLOCK, RLIM_INFINITY)};
+  return {.open_files = raise(RLIMIT_NOFILE, std::min(open_files, open_files_of_kernel())),
+          .locked_memory_bytes = raise(RLIMIT_MEMLOCK, RLIM_INFINITY)};
+}
+
+std::string advice_for_open_files(std::uint64_t needed) {
+  const auto of_kernel = open_files_of_kernel();
+  const std::string own =
+      "CAP_SYS_RESOURCE, LimitNOFILE= of the systemd unit, --ulimit nofile= of the container, or ulimit -Hn";
+  if (needed <= of_kernel) return own;
+  return "sysctl fs.nr_open=" + std::to_string(needed) + " or more (it is " + std::to_string(of_kernel) + "), then " +
+         own;
 }
 
 void raise_limits(const config::Config& config, Log& log, pid_t engine) {
@@ -65,17 +83,20 @@ void raise_limits(const config::Config& config, Log& log, pid_t engine) {
     log.warning("privilege_missing", {{"what", "open_files"},
                                       {"limit", raised.open_files},
                                       {"wanted", needed},
-                                      {"needs", "CAP_SYS_RESOURCE, LimitNOFILE= of the systemd unit, or ulimit -Hn"}});
+                                      {"needs", advice_for_open_files(needed)}});
   }
   rlimit own{};
   if (engine != 0 && ::getrlimit(RLIMIT_NOFILE, &own) == 0 && ::prlimit(engine, RLIMIT_NOFILE, &own, nullptr) != 0) {
     log.warning("engine_limit_not_raised", {{"what", "open_files"}, {"error", std::strerror(errno)}});
   }
-  if (raised.locked_memory_bytes < kMemlockBytesWanted) {
-    log.warning("privilege_missing", {{"what", "locked_memory_bytes"},
-                                      {"limit", raised.locked_memory_bytes},
-                                      {"wanted", kMemlockBytesWanted},
-                                      {"needs", "CAP_SYS_RESOURCE, LimitMEMLOCK= of the systemd unit, or ulimit -Hl"}});
+  if (raised.locked_memory_bytes != RLIM_INFINITY) {
+    log.warning("privilege_missing",
+                {{"what", "locked_memory_bytes"},
+                 {"limit", raised.locked_memory_bytes},
+                 {"wanted", "infinity"},
+                 {"needs",
+                  "CAP_SYS_RESOURCE, LimitMEMLOCK=infinity of the systemd unit, --ulimit memlock=-1 of the "
+                  "container, or ulimit -Hl unlimited"}});
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "config/config.hpp"
 #include "engine/log/log.hpp"
@@ -21,6 +22,9 @@ struct RaisedLimits {
   std::uint64_t locked_memory_bytes = 0;
 };
 RaisedLimits raise_limits(std::uint64_t open_files);
+
+// What to set where there are not as many.
+std::string advice_for_open_files(std::uint64_t needed);
 
 // For this process and those it forks; and for an engine that runs already, which may not do that itself. 0: none does.
 void raise_limits(const config::Config& config, Log& log, pid_t engine = 0);

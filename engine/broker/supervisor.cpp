@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -40,9 +41,15 @@ std::int64_t milliseconds_since(std::chrono::steady_clock::time_point when) {
 
 }  // namespace
 
+// On every kernel: requests are few.
+Supervisor::Supervisor(const SupervisorParts& parts) : parts_(parts), linger_limit_(true) {
+  linger_limit_.report_lack(parts_.log);
+}
+
 int Supervisor::run() {
   if (!start_first()) {
     if (engine_) {
+      cut_off_engine();  // it ends by that where it cannot be killed
       kill_engine();
       reap(*engine_);
     }
@@ -133,9 +140,12 @@ void Supervisor::on_timers() {
   }
   if (kill_at_ && now >= *kill_at_) {
     kill_at_.reset();
-    parts_.log.error("engine_killed", {{"pid", engine_->pid}, {"reason", "it did not end in time"}});
-    killed_ = true;
-    kill_engine();
+    if (kill_engine()) {
+      parts_.log.error("engine_killed", {{"pid", engine_->pid}, {"reason", "it did not end in time"}});
+      killed_ = true;
+    } else {
+      kill_at_ = now + kDrainGrace;
+    }
   }
 }
 
@@ -148,7 +158,7 @@ void Supervisor::on_signal() {
       parts_.log.warning("signal_ignored",
                          {{"signal", "SIGHUP"}, {"reason", "no engine runs at this moment; try again"}});
     } else {
-      shm::send_signal(engine_->pidfd.get(), SIGHUP);  // the engine says what becomes of it
+      signal_engine(SIGHUP, "SIGHUP", "CAP_KILL; or type: tlsmux refresh");  // the engine says what becomes of it
     }
     return;
   }
@@ -161,19 +171,18 @@ void Supervisor::stop(const char* why) {
   start_at_.reset();
   notify_service_manager("STOPPING=1");
   if (!engine_) return end_with(kExitClean);
-  shm::send_signal(engine_->pidfd.get(), SIGTERM);
+  if (!signal_engine(SIGTERM, "SIGTERM", "CAP_KILL (it is stopped by the end of its socket instead)")) cut_off_engine();
   if (!kill_at_ && !killed_) {
     kill_at_ = Clock::now() + milliseconds(parts_.config.engine.drain_timeout_ms) + kDrainGrace;
   }
 }
 
 void Supervisor::on_request() {
-  auto packet = shm::receive_packet(engine_->socket.get());
+  auto packet = receive();
   if (!packet && packet.error().code == EAGAIN) return;
   const bool too_long = !packet && packet.error().code == EPROTO;
   if (!too_long && (!packet || packet->bytes.empty())) {
-    engine_->socket.reset();  // from now on only the pidfd tells more
-    return;
+    return cut_off_engine();  // from now on only the pidfd tells more
   }
   const shm::Packet empty;  // which is malformed too
   const auto answer = requests_->answer(too_long ? empty : std::as_const(*packet));
@@ -184,9 +193,10 @@ void Supervisor::on_request() {
   if (!sent) parts_.log.warning("engine_answer_lost", {{"error", sent.error().message}});
   if (requests_->serving()) on_engine_serving();
   if (requests_->malformed() >= kMalformedMax) {
-    parts_.log.error("engine_killed", {{"pid", engine_->pid}, {"reason", "it sent requests that do not exist"}});
-    engine_->socket.reset();
-    kill_engine();
+    const bool is_killed = kill_engine();
+    parts_.log.error(is_killed ? "engine_killed" : "engine_cut_off",
+                     {{"pid", engine_->pid}, {"reason", "it sent requests that do not exist"}});
+    cut_off_engine();
   }
 }
 
@@ -202,6 +212,7 @@ void Supervisor::on_engine_end() {
   const auto end = reap(*engine_);
   const auto lived = std::chrono::duration_cast<milliseconds>(Clock::now() - started_at_);
   const auto pid = engine_->pid;
+  cut_off_engine();
   engine_.reset();
   kill_at_.reset();
   if (parts_.scope.predecessors != nullptr) {
@@ -235,6 +246,29 @@ void Supervisor::report_shortened_objects() {
   }
 }
 
-void Supervisor::kill_engine() { shm::send_signal(engine_->pidfd.get(), SIGKILL); }
+// Descriptors that an engine sends are closed unseen; before Linux 6.16 a signal ends the wait that it could make of that.
+std::expected<shm::Packet, shm::SystemError> Supervisor::receive() const {
+  const control::Unlingering guard(linger_limit_);
+  return shm::receive_packet(engine_->socket.get(), shm::Descriptors::refused);
+}
+
+void Supervisor::cut_off_engine() {
+  const control::Unlingering guard(linger_limit_);
+  engine_->socket.reset();
+}
+
+bool Supervisor::signal_engine(int signal, const char* name, const char* needs) {
+  if (shm::send_signal(engine_->pidfd.get(), signal) || errno == ESRCH) return true;
+  parts_.log.error("privilege_missing", {{"what", "signal_to_engine"},
+                                         {"signal", name},
+                                         {"pid", engine_->pid},
+                                         {"error", std::strerror(errno)},
+                                         {"needs", needs}});
+  return false;
+}
+
+bool Supervisor::kill_engine() {
+  return signal_engine(SIGKILL, "SIGKILL", "CAP_KILL; until then somebody who may has to type: kill -9 and that pid");
+}
 
 }  // namespace tlsmux::engine::broker

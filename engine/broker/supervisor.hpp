@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
 
@@ -13,7 +14,10 @@
 #include "engine/broker/engine_process.hpp"
 #include "engine/broker/group_locks.hpp"
 #include "engine/broker/restart_policy.hpp"
+#include "engine/control/linger_limit.hpp"
 #include "engine/log/log.hpp"
+#include "shm/system/seqpacket.hpp"
+#include "shm/system/system_error.hpp"
 #include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::engine::broker {
@@ -32,7 +36,7 @@ struct SupervisorParts {
 // SIGTERM, SIGINT and SIGHUP are blocked before it is made and stay so.
 class Supervisor {
  public:
-  explicit Supervisor(const SupervisorParts& parts) : parts_(parts) {}
+  explicit Supervisor(const SupervisorParts& parts);
 
   // Until the engine has ended for good. Returns tlsmuxd's exit code; the engine is dead then.
   int run();
@@ -51,10 +55,16 @@ class Supervisor {
   void on_engine_end();
   void report_shortened_objects();
   void stop(const char* why);
-  void kill_engine();
+  [[nodiscard]] std::expected<shm::Packet, shm::SystemError> receive() const;
+  // An engine whose socket has ended drains and ends: the only way without CAP_KILL, if it is of another user.
+  void cut_off_engine();
+  // False: this process may not, and the log says so, with what it needs.
+  bool signal_engine(int signal, const char* name, const char* needs);
+  bool kill_engine();
   void end_with(int exit_code) { exit_code_ = exit_code; }
 
   SupervisorParts parts_;
+  control::LingerLimit linger_limit_;
   shm::UniqueFd signals_;
   std::optional<ControlListener> listener_;
   std::unique_ptr<EngineProcess> engine_;     // none between two engines

@@ -4,40 +4,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <charconv>
+#include <string>
 #include <utility>
+
+#include "engine/broker/file_lock.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
 
 using shm::SystemError;
 
-constexpr int kAttemptsMax = 16;
-
-bool lock(const shm::UniqueFd& file) {
-  struct flock wanted{};
-  wanted.l_type = F_WRLCK;
-  wanted.l_whence = SEEK_SET;
-  return ::fcntl(file.get(), F_OFD_SETLK, &wanted) == 0;
-}
-
-// The name may lead to another file by now: the one before us removed its own while we opened it.
-bool is_still_named(const std::string& path, const shm::UniqueFd& file) {
-  struct stat held{};
-  struct stat named{};
-  return ::fstat(file.get(), &held) == 0 && ::lstat(path.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
-         held.st_ino == named.st_ino;
-}
-
 SystemError busy(const std::string& path, const shm::UniqueFd& file) {
-  std::array<char, 16> text{};
-  const auto size = ::pread(file.get(), text.data(), text.size(), 0);
-  pid_t pid = 0;
-  if (size > 0) std::from_chars(text.data(), text.data() + size, pid);
   return {.code = EBUSY,
-          .message = path + " is locked by another tlsmuxd" + (pid > 0 ? " (pid " + std::to_string(pid) + ")" : "") +
+          .message = path + " is locked by another tlsmuxd" + holder_in_words(file.get()) +
                      ", which counts these trace numbers"};
 }
 
@@ -57,14 +37,13 @@ TraceLocks::~TraceLocks() {
 std::expected<void, SystemError> TraceLocks::take(const std::string& path) {
   const auto name = path + ".lock";
   if (taken_.contains(name)) return {};
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kLockAttemptsMax; ++attempt) {
     shm::UniqueFd file(::open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
     if (!file) return std::unexpected(shm::last_error("opening " + name));
-    if (!lock(file)) {
-      if (errno != EAGAIN && errno != EACCES) return std::unexpected(shm::last_error("locking " + name));
-      return std::unexpected(busy(name, file));
-    }
-    if (!is_still_named(name, file)) continue;
+    const auto result = lock_file(file.get());
+    if (result == LockResult::failed) return std::unexpected(shm::last_error("locking " + name));
+    if (result == LockResult::held) return std::unexpected(busy(name, file));
+    if (!is_still_named(name, file.get())) continue;
     name_holder(file);
     taken_.emplace(name, std::move(file));
     return {};

@@ -30,7 +30,9 @@ ClientRegistry::ClientRegistry(const ControlSettings& settings, std::span<const 
       takes_descriptors_(!shm::refuses_descriptors(settings.listener.get())),
       linger_limit_(takes_descriptors_),
       guard_(clients_max_of(settings)),
-      clients_(settings.groups.size()) {}
+      clients_(settings.groups.size()) {
+  linger_limit_.report_lack(log_);
+}
 
 ClientRegistry::~ClientRegistry() {
   for (auto& [id, connection] : connections_) close(connection.socket);
@@ -55,8 +57,8 @@ void ClientRegistry::on_socket(ClientId id) {
   if (packet && packet->bytes.empty()) {
     log_attached(*connection);
     if (connection->stage == Stage::serving) {
-      log_.info("client_disconnected",
-                {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
+      log_info(*connection, "client_disconnected",
+               {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
     }
     return end(*connection, false);
   }
@@ -78,7 +80,8 @@ void ClientRegistry::on_process_end(ClientId id) {
   connection->peer->pidfd.reset();
   log_attached(*connection);
   if (connection->stage != Stage::mapping) {
-    log_.info("client_died", {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
+    log_info(*connection, "client_died",
+             {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
   }
   end(*connection, true);
 }
@@ -101,6 +104,12 @@ void ClientRegistry::on_reply(std::uint32_t shard, const ShardReply& reply) {
     on_redirected_stream(*stream);
     on_stream_opened(*stream);
   }
+}
+
+std::optional<ClientRegistry::Clock::time_point> ClientRegistry::next_deadline() const {
+  const auto lobby = lobby_.next_deadline();
+  const auto log = detachments_.next_deadline();
+  return lobby && log ? std::min(*lobby, *log) : lobby ? lobby : log;
 }
 
 void ClientRegistry::expire(Clock::time_point now) {
@@ -191,7 +200,7 @@ void ClientRegistry::on_released(std::uint32_t shard, const ClientReleased& repl
   if (!connection->shards.empty()) return;
   wipe_after_death(*connection);
   connection->memory.mapping.reset();
-  log_.info("client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
+  log_info(*connection, "client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
   forget(*connection);
 }
 
@@ -233,9 +242,7 @@ void ClientRegistry::refuse(Connection& connection, const Denial& denial) {
 void ClientRegistry::detach(Connection& connection, int error, std::string_view rule) {
   log_attached(connection);
   if (connection.stage == Stage::serving) {
-    log_.warning(
-        "client_detached",
-        {{"client", connection.id}, {"group", group_name(connection)}, {"pid", pid_of(connection)}, {"reason", rule}});
+    log_detached(connection, rule);
   } else {
     log_refusal(connection, {.error = error, .text = std::string(rule)});
   }
@@ -304,17 +311,46 @@ void ClientRegistry::log_attached(Connection& connection) {
   if (!std::exchange(connection.is_unlogged, false)) return;
   const auto& peer = *connection.peer;
   const auto& geometry = connection.memory.geometry;
-  log_.info("client_attached", {{"client", connection.id},
-                                {"group", group_name(connection)},
-                                {"pid", peer.pid},
-                                {"uid", peer.uid},
-                                {"program", peer.program},
-                                {"channels", geometry.channels},
-                                {"memory_bytes", geometry.total_bytes()}});
+  log_info(connection, "client_attached",
+           {{"client", connection.id},
+            {"group", group_name(connection)},
+            {"pid", peer.pid},
+            {"uid", peer.uid},
+            {"program", peer.program},
+            {"channels", geometry.channels},
+            {"memory_bytes", geometry.total_bytes()}});
+}
+
+// With all that tells whom to look for, as the line that says who attached may be left out.
+void ClientRegistry::log_detached(const Connection& connection, std::string_view rule) {
+  const auto& group = group_name(connection);
+  if (!detachments_.pass(group, rule, Clock::now())) return;
+  const auto& peer = *connection.peer;
+  log_.warning("client_detached", {{"client", connection.id},
+                                   {"group", group},
+                                   {"pid", peer.pid},
+                                   {"uid", peer.uid},
+                                   {"program", peer.program},
+                                   {"reason", rule}});
+}
+
+void ClientRegistry::log_info(const Connection& connection, std::string_view event, Fields fields) {
+  if (detachments_.pass_other(group_name(connection))) log_.info(event, fields);
+}
+
+void ClientRegistry::log_left_out(Clock::time_point now) {
+  for (const auto& [group, reason, lines] : detachments_.take_left_out(now)) {
+    if (reason.empty()) {
+      log_.info("client_lines_left_out", {{"group", group}, {"unlogged", lines}});
+    } else {
+      log_.warning("clients_detached", {{"group", group}, {"reason", reason}, {"unlogged", lines}});
+    }
+  }
 }
 
 void ClientRegistry::log_refusal(const Connection& connection, const Denial& denial) {
-  const auto held_back = refusals_.pass(Clock::now());
+  const auto now = Clock::now();
+  const auto held_back = connection.peer ? refusals_.pass(connection.peer->uid, now) : refusals_of_unknown_.pass(now);
   if (!held_back) return;
   if (!connection.peer) {
     return log_.warning("connection_refused",

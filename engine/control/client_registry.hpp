@@ -26,12 +26,14 @@
 #include "engine/control/client_spares.hpp"
 #include "engine/control/connection.hpp"
 #include "engine/control/control_settings.hpp"
+#include "engine/control/detachment_log.hpp"
 #include "engine/control/event_poll.hpp"
 #include "engine/control/known_openings.hpp"
 #include "engine/control/linger_limit.hpp"
 #include "engine/control/lobby.hpp"
 #include "engine/control/sigbus_guard.hpp"
 #include "engine/control/throttle.hpp"
+#include "engine/control/user_throttle.hpp"
 #include "engine/log/log.hpp"
 #include "engine/wrapper/wrapper_desk.hpp"
 #include "shm/system/seqpacket.hpp"
@@ -57,7 +59,7 @@ class ClientRegistry {
   // All that is about clients.
   void on_reply(std::uint32_t shard, const ShardReply& reply);
 
-  [[nodiscard]] std::optional<Clock::time_point> next_deadline() const { return lobby_.next_deadline(); }
+  [[nodiscard]] std::optional<Clock::time_point> next_deadline() const;
   void expire(Clock::time_point now);
   // Gives descriptors back by closing the newest connection that is no client. False if there is none.
   bool shed_newest();
@@ -81,6 +83,8 @@ class ClientRegistry {
   // What can wait for a moment in which nobody waits.
   [[nodiscard]] bool has_chores() const { return !unlogged_.empty() || (settings_.makes_spares && spares_.is_short()); }
   void do_chores();
+  // How many lines the log was spared, of seconds that are over by then.
+  void log_left_out(Clock::time_point now);
   // An order to refresh the configuration.
   struct RefreshOrder {
     ClientId asker = 0;  // 0: nobody waits for the answer
@@ -176,6 +180,8 @@ class ClientRegistry {
   std::expected<shm::Packet, shm::SystemError> receive(const Connection& connection) const;
   void close(shm::UniqueFd& socket) const;
   void log_attached(Connection& connection);
+  void log_detached(const Connection& connection, std::string_view rule);
+  void log_info(const Connection& connection, std::string_view event, Fields fields);
   void log_refusal(const Connection& connection, const Denial& denial);
   [[nodiscard]] const std::string& group_name(const Connection& connection) const;
 
@@ -192,7 +198,9 @@ class ClientRegistry {
   Clock::time_point expects_until_{};
   std::vector<ClientId> due_;       // with is_due_at_shard; some may have lost it, or be gone
   std::vector<ClientId> unlogged_;  // likewise with is_unlogged
-  Throttle refusals_;
+  UserThrottle refusals_;
+  Throttle refusals_of_unknown_;
+  DetachmentLog detachments_;
   std::unordered_map<ClientId, Connection> connections_;
   std::vector<std::uint32_t> clients_;  // of each group, from mapping until released
   std::vector<RefreshOrder> refresh_orders_;

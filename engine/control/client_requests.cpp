@@ -267,8 +267,10 @@ std::expected<void, Denial> ClientRegistry::prepare_channel(Connection& connecti
   const auto& channels = connection.shard_of_channel;
   const auto free = std::ranges::find_if(channels, [](const auto& shard_of_it) { return !shard_of_it; });
   if (free == channels.end()) {
-    return std::unexpected(
-        Denial{.error = EAGAIN, .text = "all " + std::to_string(channels.size()) + " channels of the client are open"});
+    return std::unexpected(Denial{
+        .error = EAGAIN,
+        .text = "all " + std::to_string(channels.size()) + " channels of the client are open: close one, attach " +
+                "with more, or raise memory/channels_per_client of group " + group_name(connection)});
   }
   connection.channel.number = static_cast<std::uint32_t>(free - channels.begin());
   connection.channel.shard = shard;

@@ -31,6 +31,7 @@ void ClientSpares::make() {
     if (!wanted || spare) continue;
     auto made = create_client_memory(*wanted);
     if (made) {
+      made->mapping->enter_pages();
       spare = std::move(*made);
     } else {
       wanted.reset();

@@ -9,10 +9,12 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <iterator>
 #include <utility>
 
 #include "config/plan_json.hpp"
+#include "engine/broker/resource_limits.hpp"
 #include "engine/refresh/shard_orders.hpp"
 #include "shm/assert.hpp"
 
@@ -41,6 +43,20 @@ void log_plan(Log& log, const RefreshPlan& plan) {
     const auto line = errors.substr(0, errors.find('\n'));
     errors.remove_prefix(std::min(line.size() + 1, errors.size()));
     if (!line.empty()) log.error("config_error", {{"error", line}});
+  }
+}
+
+const char* advice_for_trace_numbers(int error) {
+  switch (error) {
+    case EBUSY: return "an /engine/state_directory of its own, or no other tlsmuxd with an upstream of this name";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+    case ENOENT:
+    case ENOTDIR: return "/engine/state_directory to be a folder that tlsmuxd can write to";
+    case ENOSPC:
+    case EDQUOT: return "room on the disk of /engine/state_directory";
+    default: return "what the error says to be mended; see /engine/state_directory";
   }
 }
 
@@ -90,11 +106,13 @@ std::uint32_t ControlServer::run() {
     wait();
     for (const auto& order : clients_.take_refresh_orders()) start_refresh(order);
     clients_.expire(Lobby::Clock::now());
+    clients_.log_left_out(Lobby::Clock::now());
     accept_again_in_time();
     if (settings_.ports != nullptr) settings_.ports->run_timers();
     clients_.detach_port_offenders();
   }
   hear_the_last();
+  clients_.log_left_out(Lobby::Clock::time_point::max());
   return requests_left_;
 }
 
@@ -145,14 +163,20 @@ void ControlServer::on_listener() {
   if (socket) {
     clients_.arrive(std::move(socket));
   } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-    on_no_descriptors();
+    on_no_descriptors(errno);
   }
 }
 
 // The newest that is no client yet goes: if there is none, the one that waits to be accepted; if that fails, it waits.
-void ControlServer::on_no_descriptors() {
+void ControlServer::on_no_descriptors(int error) {
   if (const auto unlogged = exhausted_.pass(Throttle::Clock::now())) {
-    log_.error("descriptors_exhausted", {{"needs", "a higher limit of open files"}, {"unlogged", *unlogged}});
+    log_.error("descriptors_exhausted",
+               {{"error", std::strerror(error)},
+                {"needed", settings_.descriptors_needed},
+                {"needs",
+                 "a limit of open files of that many: LimitNOFILE= of the systemd unit, --ulimit nofile= of the "
+                 "container, or ulimit -Hn"},
+                {"unlogged", *unlogged}});
   }
   if (clients_.shed_newest()) return;
   {
@@ -205,13 +229,9 @@ void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
     if (const auto reserved = settings_.reserve_trace_numbers(need.upstream, need.need)) {
       grant.reservation = *reserved;
     } else {
-      log_.error(
-          "trace_numbers_not_reserved",
-          {{"upstream_index", need.upstream},
-           {"error", reserved.error().message},
-           {"needs",
-            "/engine/state_directory to be a folder that tlsmuxd can write to, and in which no other tlsmuxd has "
-            "an upstream of this name"}});
+      log_.error("trace_numbers_not_reserved", {{"upstream_index", need.upstream},
+                                                {"error", reserved.error().message},
+                                                {"needs", advice_for_trace_numbers(reserved.error().code)}});
     }
   }
   shards_[shard].commands->post(std::move(grant));
@@ -266,6 +286,7 @@ void ControlServer::finish_refresh() {
   }
   std::ranges::move(plan.groups_added, std::back_inserter(settings_.groups));
   settings_.drain_timeout_ms = plan.drain_timeout_ms;
+  if (plan.order->config) settings_.descriptors_needed = broker::descriptors_needed(*plan.order->config);
   settings_.idle_strategy = plan.idle_strategy;
   clients_.change_ends();
   clients_.groups_changed();

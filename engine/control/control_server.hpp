@@ -39,7 +39,7 @@ class ControlServer {
   void on_listener();
   void on_signal();
   void on_shard(std::uint64_t shard);
-  void on_no_descriptors();
+  void on_no_descriptors(int error);
   void accept_again_in_time();
   void on_need(std::uint64_t shard, const NeedTraceNumbers& need);
   void start_draining(std::string_view reason);

@@ -34,6 +34,7 @@ struct ControlSettings {
   std::uint32_t engine_pid = 0;
   std::vector<uid_t> observers;  // may look at every group, and give orders: root and the engine's user
   std::uint32_t drain_timeout_ms = 0;
+  std::uint64_t descriptors_needed = 0;  // for all that the configuration allows; for a message
   config::IdleStrategy idle_strategy = config::IdleStrategy::power;  // others: looks for the next step of an attach
   bool makes_spares = false;                                         // for clients to come; see ClientSpares
   // Asks the broker, and waits for it. Empty: there are no trace numbers.

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -24,10 +26,21 @@ LingerLimit::LingerLimit(bool is_needed) {
   event.sigev_notify_thread_id = ::gettid();
   has_timer_ = ::sigaction(SIGALRM, &action, nullptr) == 0 && ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr) == 0 &&
                ::timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+  if (!has_timer_) error_ = errno;
 }
 
 LingerLimit::~LingerLimit() {
   if (has_timer_) ::timer_delete(timer_);
+}
+
+void LingerLimit::report_lack(Log& log) const {
+  if (!is_missing()) return;
+  log.warning(
+      "linger_limit_missing",
+      {{"error", std::strerror(error_)},
+       {"means", "who sends a socket that lingers can keep this process waiting for as long as it likes"},
+       {"needs",
+        "a higher limit of pending signals: LimitSIGPENDING= of the systemd unit, or ulimit -i; or Linux 6.16"}});
 }
 
 // Again and again: the first may come just before the call.

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <ctime>
 
+#include "engine/log/log.hpp"
+
 namespace tlsmux::engine::control {
 
 // SIGALRM is its own; nobody else in the process uses that.
@@ -17,11 +19,15 @@ class LingerLimit {
  public:
   static constexpr std::chrono::microseconds kPeriod{200};
 
-  // For the calling thread. Does nothing unless `is_needed`, or if the kernel has no timer left.
+  // For the calling thread. Does nothing unless `is_needed`, or if the kernel has no timer left (is_missing).
   explicit LingerLimit(bool is_needed);
   ~LingerLimit();
   LingerLimit(const LingerLimit&) = delete;
   LingerLimit& operator=(const LingerLimit&) = delete;
+
+  [[nodiscard]] bool is_missing() const { return error_ != 0; }
+  // Says so, if it is.
+  void report_lack(Log& log) const;
 
   // Around each call that may close descriptors of clients.
   void begin() const;
@@ -29,6 +35,7 @@ class LingerLimit {
 
  private:
   bool has_timer_ = false;
+  int error_ = 0;
   timer_t timer_{};
 };
 

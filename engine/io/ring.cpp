@@ -22,7 +22,10 @@ shm::SystemError ring_error(int code, const std::string& doing_what, const std::
 std::string advice_for(int code) {
   switch (code) {
     case EPERM: return " (allow io_uring: sysctl kernel.io_uring_disabled=0, and the container's seccomp profile)";
-    case ENOSYS: return " (this kernel has no io_uring: Linux 6.1 or later is needed)";
+    case ENOSYS:
+      return " (this kernel has no io_uring: Linux 6.1 or later is needed; or a container's seccomp profile hides it, "
+             "as "
+             "Podman's does: allow io_uring in it)";
     case EINVAL: return " (this kernel lacks something of io_uring: Linux 6.1 or later is needed)";
     case ENOMEM: return " (raise RLIMIT_MEMLOCK: `ulimit -l`, or LimitMEMLOCK= in the service's unit)";
     default: return "";

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/confinement/confinement.hpp"
+#include "engine/log/log_file.hpp"
 
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
@@ -149,9 +150,7 @@ std::expected<shm::UniqueFd, shm::SystemError> open_log(const config::LogSetting
     if (!output) return std::unexpected(shm::last_error("duplicating standard error for the log"));
     return output;
   }
-  shm::UniqueFd output(::open(settings.file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640));
-  if (!output) return std::unexpected(shm::last_error("opening the log file " + settings.file));
-  return output;
+  return open_log_file(settings.file);
 }
 
 Log::Log(config::LogLevel level, shm::UniqueFd output, Mode mode) : parts_(std::make_unique<Parts>()) {

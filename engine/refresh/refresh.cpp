@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,9 @@
 
 namespace tlsmux::engine {
 namespace {
+
+// For each group. The control thread waits for it: nobody can attach meanwhile.
+constexpr std::chrono::seconds kAccountsPatience{5};
 
 template <typename Named>
 std::uint32_t place_of(const std::vector<Named>& all, const std::string& name) {
@@ -316,7 +320,7 @@ std::expected<void, std::string> Refresh::prepare_groups(const config::Config& c
       continue;
     }
     const auto place = place_of(candidate.groups, group.name);
-    auto membership = accounts_.membership(group, config::pointer_to("/groups", place));
+    auto membership = accounts_.membership(group, config::pointer_to("/groups", place), kAccountsPatience);
     if (!membership) {
       errors += lines(membership.error());
     } else if (!is_new) {

@@ -9,8 +9,11 @@
 #include <chrono>
 #include <cstring>
 #include <ctime>
+#include <exception>
 #include <future>
+#include <optional>
 #include <string>
+#include <system_error>
 
 #include "engine/confinement/confinement.hpp"
 #include "engine/io/io_loop.hpp"
@@ -227,8 +230,9 @@ void Loop::take_results() {
 // The keys of records are made when a handshake is done.
 void Loop::look_at_keys() {
   if (!std::exchange(keys_are_locked_, tls::aead_keys_are_locked()) || keys_are_locked_) return;
-  log_->warning("memory_not_locked",
-                {{"what", "keys of TLS sessions"}, {"needs", "a higher RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)"}});
+  log_->warning(
+      "session_keys_not_locked",
+      {{"needs", "LimitMEMLOCK=infinity of the systemd unit, --ulimit memlock=-1 of the container, or ulimit -l"}});
 }
 
 std::chrono::nanoseconds Loop::time_until_due() const {
@@ -275,7 +279,12 @@ void run_thread(DataLoopParts parts, Started started) {
   ::pthread_setname_np(::pthread_self(), ("tmx-data-" + std::to_string(parts.shard)).c_str());
   // Before the thread is bound to a processor, which its children would inherit: a handshake's milliseconds of work
   // belong on another one.
-  WorkerThreads workers(parts.config.engine.worker_threads);
+  std::optional<WorkerThreads> workers;
+  try {
+    workers.emplace(parts.config.engine.worker_threads);
+  } catch (const std::system_error&) {
+    return started.set_exception(std::current_exception());
+  }
   if (parts.cpu) run_on(*parts.cpu, parts.shard, parts.log);
   auto io = io::IoLoop::create(io_settings(parts));
   if (!io) return started.set_value(std::unexpected(io.error()));
@@ -285,7 +294,7 @@ void run_thread(DataLoopParts parts, Started started) {
   }
   // The ring is made: from now on there are no others.
   confinement::enter_thread(confinement::ThreadKind::data_loop);
-  Loop loop(parts, **io, workers);
+  Loop loop(parts, **io, *workers);
   started.set_value({});
   loop.run();
 }

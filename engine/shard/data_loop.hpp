@@ -35,7 +35,7 @@ struct DataLoopParts {
 class DataLoop {
  public:
   // Starts the thread and returns when it serves, or with what kept it from starting. The references in `parts`
-  // outlive the object.
+  // outlive the object. Throws std::system_error when the kernel has no thread left for us.
   static std::expected<std::unique_ptr<DataLoop>, shm::SystemError> start(DataLoopParts parts);
 
   DataLoop(std::jthread thread, Mailbox<ShardCommand>& commands) : commands_(&commands), thread_(std::move(thread)) {}

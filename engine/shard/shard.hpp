@@ -138,7 +138,8 @@ class Shard {
   std::uint64_t now_ns_ = 0;
   Stage stage_ = Stage::running;
   std::uint64_t stage_ends_ns_ = 0;
-  std::uint64_t board_due_ns_ = 0;  // 0: no change waits to be shown
+  std::uint32_t requests_left_ = 0;  // by the drain's time-out
+  std::uint64_t board_due_ns_ = 0;   // 0: no change waits to be shown
 };
 
 }  // namespace tlsmux::engine

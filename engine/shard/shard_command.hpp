@@ -161,7 +161,7 @@ struct ClientReleased {
 };
 
 struct Drained {
-  std::uint32_t requests_left = 0;
+  std::uint32_t requests_left = 0;  // that had to be ended
 };
 
 struct UpstreamDrained {

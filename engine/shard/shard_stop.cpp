@@ -19,8 +19,9 @@ void Shard::run(Drain&& command) {
 }
 
 void Shard::drain_further() {
-  const auto left = multiplexer_.requests_left();
-  if (stage_ == Stage::draining && (left == 0 || now_ns_ >= stage_ends_ns_)) {
+  // What is left of them when the time is over, before the end of their sessions ends them.
+  if (stage_ == Stage::draining) requests_left_ = static_cast<std::uint32_t>(multiplexer_.requests_left());
+  if (stage_ == Stage::draining && (requests_left_ == 0 || now_ns_ >= stage_ends_ns_)) {
     stage_ = Stage::closing;
     stage_ends_ns_ = now_ns_ + kCloseTimeNs + multiplexer_.sign_off_ns();
     streams_.end_all(shm::Reason::engine_draining);
@@ -35,7 +36,7 @@ void Shard::drain_further() {
   if (stage_ != Stage::leaving || (streams_.size() > 0 && now_ns_ < stage_ends_ns_)) return;
   stage_ = Stage::stopped;
   board_.set_state(shm::EngineState::stopped);
-  replies_.emplace_back(Drained{.requests_left = static_cast<std::uint32_t>(left)});
+  replies_.emplace_back(Drained{.requests_left = requests_left_});
 }
 
 }  // namespace tlsmux::engine

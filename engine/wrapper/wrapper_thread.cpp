@@ -130,7 +130,9 @@ void WrapperThread::on_listener(const shm::UniqueFd& listener) {
 // The newest stranger goes: if there is none, the one that waits to be accepted; if that fails, it waits.
 void WrapperThread::on_no_descriptors(const shm::UniqueFd& listener) {
   if (const auto unlogged = exhausted_.pass(Clock::now())) {
-    log_.error("descriptors_exhausted", {{"needs", "a higher limit of open files"}, {"unlogged", *unlogged}});
+    log_.error("descriptors_exhausted",
+               {{"needs", "a higher limit of open files: LimitNOFILE= of the systemd unit, or ulimit -Hn"},
+                {"unlogged", *unlogged}});
   }
   if (const auto newest = lobby_.newest()) return shed(*newest);
   if (spare_.turn_away(listener.get())) return;

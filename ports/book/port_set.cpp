@@ -51,9 +51,10 @@ PortSet& PortSet::operator-=(const PortSet& other) {
 
 std::vector<PortRange> PortSet::ranges() const {
   std::vector<PortRange> ranges;
-  if (bits_.none()) return ranges;
-  for (std::uint32_t port = 0; port < bits_.size(); ++port) {
+  auto left = bits_.count();  // those behind the last one need no look
+  for (std::uint32_t port = 0; left > 0; ++port) {
     if (!bits_.test(port)) continue;
+    --left;
     const auto number = static_cast<std::uint16_t>(port);
     if (!ranges.empty() && ranges.back().to + 1U == port) {
       ranges.back().to = number;

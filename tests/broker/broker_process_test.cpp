@@ -1,6 +1,7 @@
 // The broker as a whole: start, restart, stop, and what is left behind.
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -264,4 +265,14 @@ TEST_CASE("engine.broker tells the service manager when it serves and when it st
   CHECK(next_notice() == "READY=1");
   CHECK(broker.stop() == engine::kExitClean);
   CHECK(next_notice() == "STOPPING=1");
+}
+
+TEST_CASE("engine.broker whose log is a FIFO ends and says so") {
+  const test::TemporaryFolder folder;
+  auto config = test::broker_config(folder);
+  config.engine.log.file = folder.path() + "/log";
+  REQUIRE(::mkfifo(config.engine.log.file.c_str(), 0600) == 0);
+  BrokerProcess broker(config, test::serve_until_told);
+  CHECK(broker.wait() == engine::kExitCannotStart);
+  CHECK(broker.log().rest().find("tlsmuxd: the log file " + config.engine.log.file) != std::string::npos);
 }

@@ -1,9 +1,11 @@
 #include "engine/log/log.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -119,4 +121,58 @@ TEST_CASE("engine.log file is appended to") {
   const auto failed = engine::open_log({.level = config::LogLevel::info, .file = folder.path() + "/none/log"});
   REQUIRE(!failed);
   CHECK(failed.error().code == ENOENT);
+}
+
+TEST_CASE("engine.log file that is a FIFO or a socket keeps nobody waiting and is refused") {
+  const test::TemporaryFolder folder;
+  const auto path = folder.path() + "/log";
+  REQUIRE(::mkfifo(path.c_str(), 0666) == 0);
+  const auto unread = engine::open_log({.level = config::LogLevel::info, .file = path});
+  REQUIRE(!unread);
+  CHECK(unread.error().message.find(path) != std::string::npos);
+  const shm::UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  const auto read = engine::open_log({.level = config::LogLevel::info, .file = path});
+  REQUIRE(!read);
+  CHECK(read.error().message.find("is no file") != std::string::npos);
+}
+
+TEST_CASE("engine.log file may be a link of root's or of who runs this, also to what a process has open") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.add("file", "");
+  std::filesystem::create_symlink("file", folder.path() + "/first");
+  std::filesystem::create_symlink(folder.path() + "/first", folder.path() + "/second");
+  const auto write_to = [](const std::string& path) {
+    auto output = engine::open_log({.level = config::LogLevel::info, .file = path});
+    REQUIRE_MESSAGE(output, output.error().message);
+    Log(config::LogLevel::info, std::move(*output), Log::Mode::synchronous).info("event");
+  };
+  write_to(folder.path() + "/second");
+  CHECK(std::filesystem::file_size(file) > 0);
+  // As /dev/stdout is one, for a pipe here.
+  test::LogPipe pipe;
+  const auto end = pipe.take_writing_end();
+  const auto path = "/proc/self/fd/" + std::to_string(end.get());
+  write_to(path);
+  CHECK(!pipe.wait_for("event=event").empty());
+  std::filesystem::create_symlink("loop", folder.path() + "/loop");
+  const auto loop = engine::open_log({.level = config::LogLevel::info, .file = folder.path() + "/loop"});
+  REQUIRE(!loop);
+  CHECK(loop.error().code == ELOOP);
+}
+
+TEST_CASE("hostile.log file in a folder of another user leads root nowhere else") {
+  if (test::skip_without_root("makes links of another user")) return;
+  const test::TemporaryFolder folder;
+  const auto target = folder.add("target", "as it was");
+  const auto log = folder.path() + "/log";
+  std::filesystem::create_symlink(target, log);
+  REQUIRE(::lchown(log.c_str(), test::kNobody, test::kNobody) == 0);
+  const auto refused = engine::open_log({.level = config::LogLevel::info, .file = log});
+  REQUIRE(!refused);
+  CHECK(refused.error().code == EPERM);
+  CHECK(refused.error().message.find("a symbolic link of uid 65534") != std::string::npos);
+  // Nor by a link of ours that leads to one of theirs.
+  std::filesystem::create_symlink(log, folder.path() + "/ours");
+  CHECK(!engine::open_log({.level = config::LogLevel::info, .file = folder.path() + "/ours"}));
+  CHECK(std::filesystem::file_size(target) == 9);
 }

@@ -17,6 +17,7 @@
 #include <doctest/doctest.h>
 
 #include "shm/system/pidfd.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -70,7 +71,7 @@ bool become_user(uid_t uid) {
 
 bool skip_without_root(const char* why) {
   if (::geteuid() == 0) return false;
-  std::printf("SKIPPED: needs root: %s\n", why);
+  skip("needs root: " + std::string(why));
   return true;
 }
 

@@ -3,10 +3,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <cstdio>
 #include <utility>
 
 #include "shm/system/descriptor_refusal.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -98,7 +98,7 @@ bool ControlClient::send_open_channel(std::string_view upstream) {
 bool skip_without_descriptor_refusal() {
   const shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (shm::refuse_descriptors(socket.get())) return false;
-  std::puts("SKIPPED: this kernel has no SO_PASSRIGHTS (Linux 6.16)");
+  skip("this kernel has no SO_PASSRIGHTS (Linux 6.16)");
   return true;
 }
 

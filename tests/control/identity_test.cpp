@@ -87,3 +87,22 @@ TEST_CASE("hostile.stranger sees no group and looks into none") {
   });
   CHECK(root.wait() == 2);
 }
+
+TEST_CASE("hostile.stranger whom the log is full of hides no member's refusal") {
+  if (test::skip_without_root("becomes other users")) return;
+  ServerProcess server({.members = kMembers});
+  test::ChildProcess stranger([&] {
+    if (!test::become_user(kStranger)) return 1;
+    for (int i = 0; i < 200; ++i) {
+      if (ControlClient(server.path()).attach_error(server.group()) != EACCES) return 2;
+    }
+    return 0;
+  });
+  CHECK(stranger.wait() == 0);
+  test::ChildProcess member(
+      [&] { return test::become_user(kMember) ? ControlClient(server.path()).attach_error("OTHER") : 200; });
+  CHECK(member.wait() == EACCES);
+  const auto line = server.log().wait_for("uid=54321");
+  CHECK(line.find("event=client_refused") != std::string::npos);
+  CHECK(test::value_in(line, "unlogged") == "0");
+}
