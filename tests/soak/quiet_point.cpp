@@ -1,7 +1,6 @@
 #include "tests/soak/quiet_point.hpp"
 
-#include <algorithm>
-#include <initializer_list>
+#include <unistd.h>
 
 #include <doctest/doctest.h>
 
@@ -41,10 +40,19 @@ void add_ports(const std::string& group, Held& held) {
   }
 }
 
-ProcessFigures residents_figures(World& world) {
+// Zeros would never grow. Only root sees the descriptors and mappings of processes that nobody may look into.
+ProcessFigures figures_seen(pid_t pid) {
+  const auto figures = figures_of(pid);
+  CHECK_MESSAGE(figures.anonymous_kb != 0, "nothing is seen of process ", pid);
+  CHECK_MESSAGE((::geteuid() != 0 || figures.descriptors != 0), "no descriptors are seen of process ", pid);
+  CHECK_MESSAGE((::geteuid() != 0 || figures.mappings != 0), "no mappings are seen of process ", pid);
+  return figures;
+}
+
+ProcessFigures figures_of_all(const std::vector<pid_t>& pids) {
   ProcessFigures sum;
-  for (const auto& resident : world.residents()) {
-    const auto one = figures_of(resident->pid());
+  for (const auto pid : pids) {
+    const auto one = figures_seen(pid);
     sum.resident_kb += one.resident_kb;
     sum.anonymous_kb += one.anonymous_kb;
     sum.descriptors += one.descriptors;
@@ -53,24 +61,17 @@ ProcessFigures residents_figures(World& world) {
   return sum;
 }
 
-std::string words_of_ports(const World& world) {
+std::string words_of_ports(const config::Config& config) {
   std::string words;
-  for (const auto& group : world.config().groups) words += test::words_of(test::port_facts(group.name));
+  for (const auto& group : config.groups) words += test::words_of(test::port_facts(group.name));
   return words;
-}
-
-// Streams need no attachment.
-std::size_t attached_residents(World& world) {
-  return static_cast<std::size_t>(std::ranges::count_if(world.residents(), [](const auto& resident) {
-    return resident->order().trade != Trade::streamer && resident->order().trade != Trade::lessee;
-  }));
 }
 
 }  // namespace
 
-Held look_at(World& world) {
+Held look_at(const config::Config& config) {
   Held held;
-  const auto& groups = world.config().groups;
+  const auto& groups = config.groups;
   for (std::size_t i = 0; i < groups.size(); ++i) {
     for (const auto& client : test::group_facts(groups[i].name).clients) {
       ++held.clients;
@@ -98,20 +99,19 @@ std::string too_much(const Held& held, std::size_t residents_attached) {
   return words;
 }
 
-QuietPoint await_quiet(World& world) {
-  const auto attached = attached_residents(world);
+QuietPoint await_quiet(const Watched& watched) {
   std::string left;
   test::eventually([&] {
-    left = too_much(look_at(world), attached);
+    left = too_much(look_at(watched.config), watched.residents_attached);
     return left.empty();
   });
-  CHECK_MESSAGE(left.empty(), "left when all is quiet: ", left, words_of_ports(world));
+  CHECK_MESSAGE(left.empty(), "left when all is quiet: ", left, words_of_ports(watched.config));
   return {.at_s = 0,
-          .engine_pid = world.engine().engine_pid(),
-          .engine = figures_of(world.engine().engine_pid()),
-          .broker = figures_of(world.engine().broker_pid()),
-          .residents = residents_figures(world),
-          .held = look_at(world)};
+          .engine_pid = watched.engine,
+          .engine = figures_seen(watched.engine),
+          .broker = figures_seen(watched.broker),
+          .residents = figures_of_all(watched.residents),
+          .held = look_at(watched.config)};
 }
 
 }  // namespace tlsmux::soak

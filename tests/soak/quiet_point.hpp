@@ -4,11 +4,13 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "config/config.hpp"
 #include "tests/soak/process_figures.hpp"
-#include "tests/soak/world.hpp"
 
 namespace tlsmux::soak {
 
@@ -33,12 +35,22 @@ struct QuietPoint {
   Held held;
 };
 
-Held look_at(World& world);
+// Who is looked at.
+struct Watched {
+  const config::Config& config;
+  pid_t engine = -1;
+  pid_t broker = -1;
+  std::vector<pid_t> residents{};
+  std::size_t residents_attached = 0;
+};
+
+Held look_at(const config::Config& config);
 
 // What there should not be while the residents rest, in words; empty if all is as it should be.
 std::string too_much(const Held& held, std::size_t residents_attached);
 
-// Waits until nothing is held that should not be. Fails the test, saying what is left, if that does not come.
-QuietPoint await_quiet(World& world);
+// Waits until nothing is held that should not be. Fails the test, saying what is left, if that does not come, and if it
+// sees nothing of a process that is there.
+QuietPoint await_quiet(const Watched& watched);
 
 }  // namespace tlsmux::soak

@@ -102,8 +102,20 @@ void Report::print_end(const std::vector<test::Fault>& faults, const DeedCounts&
     sum += fault.times + 1;
   }
   std::printf("\nengines: %zu\n", engines());
+  print_memory_refused();
   print_latency();
   print_verdicts();
+}
+
+void Report::print_memory_refused() const {
+  std::uint64_t sum = 0;
+  for (const auto& sample : samples_) sum += sample.memory_refused;
+  if (sum == 0) return;
+  std::printf(
+      "NOT AS IN PRODUCTION: %" PRIu64
+      " shards had no registered memory. RLIMIT_MEMLOCK counts all processes of the engine's user: raise it, give "
+      "tlsmuxd CAP_SYS_RESOURCE, or let no other soak or engine of that user run meanwhile.\n",
+      sum);
 }
 
 void Report::print_latency() const {

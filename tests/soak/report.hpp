@@ -18,9 +18,10 @@ namespace tlsmux::soak {
 // One phase, and the quiet after it.
 struct Sample {
   QuietPoint quiet;
-  Tally tally;                   // since the beginning
-  std::uint64_t faults = 0;      // since the beginning
-  shm::LatencyCounts latency{};  // of this phase
+  Tally tally;                       // since the beginning
+  std::uint64_t faults = 0;          // since the beginning
+  std::uint64_t memory_refused = 0;  // in this phase: shards that went without registered memory
+  shm::LatencyCounts latency{};      // of this phase
 };
 
 // One of the figures that must not grow.
@@ -58,6 +59,7 @@ class Report {
  private:
   [[nodiscard]] std::vector<std::vector<const Sample*>> lives() const;
   void print_line();
+  void print_memory_refused() const;
   void print_latency() const;
   void print_verdicts() const;
 

@@ -65,9 +65,12 @@ Attachment::Attachment(const ResidentOrder& order) {
   if (error != 0) object("it cannot attach", error);
 }
 
-Attachment::~Attachment() { tmx_detach(client_); }
+Attachment::~Attachment() {
+  for (auto* const channel : channels_) tmx_channel_close(channel);
+  tmx_detach(client_);
+}
 
-tmx_channel* Attachment::open_channel(const std::string& upstream) const {
+tmx_channel* Attachment::open_channel(const std::string& upstream) {
   tmx_channel* channel = nullptr;
   int error = 0;
   test::eventually([&] {
@@ -75,6 +78,7 @@ tmx_channel* Attachment::open_channel(const std::string& upstream) const {
     return !is_passing(error);
   });
   if (error != 0) object("it cannot open a channel", error);
+  channels_.push_back(channel);
   return channel;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/broker/process.hpp"
 #include "tests/soak/board.hpp"
@@ -68,10 +69,11 @@ class Attachment {
 
   [[nodiscard]] tmx_client* client() const { return client_; }
   // Once there is one. It ends with the attachment.
-  tmx_channel* open_channel(const std::string& upstream) const;
+  tmx_channel* open_channel(const std::string& upstream);
 
  private:
   tmx_client* client_ = nullptr;
+  std::vector<tmx_channel*> channels_;
 };
 
 // Of errors: whether it goes over, as when the engine is away.

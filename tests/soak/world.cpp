@@ -26,12 +26,12 @@ enum HostNumber : std::size_t { kHostA, kHostB, kHostFifo, kHostIso8583, kHostLe
 
 }  // namespace
 
-World::World(std::uint64_t seed)
+World::World(std::uint64_t seed, const test::EngineLaunch& launch)
     : seed_(seed), clients_(folder_.path(), [this](std::uint32_t client) { return make_order(client); }) {
   start_hosts();
   make_config();
   write_certificate("client");
-  engine_ = std::make_unique<test::EngineProcess>(folder_, config_);
+  engine_ = std::make_unique<test::EngineProcess>(folder_, config_, launch);
   start_residents();
 }
 
@@ -224,6 +224,17 @@ void World::drain_and_resume() {
 std::vector<std::string> World::records() const {
   std::vector<std::string> all;
   for (const auto& host : hosts_) all.push_back(host->record());
+  return all;
+}
+
+Watched World::watched() const {
+  Watched all{.config = config_, .engine = engine_->engine_pid(), .broker = engine_->broker_pid()};
+  for (const auto& resident : residents_) {
+    const auto trade = resident->order().trade;
+    const bool attaches = trade != Trade::streamer && trade != Trade::lessee;  // streams need no attachment
+    all.residents.push_back(resident->pid());
+    all.residents_attached += attaches ? 1 : 0;
+  }
   return all;
 }
 

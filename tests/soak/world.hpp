@@ -9,6 +9,7 @@
 
 #include "config/config.hpp"
 #include "tests/soak/board.hpp"
+#include "tests/soak/quiet_point.hpp"
 #include "tests/soak/resident.hpp"
 #include "tests/system/engine_process.hpp"
 #include "tests/system/load_crowd.hpp"
@@ -22,7 +23,7 @@ class World {
 
  public:
   // Everything runs; the residents rest.
-  explicit World(std::uint64_t seed);
+  explicit World(std::uint64_t seed, const test::EngineLaunch& launch = {});
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -48,6 +49,8 @@ class World {
   Board& board() { return board_; }
   [[nodiscard]] const config::Config& config() const { return config_; }
   [[nodiscard]] std::vector<std::string> records() const;
+  // Everybody, while the residents rest.
+  [[nodiscard]] Watched watched() const;
 
  private:
   void start_hosts();
