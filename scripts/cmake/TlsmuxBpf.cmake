@@ -27,6 +27,9 @@ if(TLSMUX_GUARD_LACKS)
   message(STATUS "Building without the eBPF guard of ports: ${TLSMUX_GUARD_LACKS} not found; see scripts/setup")
 endif()
 
+# All headers that a build makes, for tools that read the sources (scripts/tidy).
+add_custom_target(made_headers)
+
 # tlsmux_add_bpf_skeleton(TARGET SOURCE NAME [DEPENDS ...])
 # A library of headers with NAME.skel.h, which holds the program compiled from SOURCE.
 function(tlsmux_add_bpf_skeleton target source name)
@@ -48,6 +51,7 @@ function(tlsmux_add_bpf_skeleton target source name)
     COMMENT "Compiling ${source} for the kernel"
     VERBATIM)
   add_custom_target(${target}_files DEPENDS "${folder}/${name}.skel.h")
+  add_dependencies(made_headers ${target}_files)
   add_library(${target} INTERFACE)
   add_dependencies(${target} ${target}_files)
   target_include_directories(${target} SYSTEM INTERFACE "${folder}")

@@ -54,7 +54,7 @@ endfunction()
 
 # tlsmux_add_test(NAME SOURCES ... [LIBRARIES ...] [DEFINITIONS ...] [LABELS ...] [TIMEOUT_S n] [SERIAL] [OPTIMISED])
 # A doctest program, with its main function supplied. Each test case is a test of its own in ctest, under its
-# own name. A case that cannot run prints a line with "SKIPPED:" and why, and returns: ctest lists it.
+# own name. A case that cannot run says why with skip() (tests/support/skip.hpp) and returns: ctest lists it.
 # TLSMUX_PROGRAM_FOLDER is defined as the folder of tlsmuxd, tlsmux and tlsmux-host.
 # OPTIMISED: its own sources are, as those of the project are; for tests of memory order or of speed.
 # SERIAL: nothing else runs beside its cases. Each case is ended after TIMEOUT_S (60) seconds.

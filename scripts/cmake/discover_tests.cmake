@@ -26,8 +26,8 @@ foreach(case IN LISTS lines)
     message(FATAL_ERROR "${PROGRAM}: the test case \"${case}\" does not start with an area such as \"ring.\"")
   endif()
   string(REPLACE "," "\\," filter "${case}") # a comma would separate two filters
-  string(APPEND script "add_test([==[${case}]==] [==[${PROGRAM}]==] [==[--test-case=${filter}]==])\n"
+  string(APPEND script "add_test([==[${case}]==] [==[${PROGRAM}]==] [==[--test-case=${filter}]==] --tell-skipped)\n"
     "set_tests_properties([==[${case}]==] PROPERTIES TIMEOUT ${TIMEOUT_S} LABELS [==[${LABELS}]==] COST ${cost}"
-    " RUN_SERIAL ${SERIAL} SKIP_REGULAR_EXPRESSION [==[SKIPPED:]==] FAIL_REGULAR_EXPRESSION [==[test cases: +0 ]==])\n")
+    " RUN_SERIAL ${SERIAL} SKIP_RETURN_CODE 77 FAIL_REGULAR_EXPRESSION [==[test cases: +0 ]==])\n")
 endforeach()
 file(WRITE "${OUTPUT}" "${script}")

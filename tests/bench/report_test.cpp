@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "bench/report/markdown.hpp"
 #include "bench/report/rows_json.hpp"
@@ -74,6 +75,42 @@ TEST_CASE("client.bench judges by the best of the rivals") {
   CHECK(sidecar.rival == "stunnel");
   CHECK(sidecar.is_met);
   CHECK(std::ranges::none_of(verdicts, [](const Verdict& verdict) { return verdict.target->workload == "pipeline"; }));
+}
+
+TEST_CASE("client.bench compares with another build where there is one") {
+  Results results;
+  results.series = {series_of("confinement_farm", "tlsmux", 98'000, 300),
+                    series_of("confinement_farm", "tlsmux_unconfined", 100'000, 300)};
+  const auto is_of_other_build = [](const Verdict& verdict) { return verdict.target->rival == Rival::other_build; };
+  CHECK(std::ranges::none_of(judge(results), is_of_other_build));
+  results.series.push_back(series_of("confinement_farm", "tlsmux_other", 110'000, 300));
+  CHECK(std::ranges::count_if(judge(results), is_of_other_build) == 1);
+  CHECK_FALSE(verdict_of(judge(results), "confinement_farm", Rival::other_build, "rate").is_met);
+  CHECK(verdict_of(judge(results), "confinement_farm", Rival::unconfined, "rate").is_met);
+}
+
+TEST_CASE("client.bench takes several sittings together") {
+  Results results;
+  results.series = {series_of("farm", "tlsmux", 100'000, 300)};
+  Results more;
+  more.series = {series_of("farm", "openssl", 10'000, 2000), series_of("farm", "tlsmux", 200'000, 300)};
+  more.series[1].errors = 1;
+  more.series[1].error_text = "wrong answer";
+  more.remarks = {"a remark"};
+  more.has_failures = true;
+  results.join(std::move(more));
+  REQUIRE(results.series.size() == 2);
+  const auto* both = results.find("farm", "tlsmux");
+  REQUIRE(both != nullptr);
+  CHECK(both->slices.size() == 6);
+  CHECK(both->slices.front().rate_per_s == doctest::Approx(90'000));
+  CHECK(both->slices.back().rate_per_s == doctest::Approx(220'000));
+  CHECK(both->handshakes == 4);
+  CHECK(both->errors == 1);
+  CHECK(both->error_text == "wrong answer");
+  CHECK(results.find("farm", "openssl") != nullptr);
+  CHECK(results.remarks.size() == 1);
+  CHECK(results.has_failures);
 }
 
 TEST_CASE("client.bench counts nothing as reached that had errors, and no rival that had") {

@@ -1,12 +1,12 @@
 #include <doctest/doctest.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "tests/host/host_process.hpp"
 #include "tests/host/listening_process.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 
@@ -91,7 +91,7 @@ TEST_CASE("client.bench measures ways to a port, or says why it does not") {
   const auto table = host::read_file(output + "/table.md");
   if (rows.empty()) {
     CHECK(table.find("without ports: making a network namespace") != std::string::npos);
-    std::puts("SKIPPED: needs a network namespace of its own");
+    test::skip("needs a network namespace of its own");
     return;
   }
   for (const auto& row : rows) CHECK(row.at("errors") == 0);

@@ -8,6 +8,7 @@
 #include <tlsmux/ports.hpp>
 
 #include "tests/client/port_fixture.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux::test;
 namespace shm = tlsmux::shm;
@@ -81,10 +82,8 @@ TEST_CASE("ports.IPv6 sockets take v6 and mapped addresses") {
   options.ports.dynamic = free_ports(3);
   ThreadEngine engine(options);
   const PortClient attached(options);
-  if (const shm::UniqueFd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)); !probe) {
-    MESSAGE("SKIPPED: this machine has no IPv6");
-    return;
-  }
+  const shm::UniqueFd probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe) return skip("this machine has no IPv6");
   sockaddr_in6 mapped{};
   mapped.sin6_family = AF_INET6;
   mapped.sin6_addr.s6_addr[10] = mapped.sin6_addr.s6_addr[11] = 0xff;

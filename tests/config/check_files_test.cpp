@@ -11,6 +11,7 @@
 
 #include "config/config_file.hpp"
 #include "tests/config/config_text.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::config::test {
@@ -114,7 +115,7 @@ TEST_CASE("config.a private key that others may use is an error") {
 
 TEST_CASE("config.a private key of somebody else is an error") {
   if (geteuid() != 0) {
-    std::printf("SKIPPED: it gives a file away\n");
+    tlsmux::test::skip("it gives a file away");
     return;
   }
   const TemporaryFolder folder;
@@ -162,4 +163,21 @@ TEST_CASE("config.users and Unix groups that do not exist are errors") {
 }
 
 }  // namespace
+
+TEST_CASE("config.log that is a FIFO or a folder is an error, and standard output is none") {
+  const TemporaryFolder folder;
+  Config config;
+  config.engine.log.file = folder.path() + "/log";
+  REQUIRE(::mkfifo(config.engine.log.file.c_str(), 0600) == 0);
+  CHECK(in_words(check_files(config)) == "FILE: /engine/log/file: \"" + config.engine.log.file +
+                                             "\" is no file; give the path of a file, or leave it out to log to "
+                                             "standard error\n");
+  config.engine.log.file = folder.path();
+  CHECK(check_files(config).size() == 1);
+  for (const auto* path : {"/dev/stdout", "/dev/null", "/proc/self/fd/2"}) {
+    config.engine.log.file = path;
+    CHECK(check_files(config).empty());
+  }
+}
+
 }  // namespace tlsmux::config::test

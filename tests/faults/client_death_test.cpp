@@ -2,9 +2,9 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
-#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -36,18 +36,6 @@ Holdings holdings(EngineProcess& engine, const std::string& group) {
           .rows = group_facts(group).clients.size()};
 }
 
-// Once nothing is on its way any more.
-Holdings settled_holdings(EngineProcess& engine, const std::string& group) {
-  Holdings last;
-  Holdings now;
-  await([&] {
-    last = std::exchange(now, holdings(engine, group));
-    ::poll(nullptr, 0, 50);
-    return now == last;
-  });
-  return now;
-}
-
 void check_back_to(const Holdings& before, EngineProcess& engine, const std::string& group) {
   Holdings now;
   const bool back = eventually([&] { return (now = holdings(engine, group)) == before; });
@@ -60,8 +48,15 @@ class Deathbed {
   Deathbed() : echo_({"--mode", "echo"}), sink_({"--mode", "sink"}), config_(make_config()), engine_(folder_, config_) {
     engine_.await_sessions(2);
     bystander_ = std::make_unique<Requester>(config_);
+    const auto count = [this](shm::SessionState state) {
+      return std::ranges::count(group_facts(group()).sessions, state);
+    };
+    await([&] {
+      return count(shm::SessionState::ready) == 2 && count(shm::SessionState::connecting) == 1 &&
+             group_facts(group()).clients.size() == 1;
+    });
+    // What the engine had begun by then, it has done when it answers.
     CHECK(bystander_->ask("a request").outcome == TMX_ANSWERED);
-    await([&] { return group_facts(group()).clients.size() == 1; });
   }
 
   [[nodiscard]] const std::string& group() const { return config_.groups[0].name; }
@@ -105,7 +100,7 @@ class Deathbed {
 
 TEST_CASE("faults.a client killed at any point leaves nothing in the engine") {
   Deathbed bed;
-  const auto before = settled_holdings(bed.engine(), bed.group());
+  const auto before = holdings(bed.engine(), bed.group());
   CHECK(before.memories == 1);
   for (const auto point :
        {Point::connected, Point::asked, Point::offered, Point::mapped, Point::acknowledged, Point::attached,
@@ -132,7 +127,7 @@ TEST_CASE("faults.a client killed at any point leaves nothing in the engine") {
 
 TEST_CASE("faults.many clients killed in the middle of attaching") {
   Deathbed bed;
-  const auto before = settled_holdings(bed.engine(), bed.group());
+  const auto before = holdings(bed.engine(), bed.group());
   std::mt19937_64 random(seed());
   INFO("TLSMUX_SEED=", seed());
   for (int round = 0; round < 12; ++round) {
@@ -159,7 +154,7 @@ TEST_CASE("faults.many clients killed in the middle of attaching") {
 
 TEST_CASE("faults.a client that detaches in good order leaves nothing in the engine") {
   Deathbed bed;
-  const auto before = settled_holdings(bed.engine(), bed.group());
+  const auto before = holdings(bed.engine(), bed.group());
   for (int i = 0; i < 20; ++i) {
     Requester requester(bed.config());
     CHECK(requester.ask("a request").outcome == TMX_ANSWERED);
@@ -175,7 +170,7 @@ TEST_CASE("faults.a client that stands still holds nobody up") {
   order.stop = stop.descriptor();
   LoadProcess still(order);
   await([&] { return upstream_facts(bed.group(), "acquirer").answered > 100; });
-  still.send_signal(SIGSTOP);
+  stop_process(still.pid());
   for (int i = 0; i < 50; ++i) CHECK(bed.bystander().ask("a request").outcome == TMX_ANSWERED);
   still.send_signal(SIGCONT);
   stop.raise();

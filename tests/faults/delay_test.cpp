@@ -3,77 +3,38 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/faults/asking_scene.hpp"
 #include "tests/faults/delay_proxy.hpp"
-#include "tests/faults/rig.hpp"
-#include "tests/faults/truth.hpp"
 #include "tests/faults/unusable_host.hpp"
 
 namespace tlsmux::test {
 namespace {
 
-constexpr std::uint32_t kLongMs = 20'000;
 constexpr std::uint32_t kHalfRoundTripUs = 150'000;
 constexpr std::size_t kLargeBytes = 1000;
 
-// An engine, a host that echoes, and the proxy between them. Requests count from 1.
-struct Scene {
+// An engine, a host that echoes, and the proxy between them.
+struct Scene : AskingScene {
   explicit Scene(const std::function<void(config::Config&)>& change = {}, const std::string& version = "any",
                  const std::function<void(DelayProxy&)>& prepare = {})
-      : record(folder.path() + "/record"),
-        host({"--mode", "echo", "--tls", version, "--record", record, "--message-bytes-max", "65535"}),
-        proxy(host.port()),
-        config(engine_config(folder, {proxy.port()})) {
-    set_keyed(config.upstreams[0]);
-    if (change) change(config);
+      : host({"--mode", "echo", "--tls", version, "--record", record, "--message-bytes-max", "65535"}),
+        proxy(host.port()) {
+    message_bytes = kLargeBytes;
     if (prepare) prepare(proxy);
-    engine = std::make_unique<EngineProcess>(folder, config);
-  }
-  // Once the engine has a session.
-  void begin() {
-    engine->await_sessions(1);
-    requester = std::make_unique<Requester>(config);
-  }
-  void submit(std::uint64_t count, std::uint32_t timeout_ms, std::size_t bytes = kLargeBytes) {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      ++submitted;
-      requester->submit_surely(keyed_message(submitted, bytes), submitted, timeout_ms);
-    }
-  }
-  std::vector<Ended> take(std::size_t count) {
-    const auto taken = requester->take(count);
-    all.insert(all.end(), taken.begin(), taken.end());
-    return taken;
-  }
-  std::vector<Ended> ask(std::uint64_t count, std::uint32_t timeout_ms = kLongMs) {
-    submit(count, timeout_ms);
-    return take(count);
-  }
-  void await_received(std::uint64_t count) {
-    await([&] { return count_receipts(receipts()) == count; });
+    start_engine(proxy.port(), change);
   }
   // Until so many requests are with the session.
-  void await_in_flight(std::uint32_t count) {
+  void await_in_flight(std::uint32_t count) const {
     await([&] { return facts().in_flight == count; });
   }
-  [[nodiscard]] std::map<std::string, Receipt> receipts() const { return read_host_records({record}); }
-  [[nodiscard]] UpstreamFacts facts() const { return upstream_facts(config.groups[0].name, config.upstreams[0].name); }
-  void end(std::size_t bytes = kLargeBytes) {
-    CHECK(all.size() == submitted);
+  void end() {
     CHECK(engine->stop() == 0);
     CHECK(host.stop() == 0);  // it has read all that came to it
-    check_truth(all, receipts(), bytes);
+    check_all();
   }
 
-  Residue residue;
-  TemporaryFolder folder;
-  std::string record;
   host::HostProcess host;
   DelayProxy proxy;
-  config::Config config;
-  std::unique_ptr<EngineProcess> engine;
-  std::unique_ptr<Requester> requester;
-  std::vector<Ended> all;
-  std::uint64_t submitted = 0;
 };
 
 void delay_both(DelayProxy& proxy) {
@@ -96,7 +57,7 @@ TEST_CASE("faults.a round trip takes 300 ms: many are in flight, and each gets i
     Scene scene([](config::Config& config) { set_in_flight_max(config, kInFlight); }, version, delay_both);
     scene.begin();
     scene.proxy.stall(Way::to_engine, 0);  // until all of them are under way at once
-    scene.submit(kInFlight, kLongMs);
+    scene.submit(kInFlight);
     scene.await_in_flight(kInFlight);
     scene.proxy.go_on(Way::to_engine);
     CHECK(count_ended(scene.take(kInFlight), TMX_ANSWERED) == kInFlight);
@@ -156,7 +117,7 @@ TEST_CASE("faults.an answer stalls in its middle: MAYBE_SENT at its deadline, an
   const auto stalled = scene.ask(3, 1'000);
   CHECK(count_outcomes(stalled, TMX_MAYBE_SENT, TMX_REASON_DEADLINE) == 3);
   scene.await_received(4);
-  scene.submit(2, kLongMs);
+  scene.submit(2);
   scene.proxy.go_on(Way::to_engine);
   CHECK(count_ended(scene.take(2), TMX_ANSWERED) == 2);
   await([&] { return scene.facts().late == 3; });
@@ -182,7 +143,7 @@ TEST_CASE(
   scene.proxy.stall(Way::to_engine, 0);
   for (int i = 0; i < 20; ++i) {
     scene.submit(1, 500);
-    scene.submit(1, kLongMs);
+    scene.submit(1);
   }
   const auto taken = scene.take(20);  // those whose deadlines have passed
   const auto maybe = count_outcomes(taken, TMX_MAYBE_SENT, TMX_REASON_DEADLINE);
@@ -219,9 +180,10 @@ TEST_CASE("faults.a line takes no more in the middle of a record: what it had no
     config.groups[0].memory.channels_per_client = 1;
     config.upstreams[0].timeouts.write_stall_ms = 60'000;
   });
+  scene.message_bytes = kBytes;
   scene.begin();
   scene.proxy.stall(Way::to_host, 100);
-  scene.submit(kRequests, 1'500, kBytes);
+  scene.submit(kRequests, 1'500);
   const auto taken = scene.take(kRequests);
   const auto maybe = count_outcomes(taken, TMX_MAYBE_SENT, TMX_REASON_DEADLINE);
   CHECK(maybe > 0);
@@ -230,18 +192,18 @@ TEST_CASE("faults.a line takes no more in the middle of a record: what it had no
   CHECK(count_receipts(scene.receipts()) == 0);
   scene.proxy.go_on(Way::to_host);
   scene.await_received(maybe);
-  scene.submit(2, kLongMs, kBytes);
+  scene.submit(2);
   CHECK(count_ended(scene.take(2), TMX_ANSWERED) == 2);
   await([&] { return scene.facts().answered == 2; });
   CHECK(scene.facts().handshakes == 1);
-  scene.end(kBytes);
+  scene.end();
 }
 
 TEST_CASE("faults.what the kernel has sent is lost on its way: MAYBE_SENT although no host has seen it") {
   Scene scene([](config::Config& config) { config.upstreams[0].timeouts.connect_ms = 500; });
   scene.begin();
   scene.proxy.set(Way::to_host, {.delay_us = 60'000'000});
-  scene.submit(5, kLongMs);
+  scene.submit(5);
   await([&] { return scene.proxy.counts().waiting[0] > 5 * kLargeBytes; });
   scene.proxy.kill();
   CHECK(count_ended(scene.take(5), TMX_MAYBE_SENT) == 5);
@@ -256,7 +218,7 @@ TEST_CASE("faults.one way ends and the other goes on: what is in flight is MAYBE
     Scene scene;
     scene.begin();
     scene.proxy.stall(Way::to_engine, 0);
-    scene.submit(4, kLongMs);
+    scene.submit(4);
     scene.await_received(4);
     scene.proxy.end(way);
     scene.proxy.go_on(Way::to_engine);

@@ -2,9 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/faults/asking_scene.hpp"
 #include "tests/faults/empty_record_host.hpp"
-#include "tests/faults/rig.hpp"
-#include "tests/faults/truth.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -16,41 +15,17 @@ constexpr std::uint32_t kBytes13 = 5 + 1 + 16;
 constexpr std::uint32_t kMegabyte = 1 << 20;
 constexpr std::uint32_t kRecordsBetweenMax = 64;  // that the engine allows
 
-struct Scene {
-  explicit Scene(const EmptyRecordPlan& plan) : record(folder.path() + "/record"), host(plan, record) {
-    config = engine_config(folder, {host.port()});
-    auto& upstream = config.upstreams[0];
-    set_keyed(upstream);
-    upstream.tls.ca_file = folder.add("ca.pem", EmptyRecordHost::authority_pem(), 0644);
-    upstream.tls.server_name = EmptyRecordHost::name();
-    engine = std::make_unique<EngineProcess>(folder, config);
-    engine->await_sessions(1);
-    requester = std::make_unique<Requester>(config);
-  }
-  std::vector<Ended> ask() {
-    for (std::uint64_t i = 0; i < kRequests; ++i) {
-      ++submitted;
-      CHECK(requester->submit(keyed_message(submitted), submitted, 20'000) == 0);
-    }
-    const auto taken = requester->take(kRequests);
-    all.insert(all.end(), taken.begin(), taken.end());
-    return taken;
-  }
-  [[nodiscard]] UpstreamFacts facts() const { return upstream_facts(config.groups[0].name, config.upstreams[0].name); }
-  void end() {
-    check_truth(all, read_host_records({record}));
-    CHECK(engine->stop() == 0);
+struct Scene : AskingScene {
+  explicit Scene(const EmptyRecordPlan& plan) : host(plan, record) {
+    start_engine(host.port(), [this](config::Config& settings) {
+      auto& tls = settings.upstreams[0].tls;
+      tls.ca_file = folder.add("ca.pem", EmptyRecordHost::authority_pem(), 0644);
+      tls.server_name = EmptyRecordHost::name();
+    });
+    begin();
   }
 
-  Residue residue;
-  TemporaryFolder folder;
-  std::string record;
   EmptyRecordHost host;
-  config::Config config;
-  std::unique_ptr<EngineProcess> engine;
-  std::unique_ptr<Requester> requester;
-  std::vector<Ended> all;
-  std::uint64_t submitted = 0;
 };
 
 }  // namespace
@@ -62,10 +37,10 @@ TEST_CASE("faults.the host sends a megabyte of empty records: its session ends, 
                  .answers_from = 2,
                  .messages = kRequests,
                  .records = kMegabyte / (is_1_3 ? kBytes13 : kBytes12) + 1});
-    CHECK(count_outcomes(scene.ask(), TMX_MAYBE_SENT, TMX_REASON_RECORD_CORRUPT) == kRequests);
+    CHECK(count_outcomes(scene.ask(kRequests), TMX_MAYBE_SENT, TMX_REASON_RECORD_CORRUPT) == kRequests);
     const auto line = scene.engine->log().wait_for("event=session_lost");
     CHECK_MESSAGE(line.find("TLS messages without end") != std::string::npos, line);
-    CHECK(count_ended(scene.ask(), TMX_ANSWERED) == kRequests);
+    CHECK(count_ended(scene.ask(kRequests), TMX_ANSWERED) == kRequests);
     await([&] { return scene.facts().handshakes == 2; });
     scene.end();
   }
@@ -76,8 +51,8 @@ TEST_CASE("faults.the host sends some empty records before each answer, and all 
     CAPTURE(is_1_3);
     // A TLS 1.3 session begins with two tickets, which count as well.
     Scene scene({.is_1_3 = is_1_3, .records_before_answer = kRecordsBetweenMax - (is_1_3 ? 2 : 0)});
-    CHECK(count_ended(scene.ask(), TMX_ANSWERED) == kRequests);
-    CHECK(count_ended(scene.ask(), TMX_ANSWERED) == kRequests);
+    CHECK(count_ended(scene.ask(kRequests), TMX_ANSWERED) == kRequests);
+    CHECK(count_ended(scene.ask(kRequests), TMX_ANSWERED) == kRequests);
     await([&] { return scene.facts().answered == 2 * kRequests; });
     CHECK(scene.facts().handshakes == 1);
     scene.end();

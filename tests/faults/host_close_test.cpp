@@ -6,6 +6,7 @@
 
 #include "tests/faults/rig.hpp"
 #include "tests/host/record.hpp"
+#include "tests/system/proc_files.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -108,7 +109,7 @@ TEST_CASE("faults.a host that takes no more bytes is given up") {
   });
   rig.engine().await_sessions(1);
   Requester requester(rig.config);
-  REQUIRE(::kill(rig.host.pid(), SIGSTOP) == 0);
+  stop_process(rig.host.pid());
   for (std::uint64_t tag = 1; tag <= kRequests; ++tag) {
     requester.submit_surely(keyed_message(tag, kBytes), tag, 60'000);
   }

@@ -60,7 +60,7 @@ TEST_CASE("faults.a silent host is MAYBE_SENT, deadline") {
   Rig rig({"--mode", "sink"}, [](config::Config& config) { set_keyed(config.upstreams[0]); });
   rig.engine().await_sessions(1);
   Requester requester(rig.config);
-  const auto ended = requester.ask(keyed_message(1), 200);
+  const auto ended = requester.ask(keyed_message(1), 1'000);
   CHECK(ended.outcome == TMX_MAYBE_SENT);
   CHECK(ended.reason == TMX_REASON_DEADLINE);
   CHECK(rig.received() == 1);
@@ -74,12 +74,12 @@ TEST_CASE("faults.a silent host is MAYBE_SENT, deadline") {
 TEST_CASE("faults.a late answer is counted and disturbs nobody") {
   for (const bool keyed : {true, false}) {
     CAPTURE(keyed);
-    Rig rig({"--mode", "echo", "--delay-us", "400000"}, [&](config::Config& config) {
+    Rig rig({"--mode", "echo", "--delay-us", "2000000"}, [&](config::Config& config) {
       if (keyed) set_keyed(config.upstreams[0]);
     });
     rig.engine().await_sessions(1);
     Requester requester(rig.config);
-    const auto late = requester.ask(keyed_message(1), 50);
+    const auto late = requester.ask(keyed_message(1), 1'000);
     CHECK(late.outcome == TMX_MAYBE_SENT);
     CHECK(late.reason == TMX_REASON_DEADLINE);
     const auto next = requester.ask(keyed_message(2));
@@ -96,7 +96,7 @@ TEST_CASE("faults.without keys an answer that never comes ends the session") {
   Rig rig({"--mode", "sink"}, [](config::Config& config) { config.upstreams[0].timeouts.late_answer_ms = 200; });
   rig.engine().await_sessions(1);
   Requester requester(rig.config);
-  CHECK(requester.ask("a request", 100).reason == TMX_REASON_DEADLINE);
+  CHECK(requester.ask("a request", 1'000).reason == TMX_REASON_DEADLINE);
   const auto line = rig.engine().log().wait_for("event=session_lost");
   CHECK_MESSAGE(line.find("the host did not answer in late_answer_ms") != std::string::npos, line);
   rig.engine().await_sessions(2);

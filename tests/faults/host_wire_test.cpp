@@ -47,7 +47,7 @@ TEST_CASE("faults.the host sends what is no TLS: what is in flight is MAYBE_SENT
     rig.engine().await_sessions(1);
     Requester requester(rig.config);
     const auto all = ask_together(requester);
-    CHECK(rig.received() == kRequests);
+    rig.await_received(kRequests);  // the garbage goes out before the host writes its record
     check_truth(all, rig.receipts());
     CHECK(count_outcomes(all, TMX_MAYBE_SENT, TMX_REASON_RECORD_CORRUPT) > 0);
     CHECK(count_ended(all, TMX_NOT_SENT) == 0);
@@ -125,7 +125,7 @@ TEST_CASE("faults.the host reads nothing more: requests end at their deadlines a
   for (std::uint64_t tag = 1; tag <= 3; ++tag) CHECK(requester.submit(keyed_message(tag), tag, 20'000) == 0);
   auto all = requester.take(3);
   CHECK(count_ended(all, TMX_ANSWERED) == 3);
-  for (std::uint64_t tag = 4; tag <= kRequests; ++tag) CHECK(requester.submit(keyed_message(tag), tag, 300) == 0);
+  for (std::uint64_t tag = 4; tag <= kRequests; ++tag) CHECK(requester.submit(keyed_message(tag), tag, 1'000) == 0);
   const auto rest = requester.take(kRequests - 3);
   CHECK(count_outcomes(rest, TMX_MAYBE_SENT, TMX_REASON_DEADLINE) == kRequests - 3);
   all.insert(all.end(), rest.begin(), rest.end());

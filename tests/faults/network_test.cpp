@@ -12,10 +12,12 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/faults/asking_scene.hpp"
 #include "tests/faults/delay_proxy.hpp"
 #include "tests/faults/rig.hpp"
 #include "tests/faults/truth.hpp"
 #include "tests/support/network_namespace.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/proc_files.hpp"
 
 namespace tlsmux::test {
@@ -28,7 +30,7 @@ constexpr std::size_t kBurst = 6 * kInFlightMax;  // more than all sessions take
 bool skip_without_tools() {
   for (const auto* command : {"ip -V >/dev/null 2>&1", "nft -v >/dev/null 2>&1"}) {
     if (host::run_command({"sh", "-c", command}) == 0) continue;
-    std::printf("SKIPPED: needs packages iproute2 and nftables; this fails: %s\n", command);
+    skip("needs packages iproute2 and nftables; this fails: " + std::string(command));
     return true;
   }
   return skip_without_network_namespaces();
@@ -85,17 +87,19 @@ class Network {
            "nft add table inet loss && nft add chain inet loss forward '{ type filter hook forward priority 0; }'" +
                rule("iifname", percent_there) + rule("oifname", percent_back));
   }
-  // How many packets were lost; and none more.
-  std::string end_loss() const {
+  // Whether packets were lost there and back.
+  [[nodiscard]] bool has_lost() const {
     std::string rules;
     const Inside inside(router_);
-    FILE* const output = ::popen("nft list ruleset && nft delete table inet loss", "re");
+    FILE* const output = ::popen("nft list table inet loss", "re");
     REQUIRE(output != nullptr);
     std::array<char, 4096> part{};
     while (const auto got = std::fread(part.data(), 1, part.size(), output)) rules.append(part.data(), got);
     REQUIRE(::pclose(output) == 0);
-    return rules;
+    REQUIRE(rules.find("counter packets ") != std::string::npos);
+    return rules.find("counter packets 0 ") == std::string::npos;
   }
+  void end_loss() const { run_in(router_, "nft delete table inet loss"); }
 
  private:
   void connect(const NetworkNamespace& machine, std::size_t number) const {
@@ -113,81 +117,55 @@ class Network {
   std::array<NetworkNamespace, kHosts> hosts_;
 };
 
-// An engine with a session to each host of a network. Requests count from 1.
-class Scene {
+// With a host at each cable, and a session to each of them.
+class Scene : public AskingScene {
  public:
   Scene() {
+    std::vector<config::EndpointSettings> endpoints;
     for (std::size_t number = 1; number <= kHosts; ++number) {
-      records_.push_back(folder_.path() + "/record-" + std::to_string(number));
+      records_.push_back(folder.path("record-" + std::to_string(number)));
       const Inside inside(network.host(number));
-      hosts_.push_back(std::make_unique<host::HostProcess>(
-          std::vector<std::string>{"--mode", "echo", "--delay-us", "10000", "--listen",
-                                   Network::host_address(number) + ":0", "--record", records_.back()}));
+      const auto address = Network::host_address(number);
+      hosts_.push_back(std::make_unique<host::HostProcess>(std::vector<std::string>{
+          "--mode", "echo", "--delay-us", "10000", "--listen", address + ":0", "--record", records_.back()}));
+      endpoints.push_back({.host = address, .port = hosts_.back()->port()});
     }
-    config_ = engine_config(folder_, {});
-    auto& upstream = config_.upstreams[0];
-    for (std::size_t number = 1; number <= kHosts; ++number) {
-      upstream.endpoints.push_back({.host = Network::host_address(number), .port = hosts_[number - 1]->port()});
-    }
-    set_keyed(upstream);
-    upstream.tls.server_name = "localhost";
-    upstream.sessions = kHosts;
-    upstream.in_flight_max = kInFlightMax;
-    upstream.timeouts.connect_ms = 400;
-    upstream.timeouts.handshake_ms = 1500;
-    upstream.timeouts.silence_ms = 700;
     {
       const Inside inside(network.engine());
-      engine_ = std::make_unique<EngineProcess>(folder_, config_);
+      start_engine(0, [&](config::Config& settings) {
+        auto& upstream = settings.upstreams[0];
+        upstream.endpoints = endpoints;
+        upstream.tls.server_name = "localhost";
+        upstream.sessions = kHosts;
+        upstream.in_flight_max = kInFlightMax;
+        upstream.timeouts.connect_ms = 400;
+        upstream.timeouts.handshake_ms = 1500;
+        upstream.timeouts.silence_ms = 1500;
+      });
     }
-    engine_->await_sessions(kHosts);
-    requester_ = std::make_unique<Requester>(config_);
+    engine->await_sessions(kHosts);
+    begin();
   }
 
-  void submit(std::size_t count, std::uint32_t timeout_ms) {
-    for (std::size_t i = 0; i < count; ++i) {
-      ++submitted_;
-      requester_->submit_surely(keyed_message(submitted_), submitted_, timeout_ms);
-    }
+  void await_all_sessions() const {
+    await([&] { return facts().sessions_ready == kHosts; });
   }
-  // The outcomes of the next so many requests.
-  std::vector<Ended> take(std::size_t count) {
-    const auto taken = requester_->take(count);
-    all_.insert(all_.end(), taken.begin(), taken.end());
-    return taken;
-  }
-  std::vector<Ended> ask(std::size_t count, std::uint32_t timeout_ms = 20'000) {
-    submit(count, timeout_ms);
-    return take(count);
-  }
-  void await_all_sessions() {
-    await([&] { return upstream_facts(config_.groups[0].name, config_.upstreams[0].name).sessions_ready == kHosts; });
-  }
-  [[nodiscard]] std::map<std::string, Receipt> receipts() const { return read_host_records(records_); }
   [[nodiscard]] std::uint64_t received_by(std::size_t number) const {
     return count_receipts(read_host_records({records_[number - 1]}));
   }
-  LogReader& log() { return engine_->log(); }
   void end() {
-    CHECK(all_.size() == submitted_);
-    CHECK(engine_->stop() == 0);
+    CHECK(all.size() == submitted);
+    CHECK(engine->stop() == 0);
     // A host reads to the end what had been under way to it.
     for (auto& host : hosts_) CHECK(host->stop() == 0);
-    check_truth(all_, receipts());
+    check_truth(all, read_host_records(records_));
   }
 
-  Residue residue;
   Network network;
 
  private:
-  TemporaryFolder folder_;
   std::vector<std::string> records_;
   std::vector<std::unique_ptr<host::HostProcess>> hosts_;
-  config::Config config_;
-  std::unique_ptr<EngineProcess> engine_;
-  std::unique_ptr<Requester> requester_;
-  std::vector<Ended> all_;
-  std::uint64_t submitted_ = 0;
 };
 
 }  // namespace
@@ -202,7 +180,7 @@ TEST_CASE(
   CHECK(count_ended(during, TMX_MAYBE_SENT) == kInFlightMax);
   CHECK(count_ended(during, TMX_ANSWERED) == kBurst - kInFlightMax);
   CHECK(count_ended(during, TMX_NOT_SENT) == 0);  // there was another host all the time
-  scene.log().wait_for("event=session_lost");
+  scene.engine->log().wait_for("event=session_lost");
   CHECK(count_ended(scene.ask(8), TMX_ANSWERED) == 8);
   scene.network.mend(1);
   scene.await_all_sessions();
@@ -217,10 +195,10 @@ TEST_CASE("faults.network: the router dies: deadlines hold, nothing is said to b
   Scene scene;
   CHECK(count_ended(scene.ask(4), TMX_ANSWERED) == 4);
   scene.network.kill_router();
-  const auto during = scene.ask(kBurst, 300);
+  const auto during = scene.ask(kBurst, 1'000);
   CHECK(count_ended(during, TMX_MAYBE_SENT) == kHosts * kInFlightMax);
   CHECK(count_ended(during, TMX_NOT_SENT) == kBurst - kHosts * kInFlightMax);
-  scene.log().wait_for("event=session_lost", kHosts);
+  scene.engine->log().wait_for("event=session_lost", kHosts);
   const auto without = scene.ask(4, 300);
   CHECK(count_ended(without, TMX_NOT_SENT) == 4);
   scene.network.revive_router();
@@ -235,9 +213,10 @@ TEST_CASE("faults.network: packets are lost, more on the way back than there: ev
   scene.network.lose(5, 25);
   std::size_t answered = 0;
   constexpr int kRounds = 12;
-  for (int round = 0; round < kRounds; ++round) answered += count_ended(scene.ask(10, 400), TMX_ANSWERED);
-  const auto rules = scene.network.end_loss();
-  CHECK_MESSAGE(rules.find("packets 0 ") == std::string::npos, rules);
+  for (int round = 0; round < kRounds || !scene.network.has_lost(); ++round) {
+    answered += count_ended(scene.ask(10, 400), TMX_ANSWERED);
+  }
+  scene.network.end_loss();
   CHECK(answered > 0);
   scene.await_all_sessions();
   CHECK(count_ended(scene.ask(10), TMX_ANSWERED) == 10);
@@ -246,57 +225,40 @@ TEST_CASE("faults.network: packets are lost, more on the way back than there: ev
 
 TEST_CASE("faults.network: delays and jitter at the router, and its power fails: what was in it is MAYBE_SENT") {
   if (skip_without_tools()) return;
-  const Residue residue;
-  const TemporaryFolder folder;
-  const auto record = folder.path() + "/record";
+  AskingScene scene;
   const Network network;
   std::unique_ptr<host::HostProcess> host;
   std::unique_ptr<DelayProxy> proxy;
-  std::unique_ptr<EngineProcess> engine;
   {
     const Inside inside(network.host(1));
-    host = std::make_unique<host::HostProcess>(
-        std::vector<std::string>{"--mode", "echo", "--listen", Network::host_address(1) + ":0", "--record", record});
+    host = std::make_unique<host::HostProcess>(std::vector<std::string>{
+        "--mode", "echo", "--listen", Network::host_address(1) + ":0", "--record", scene.record});
   }
   {
     const Inside inside(network.router());
     proxy = std::make_unique<DelayProxy>(host->port(), Network::host_address(1), Network::router_address(0));
   }
   for (const auto way : {Way::to_host, Way::to_engine}) proxy->set(way, {.delay_us = 50'000, .jitter_us = 50'000});
-  auto config = engine_config(folder, {});
-  auto& upstream = config.upstreams[0];
-  upstream.endpoints.push_back({.host = Network::router_address(0), .port = proxy->port()});
-  upstream.tls.server_name = "localhost";
-  upstream.timeouts.silence_ms = 5'000;
-  set_keyed(upstream);
   {
     const Inside inside(network.engine());
-    engine = std::make_unique<EngineProcess>(folder, config);
+    scene.start_engine(proxy->port(), [&](config::Config& config) {
+      auto& upstream = config.upstreams[0];
+      upstream.endpoints[0].host = Network::router_address(0);
+      upstream.tls.server_name = "localhost";
+      upstream.timeouts.silence_ms = 5'000;
+    });
   }
-  engine->await_sessions(1);
-  Requester requester(config);
-  std::vector<Ended> all;
-  const auto ask = [&](std::uint64_t count) {
-    for (std::uint64_t i = 1; i <= count; ++i) {
-      requester.submit_surely(keyed_message(all.size() + i), all.size() + i, 20'000);
-    }
-  };
-  const auto take = [&](std::size_t count) {
-    const auto taken = requester.take(count);
-    all.insert(all.end(), taken.begin(), taken.end());
-    return taken;
-  };
-  ask(kBurst);
-  CHECK(count_ended(take(kBurst), TMX_ANSWERED) == kBurst);
+  scene.begin();
+  CHECK(count_ended(scene.ask(kBurst), TMX_ANSWERED) == kBurst);
   proxy->set(Way::to_host, {.delay_us = 60'000'000});
-  ask(5);
-  await([&] { return proxy->counts().waiting[0] > 5 * 64; });
+  scene.submit(5);
+  await([&] { return proxy->counts().waiting[0] > 5 * scene.message_bytes; });
   proxy->kill();
-  CHECK(count_ended(take(5), TMX_MAYBE_SENT) == 5);
-  CHECK(count_receipts(read_host_records({record})) == kBurst);
-  CHECK(engine->stop() == 0);
+  CHECK(count_ended(scene.take(5), TMX_MAYBE_SENT) == 5);
+  CHECK(count_receipts(scene.receipts()) == kBurst);
+  CHECK(scene.engine->stop() == 0);
   CHECK(host->stop() == 0);
-  check_truth(all, read_host_records({record}));
+  scene.check_all();
 }
 
 // The kernel ends a receive with ENOBUFS when it finds no buffer, and there are fewer than these fill.

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -13,18 +12,13 @@
 
 #include "shm/system/unique_fd.hpp"
 #include "tests/broker/process.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/engine_process.hpp"
 
 namespace tlsmux::test {
 
-// True when the test cannot run, having said so.
-inline bool skip_under_sanitizer() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  std::puts("SKIPPED: the sanitizer must be the first library, and the test preloads one");
-  return true;
-#else
-  return false;
-#endif
+inline bool skip_preloading() {
+  return skip_under_sanitizer("the sanitizer must be the first library, and the test preloads one");
 }
 
 template <typename Number>

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "tests/support/skip.hpp"
+
 namespace tlsmux::test {
 namespace {
 
@@ -25,7 +27,7 @@ bool skip_without_private_mounts() {
     const PrivateMounts probe;
     return false;
   } catch (const std::exception& failure) {
-    std::printf("SKIPPED: needs root and mounts of its own: %s\n", failure.what());
+    skip("needs root and mounts of its own: " + std::string(failure.what()));
     return true;
   }
 }

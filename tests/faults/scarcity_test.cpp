@@ -11,9 +11,11 @@
 #include <doctest/doctest.h>
 
 #include "shm/segment.hpp"
+#include "tests/faults/asking_scene.hpp"
 #include "tests/faults/private_mounts.hpp"
 #include "tests/faults/rig.hpp"
 #include "tests/faults/truth.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -100,30 +102,26 @@ TEST_CASE("faults./dev/shm fills up: what runs goes on, and a killed engine come
 }
 
 TEST_CASE("faults.the engine has no descriptors left: NOT_SENT and why, and again sessions when it has") {
-  Rig rig({"--mode", "echo", "--close-after", "2"}, [](config::Config& config) { set_keyed(config.upstreams[0]); });
-  rig.engine().await_sessions(1);
-  Requester requester(rig.config);
-  std::vector<Ended> all;
-  const auto ask = [&](std::uint64_t tag) {
-    CHECK(requester.submit(keyed_message(tag), tag, 20'000) == 0);
-    all.push_back(requester.take_one());
-    return all.back();
-  };
+  if (skip_under_sanitizer("UBSan needs a pipe to look at an object, and takes it for none if there is no descriptor"))
+    return;
+  AskingScene scene;
+  const host::HostProcess host({"--mode", "echo", "--close-after", "2", "--record", scene.record});
+  scene.start_engine(host.port());
+  scene.begin();
   {
-    const DescriptorLimit limit(rig.engine().engine_pid());
-    CHECK(ask(1).outcome == TMX_ANSWERED);  // what is there serves
-    CHECK(ask(2).outcome == TMX_MAYBE_SENT);
-    const auto refused = ask(3);
+    const DescriptorLimit limit(scene.engine->engine_pid());
+    CHECK(scene.ask_one().outcome == TMX_ANSWERED);  // what is there serves
+    CHECK(scene.ask_one().outcome == TMX_MAYBE_SENT);
+    const auto refused = scene.ask_one();
     CHECK(refused.outcome == TMX_NOT_SENT);
     CHECK(std::string(tmx_reason_name(refused.reason)) == tmx_reason_name(TMX_REASON_CONNECT_FAILED));
-    CHECK_MESSAGE(requester.upstream_error().find("Too many open files") != std::string::npos,
-                  requester.upstream_error());
-    CHECK(rig.received() == 2);
+    const auto error = scene.requester->upstream_error();
+    CHECK_MESSAGE(error.find("Too many open files") != std::string::npos, error);
+    CHECK(count_receipts(scene.receipts()) == 2);
   }
-  rig.engine().await_sessions(2);
-  CHECK(ask(4).outcome == TMX_ANSWERED);
-  check_truth(all, rig.receipts());
-  rig.stop();
+  scene.engine->await_sessions(2);
+  CHECK(scene.ask_one().outcome == TMX_ANSWERED);
+  scene.end();
 }
 
 TEST_CASE("faults.the disk is full for the log: requests go on, and the log says what it has lost") {
@@ -176,9 +174,13 @@ TEST_CASE("faults.the segment is truncated underneath: the engine ends and says 
     rig.await_received(2);
     const auto first_pid = rig.engine().engine_pid();
     REQUIRE(::truncate(object_path(rig.group()).c_str(), left) == 0);
-    all.push_back(requester.take_one());
-    CHECK(all.back().outcome == TMX_MAYBE_SENT);
-    CHECK(all.back().reason == TMX_REASON_ENGINE_DIED);
+    // One more, so that there is something to write down; the engine may have noticed already.
+    const bool is_asked = requester.submit(keyed_message(3), 3) == 0;
+    for (auto& ended : requester.take(is_asked ? 2 : 1)) {
+      CHECK(ended.reason == TMX_REASON_ENGINE_DIED);
+      CHECK((ended.outcome == TMX_MAYBE_SENT || ended.tag == 3));
+      all.push_back(std::move(ended));
+    }
     rig.engine().await_restart(first_pid);
     ask_until_answered(requester, all);
     const auto end = rig.engine().log().wait_for("event=engine_died");

@@ -149,6 +149,7 @@ TEST_CASE(
     CHECK_MESSAGE(line.find("acquirer.trace.lock is locked by another tlsmuxd (pid " +
                             std::to_string(rig.engine().broker_pid()) + ")") != std::string::npos,
                   line);
+    CHECK_MESSAGE(line.find("an /engine/state_directory of its own") != std::string::npos, line);
     rig.engine().kill_engine();  // its broker goes on counting
     await([&] { return tmx_next_trace_number(first.channel(), &number) == 0; });
     CHECK(seen.insert(number).second);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/host/iso8583_request.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux::host;
 
@@ -259,7 +260,7 @@ std::string contents(const std::filesystem::path& path) {
 TEST_CASE("host.iso8583 parses or refuses the sample messages for the right reason") {
   const std::filesystem::path folder = std::filesystem::path(TLSMUX_ISO8583_SAMPLES) / "messages";
   if (!std::filesystem::exists(folder)) {
-    MESSAGE("SKIPPED: the sample messages are not there: " << folder.string());
+    tlsmux::test::skip("the sample messages are not there: " + folder.string());
     return;
   }
   for (const Sample& sample : kSamples) {

@@ -48,20 +48,22 @@ Message with_odd_body(Chaos& chaos) {
 }
 
 // Messages of every kind, each on a connection of its own, since most end it.
-void messages_of_every_kind(Chaos& chaos) {
+bool messages_of_every_kind(Chaos& chaos) {
+  bool has_sent = false;
   for (std::uint16_t i = 0; i < kTypesEnd; ++i) {
     ControlClient client(chaos.config.engine.control_socket);
     if (chaos.below(2) == 0) client.begin_attach(chaos.config.groups[0].name);
     set_nonblocking(client.socket());
-    for (int j = 0; j < 4; ++j) client.send_raw(message_at_random(chaos));
+    for (int j = 0; j < 4; ++j) has_sent |= client.send_raw(message_at_random(chaos));
   }
+  return has_sent;
 }
 
 // As a client in good standing, of the right length, with anything in it.
-void requests_with_odd_bodies(Chaos& chaos) {
+bool requests_with_odd_bodies(Chaos& chaos) {
   for (int i = 0; i < 4; ++i) {
     auto channel = chaos.open();
-    if (!channel) return;
+    if (!channel) return i > 0;
     auto& control = channel->control();
     set_nonblocking(control.socket());
     for (int j = 0; j < 6; ++j) {
@@ -77,25 +79,31 @@ void requests_with_odd_bodies(Chaos& chaos) {
       }
     }
   }
+  return true;
 }
 
 // Asks and asks and reads no answer.
-void flood_without_reading(Chaos& chaos) {
+bool flood_without_reading(Chaos& chaos) {
   ControlClient client(chaos.config.engine.control_socket);
   set_nonblocking(client.socket());
-  for (int i = 0; i < 3000; ++i) client.send(shm::ListGroupsRequest{});
+  bool has_sent = false;
+  for (int i = 0; i < 3000; ++i) has_sent |= client.send(shm::ListGroupsRequest{});
+  return has_sent;
 }
 
-void descriptors_with_messages(Chaos& chaos) {
+bool descriptors_with_messages(Chaos& chaos) {
+  bool is_connected = false;
   for (int i = 0; i < 4; ++i) {
     ControlClient client(chaos.config.engine.control_socket);
     const std::vector<int> descriptors(1 + chaos.below(4), client.socket());
-    client.send(shm::ListGroupsRequest{}, descriptors);
+    client.send(shm::ListGroupsRequest{}, descriptors);  // the kernel may refuse it
+    is_connected |= client.connected();
   }
+  return is_connected;
 }
 
 // Leaves at each step of attaching.
-void connection_storm(Chaos& chaos) {
+bool connection_storm(Chaos& chaos) {
   std::vector<std::unique_ptr<ControlClient>> crowd;
   std::vector<Attachment> kept;
   for (std::size_t i = 0; i < kCrowd; ++i) {
@@ -110,20 +118,22 @@ void connection_storm(Chaos& chaos) {
     if (step >= 4) client->send_open_channel("acquirer");
     if (chaos.below(2) == 0) crowd.push_back(std::move(client));
   }
+  return !kept.empty();
 }
 
-void punch_before_it_is_served(Chaos& chaos) {
+bool punch_before_it_is_served(Chaos& chaos) {
   ControlClient client(chaos.config.engine.control_socket);
   const auto offer = client.begin_attach(chaos.config.groups[0].name);
-  if (!offer) return;
+  if (!offer) return false;
   const auto bytes = static_cast<off_t>(offer->reply.client_bytes);
   ::fallocate(offer->memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, bytes);
-  client.send(shm::MappedNotice{});
+  const bool is_mapped = client.send(shm::MappedNotice{});
   client.send_open_channel("acquirer");
   ::fallocate(offer->memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, bytes);
+  return is_mapped;
 }
 
-void rubbish_on_streams(Chaos& chaos) {
+bool rubbish_on_streams(Chaos& chaos) {
   std::vector<shm::UniqueFd> streams;
   for (int i = 0; i < 3; ++i) {
     ControlClient client(chaos.config.engine.control_socket);
@@ -140,6 +150,7 @@ void rubbish_on_streams(Chaos& chaos) {
     if (chaos.below(2) == 0) ::shutdown(stream.get(), SHUT_WR);
     streams.push_back(std::move(stream));
   }
+  return !streams.empty();
 }
 
 // Names of hosts, near the limits of such, and what is none.
@@ -163,7 +174,8 @@ std::optional<shm::MatchPeerReply> match(const Chaos& chaos, ControlClient& clie
 }
 
 // Has upstreams made for names, as many as it may and more, and connects to them.
-void odd_names(Chaos& chaos) try {
+bool odd_names(Chaos& chaos) try {
+  bool has_sent = false;
   for (int i = 0; i < 6; ++i) {
     const auto name = odd_name(chaos);
     ControlClient client(chaos.config.engine.control_socket);
@@ -184,16 +196,18 @@ void odd_names(Chaos& chaos) try {
     if (chaos.below(2) == 0) chaos.fill(std::as_writable_bytes(std::span(start.alpn)));
     socket.send(start);
     socket.send(std::string(1 + chaos.below(1000), 'x'));
+    has_sent = true;
   }
+  return has_sent;
 } catch (const std::runtime_error&) {
-  // No socket could be bound.
+  return false;  // no socket could be bound
 }
 
 // Sockets that were never announced, or as others, or that say something else than the ticket.
-void lie_to_the_listener(Chaos& chaos) try {
+bool lie_to_the_listener(Chaos& chaos) try {
   ControlClient client(chaos.config.engine.control_socket);
   const auto matched = match(chaos, client);
-  if (!matched) return;
+  if (!matched) return false;
   std::vector<ProgramSocket> sockets(6);
   for (auto& socket : sockets) {
     if (chaos.below(2) == 0 && !socket.connect(matched->listener_port)) continue;
@@ -213,8 +227,9 @@ void lie_to_the_listener(Chaos& chaos) try {
     ::send(socket.get(), bytes.data(), chaos.below(3) == 0 ? chaos.below(bytes.size()) : bytes.size(),
            MSG_NOSIGNAL | MSG_DONTWAIT);
   }
+  return true;
 } catch (const std::runtime_error&) {
-  // No socket could be bound.
+  return false;  // no socket could be bound
 }
 
 constexpr Act kActs[] = {

@@ -33,18 +33,20 @@ std::string message_of(Chaos& chaos) {
 
 void submit_good(Chaos& chaos, RawChannel& channel) { channel.submit(channel.good_request(message_of(chaos))); }
 
-void scribble_over_all(Chaos& chaos) {
+bool scribble_over_all(Chaos& chaos) {
   auto channel = chaos.open();
-  for (int i = 0; channel && i < kScribbles && !channel->is_detached(); ++i) {
+  if (!channel) return false;
+  for (int i = 0; i < kScribbles && !channel->is_detached(); ++i) {
     scribble(*channel, chaos.random);
     channel->ring();
   }
+  return true;
 }
 
 // A field of a good descriptor, or several.
-void crafted_descriptors(Chaos& chaos) {
+bool crafted_descriptors(Chaos& chaos) {
   auto channel = chaos.open();
-  if (!channel) return;
+  if (!channel) return false;
   const auto& geometry = channel->geometry();
   for (int i = 0; i < kScribbles && !channel->is_detached(); ++i) {
     auto descriptor = channel->good_request(message_of(chaos));
@@ -63,13 +65,14 @@ void crafted_descriptors(Chaos& chaos) {
     }
     channel->submit(descriptor);
   }
+  return true;
 }
 
 // Lends pairs and replies to notices that there are not.
-void lent_pairs(Chaos& chaos) {
+bool lent_pairs(Chaos& chaos) {
   auto channel =
       chaos.open(shm::kLateAnswers | shm::kSubscribeLate | shm::kSubscribeUnsolicited | shm::kSubscribeOrphans);
-  if (!channel) return;
+  if (!channel) return false;
   for (std::uint32_t i = 0; i < 12 && !channel->is_detached(); ++i) {
     auto descriptor = channel->good_request(message_of(chaos));
     descriptor.request_slot = 2 * i % channel->geometry().slots_per_channel;
@@ -80,36 +83,42 @@ void lent_pairs(Chaos& chaos) {
     channel->submit(descriptor);
     if (chaos.below(4) == 0) chaos.fill(std::as_writable_bytes(channel->controls()));
   }
+  return true;
 }
 
-void armed_flags_and_ready_words(Chaos& chaos) {
+bool armed_flags_and_ready_words(Chaos& chaos) {
   auto channel = chaos.open();
-  for (int i = 0; channel && i < kScribbles; ++i) {
+  if (!channel) return false;
+  for (int i = 0; i < kScribbles; ++i) {
     channel->header().client_armed.store(static_cast<std::uint32_t>(chaos.odd(1)));
     channel->words().engine_armed.store(static_cast<std::uint32_t>(chaos.odd(1)));
     channel->words().ready.store(chaos.odd(channel->geometry().channels));
     if (i % 8 == 0) submit_good(chaos, *channel);
     channel->ring();
-    if (channel->is_detached()) return;
+    if (channel->is_detached()) return true;
   }
+  return true;
 }
 
 // What is handed to others when it dies, and what it says that it has seen.
-void seen_marks(Chaos& chaos) {
+bool seen_marks(Chaos& chaos) {
   auto channel = chaos.open();
-  for (int i = 0; channel && i < kScribbles; ++i) {
+  if (!channel) return false;
+  for (int i = 0; i < kScribbles; ++i) {
     channel->header().completions.seen.store(chaos.odd(channel->geometry().ring_entries()));
     for (auto& control : channel->controls()) {
       chaos.fill({reinterpret_cast<std::byte*>(&control) + sizeof control.word, sizeof control - sizeof control.word});
     }
     submit_good(chaos, *channel);
-    if (channel->is_detached()) return;
+    if (channel->is_detached()) return true;
   }
+  return true;
 }
 
-void trace_numbers(Chaos& chaos) {
+bool trace_numbers(Chaos& chaos) {
   auto channel = chaos.open();
-  for (int i = 0; channel && i < kScribbles && !channel->is_detached(); ++i) {
+  if (!channel) return false;
+  for (int i = 0; i < kScribbles && !channel->is_detached(); ++i) {
     auto& lease = channel->header().trace_numbers;
     if (chaos.below(2) == 0) {
       chaos.fill({reinterpret_cast<std::byte*>(&lease), sizeof lease});
@@ -119,16 +128,17 @@ void trace_numbers(Chaos& chaos) {
     }
     channel->ring();
   }
+  return true;
 }
 
-void port_leases(Chaos& chaos) {
+bool port_leases(Chaos& chaos) {
   auto channel = chaos.open();
-  if (!channel) return;
+  if (!channel) return false;
   shm::ClaimPortRequest claim;
   claim.kind = shm::PortClaimKind::dynamic;
   claim.protocol = shm::kPortTcp;
   claim.leases = 1;
-  if (!channel->control().send(claim) || !channel->control().receive()) return;
+  if (!channel->control().send(claim) || !channel->control().receive_as<shm::ClaimPortReply>()) return false;
   auto* const leases =
       reinterpret_cast<shm::PortLeases*>(channel->memory().data() + channel->geometry().leases_offset());
   for (int i = 0; i < kScribbles && !channel->is_detached(); ++i) {
@@ -138,12 +148,13 @@ void port_leases(Chaos& chaos) {
     word.store(chaos.below(2) == 0 ? seen ^ 1ULL << chaos.below(64) : chaos.random());
     if (chaos.below(4) == 0) channel->control().send(shm::RefillPortsRequest{});
   }
+  return true;
 }
 
 // The bytes of a message while it is queued, sealed, sent and answered.
-void payload_under_way(Chaos& chaos) {
+bool payload_under_way(Chaos& chaos) {
   auto channel = chaos.open();
-  if (!channel) return;
+  if (!channel) return false;
   const std::span memory = channel->slot(0);
   const std::jthread writer([memory, random = chaos.random](const std::stop_token& told) mutable {
     while (!told.stop_requested()) memory[random() % 256] = static_cast<std::byte>(random());
@@ -155,12 +166,13 @@ void payload_under_way(Chaos& chaos) {
     channel->submit(descriptor);
     for (int i = 0; i < 100 && channel->header().completions.tail.load() < round; ++i) pause_ms(1);
   }
+  return true;
 }
 
 // Each of these is refused, or harms only its own mapping.
-void truncate_punch_remap(Chaos& chaos) {
+bool truncate_punch_remap(Chaos& chaos) {
   auto channel = chaos.open();
-  if (!channel) return;
+  if (!channel) return false;
   submit_good(chaos, *channel);
   const int memory = channel->offer().memory.get();
   const auto size = channel->memory().size();
@@ -188,12 +200,13 @@ void truncate_punch_remap(Chaos& chaos) {
   ::mprotect(start, size, PROT_NONE);
   ::mprotect(start, size, PROT_READ | PROT_WRITE);
   submit_good(chaos, *channel);
+  return true;
 }
 
 // Reads the doorbell empty before the engine does, and lets both eventfds be full and blocking.
-void eventfds(Chaos& chaos) {
+bool eventfds(Chaos& chaos) {
   auto channel = chaos.open();
-  if (!channel) return;
+  if (!channel) return false;
   const int doorbell = channel->doorbell();
   std::uint64_t count = 0;
   for (int i = 0; i < 20; ++i) {
@@ -201,7 +214,7 @@ void eventfds(Chaos& chaos) {
     static_cast<void>(::read(doorbell, &count, sizeof count));
     static_cast<void>(::read(channel->wake(), &count, sizeof count));
   }
-  if (channel->is_detached()) return;
+  if (channel->is_detached()) return true;
   for (const int fd : {doorbell, channel->wake()}) {
     ::fcntl(fd, F_SETFL, O_NONBLOCK | O_ASYNC);
     ::fcntl(fd, F_SETOWN, ::getppid());
@@ -212,17 +225,18 @@ void eventfds(Chaos& chaos) {
   submit_good(chaos, *channel);
   pause_ms(5);
   ::fcntl(doorbell, F_SETFL, 0);
+  return true;
 }
 
 // The member dies; a child keeps its mapping, descriptors and socket, and goes on.
-void child_goes_on(Chaos& chaos) {
+bool child_goes_on(Chaos& chaos) {
   const auto first = ::fork();
   if (first > 0) {
-    ::waitpid(first, nullptr, 0);
-    return;
+    int status = 0;
+    return ::waitpid(first, &status, 0) == first && status == 0;
   }
   auto channel = chaos.open();
-  if (!channel) ::_exit(0);
+  if (!channel) ::_exit(1);
   ::madvise(channel->memory().data(), channel->memory().size(), MADV_DOFORK);
   submit_good(chaos, *channel);
   if (::fork() != 0) ::_exit(0);
@@ -235,21 +249,20 @@ void child_goes_on(Chaos& chaos) {
   ::_exit(0);
 }
 
-// Requests under way, one of them for ever in the making; a port; memory that it never says it has mapped.
+// Requests under way, one of them for ever in the making; a port; memory that it never says it has mapped. Stops, if it has them.
 void hold_all_sorts(Chaos& chaos) {
   auto channel = chaos.open(shm::kLateAnswers);
   ControlClient half(chaos.config.engine.control_socket);
   const auto offer = half.begin_attach(chaos.config.groups[0].name);
-  if (channel) {
-    shm::ClaimPortRequest claim;
-    claim.kind = shm::PortClaimKind::dynamic;
-    claim.protocol = shm::kPortUdp;
-    claim.leases = 1;
-    channel->control().send(claim);
-    channel->header().client_armed.store(1);
-    submit_good(chaos, *channel);
-    channel->header().requests.tail.fetch_add(1);
-  }
+  if (!channel || !offer) return;
+  shm::ClaimPortRequest claim;
+  claim.kind = shm::PortClaimKind::dynamic;
+  claim.protocol = shm::kPortUdp;
+  claim.leases = 1;
+  channel->control().send(claim);
+  channel->header().client_armed.store(1);
+  submit_good(chaos, *channel);
+  channel->header().requests.tail.fetch_add(1);
   ::raise(SIGSTOP);
 }
 
@@ -257,11 +270,12 @@ bool is_answered(Chaos& chaos) {
   auto channel = RawChannel::try_open(chaos.config, kUpstreamsOfRequests[0]);
   if (!channel) return false;
   submit_good(chaos, *channel);
-  return eventually([&] { return channel->header().completions.tail.load() > 0; });
+  return eventually([&] { return channel->header().completions.tail.load() > 0; }) &&
+         channel->controls()[0].word.load().state == shm::SlotState::answered;
 }
 
 // Others are served meanwhile.
-void stopped_while_it_holds_all_sorts(Chaos& chaos) {
+bool stopped_while_it_holds_all_sorts(Chaos& chaos) {
   const auto child = ::fork();
   if (child == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -274,6 +288,7 @@ void stopped_while_it_holds_all_sorts(Chaos& chaos) {
   if (!eventually([&] { return is_answered(chaos); })) chaos.others_suffered = true;
   ::kill(child, chaos.below(2) == 0 ? SIGKILL : SIGCONT);
   ::waitpid(child, nullptr, 0);
+  return stopped.si_code == CLD_STOPPED;
 }
 
 constexpr Act kActs[] = {

@@ -50,8 +50,7 @@ int run_chaos(const ChaosOrder& order) {
   for (std::size_t i = 0; i < turn.size(); ++i) turn[i] = i;
   std::ranges::shuffle(turn, chaos.random);
   for (const auto i : turn) {
-    acts[i].run(chaos);
-    ++order.counts[i];
+    if (acts[i].run(chaos)) ++order.counts[i];
   }
   while (::waitpid(-1, nullptr, 0) > 0) {
   }

@@ -40,7 +40,8 @@ struct Chaos {
 
 struct Act {
   const char* name;
-  void (*run)(Chaos&);
+  // Whether it came to do it: places, ports and made upstreams can be all taken.
+  bool (*run)(Chaos&);
 };
 
 std::span<const Act> memory_acts();

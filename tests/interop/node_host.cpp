@@ -5,6 +5,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "tests/support/skip.hpp"
+
 namespace tlsmux::test {
 namespace {
 
@@ -48,12 +50,11 @@ FieldValues parse_line(const std::string& line) {
 
 bool NodeHost::is_missing() {
   if (!std::filesystem::exists(std::string(kPackages) + "/iso_8583/package.json")) {
-    std::puts(
-        "SKIPPED: the npm package iso_8583 is not there; scripts/setup fetches it where npm can reach a registry");
+    skip("the npm package iso_8583 is not there; scripts/setup fetches it where npm can reach a registry");
     return true;
   }
   if (host::run_command({"node", "-e", ""}) == 0) return false;
-  std::puts("SKIPPED: there is no Node.js; scripts/setup installs it");
+  skip("there is no Node.js; scripts/setup installs it");
   return true;
 }
 

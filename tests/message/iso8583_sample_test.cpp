@@ -1,7 +1,6 @@
 // Messages that others wrote, from a folder that is not part of this project.
 #include <doctest/doctest.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include "engine/message/iso8583/value.hpp"
 #include "engine/message/iso8583/walk.hpp"
 #include "tests/message/iso8583_support.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::engine::message::iso8583;
@@ -26,7 +26,7 @@ std::filesystem::path sample_folder() {
 
 bool is_absent(const std::filesystem::path& folder) {
   if (std::filesystem::is_directory(folder / "messages")) return false;
-  std::printf("SKIPPED: no sample messages: set TLSMUX_SAMPLE_DATA to a folder with messages/ and spec87ascii.json\n");
+  test::skip("no sample messages: set TLSMUX_SAMPLE_DATA to a folder with messages/ and spec87ascii.json");
   return true;
 }
 

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <optional>
 #include <string>
@@ -21,6 +20,7 @@
 #include "tests/ports/binder.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/ports/sockets.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -125,7 +125,7 @@ TEST_CASE("ports.guard takes a pid that is used again for a stranger's") {
 
   const auto code = run_as_process(pid, start, bind);
   if (!code) {
-    std::puts("SKIPPED: the kernel does not give a process the pid that is asked for (CAP_CHECKPOINT_RESTORE)");
+    skip("the kernel does not give a process the pid that is asked for (CAP_CHECKPOINT_RESTORE)");
     return;
   }
   CHECK(*code == EACCES);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -16,6 +15,7 @@
 #include "tests/ports/guard_rig.hpp"
 #include "tests/ports/ring_bind.hpp"
 #include "tests/ports/sockets.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -56,7 +56,7 @@ void check(const GuardRig& rig, int (*bind)(std::uint16_t)) {
 
 bool cannot(const GuardRig& rig, int (*bind)(std::uint16_t), const char* what) {
   if (rig.as(kMemberIdentity, [&] { return bind(kPort); }) != kUnknown) return false;
-  std::printf("SKIPPED: this kernel has no %s\n", what);
+  skip("this kernel has no " + std::string(what));
   return true;
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("ports.guard judges static programs") {
   if (skip_without_guard()) return;
   const std::string program = TLSMUX_STATIC_BIND;
   if (program.empty()) {
-    std::puts("SKIPPED: no static program can be built here");
+    skip("no static program can be built here");
     return;
   }
   const GuardRig rig;

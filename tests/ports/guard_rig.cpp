@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <filesystem>
@@ -20,6 +19,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/skip.hpp"
 #include "tests/system/eventually.hpp"
 
 namespace tlsmux::test {
@@ -130,9 +130,9 @@ bool skip_without_guard() {
     const GuardRig rig;
     const auto possible = ports::Guard::probe(rig.place());
     if (possible) return false;
-    std::printf("SKIPPED: needs a guard of ports: %s\n", possible.error().c_str());
+    skip("needs a guard of ports: " + possible.error());
   } catch (const std::exception& failure) {
-    std::printf("SKIPPED: needs a bpffs and cgroups of its own: %s\n", failure.what());
+    skip("needs a bpffs and cgroups of its own: " + std::string(failure.what()));
   }
   return true;
 }

@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <cstdio>
 
 #include <doctest/doctest.h>
+
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 
@@ -43,7 +44,7 @@ bool run_and_kill(int stop, const std::function<void()>& run, const std::functio
 
 bool skip_without_ptrace() {
   if (run_and_kill(0, [] {}, [] {})) return false;
-  std::puts("SKIPPED: needs ptrace, to stop a process at each of its system calls");
+  skip("needs ptrace, to stop a process at each of its system calls");
   return true;
 }
 

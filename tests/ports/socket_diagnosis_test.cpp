@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 #include <random>
 #include <set>
@@ -15,6 +14,7 @@
 #include "tests/ports/sockets.hpp"
 #include "tests/support/network_namespace.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::ports;
@@ -47,7 +47,7 @@ bool skip_without_bound_sockets() {
   const auto diagnosis = SocketDiagnosis::open();
   REQUIRE(diagnosis.has_value());
   if (diagnosis->sees_bound_sockets()) return false;
-  std::puts("SKIPPED: this kernel does not tell of sockets that are only bound (before Linux 6.8)");
+  skip("this kernel does not tell of sockets that are only bound (before Linux 6.8)");
   return true;
 }
 

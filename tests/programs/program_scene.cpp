@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <tuple>
 #include <utility>
@@ -10,6 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/host/host_process.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/command.hpp"
 #include "tests/system/engine_config.hpp"
 
@@ -31,7 +31,7 @@ Program client_program(const std::string& command, const std::string& name) {
 
 bool skip_without(const std::string& file, const std::string& package) {
   if (::access(file.c_str(), R_OK) == 0) return false;
-  std::printf("SKIPPED: this machine has no %s (Debian: %s)\n", file.c_str(), package.c_str());
+  skip("this machine has no " + file + " (Debian: " + package + ")");
   return true;
 }
 

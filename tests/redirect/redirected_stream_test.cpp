@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/redirect/redirect_rig.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using engine::wrapper::SocketGone;
@@ -86,7 +87,7 @@ TEST_CASE("wrapper.sockets of IPv6 are redirected, too") {
   for (const auto kind : {ProgramSocket::Kind::ipv6, ProgramSocket::Kind::ipv4_mapped}) {
     const auto socket = socket_of(kind);
     if (!socket) {
-      MESSAGE("SKIPPED: this machine has no IPv6");
+      test::skip("this machine has no IPv6");
       continue;
     }
     const auto announcement = announcement_of(*socket);

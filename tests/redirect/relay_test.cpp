@@ -14,6 +14,7 @@
 #include "engine/confinement/confinement.hpp"
 #include "engine/wrapper/addresses.hpp"
 #include "tests/redirect/redirect_rig.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/wrapper/loopback_listener.hpp"
 
 using namespace tlsmux;
@@ -142,7 +143,7 @@ TEST_CASE("wrapper.a port that is root's alone is refused with what to do") {
   const auto opened = engine::wrapper::open_loopback_listeners(1);
   if (own == 0) REQUIRE(::seteuid(own) == 0);
   if (opened) {
-    MESSAGE("SKIPPED: this machine lets everybody have port 1 (net.ipv4.ip_unprivileged_port_start)");
+    test::skip("this machine lets everybody have port 1 (net.ipv4.ip_unprivileged_port_start)");
     return;
   }
   CHECK(opened.error().code == EACCES);

@@ -12,6 +12,7 @@
 
 #include "tests/shm/child.hpp"
 #include "tests/shm/test_group.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::shm;
@@ -124,7 +125,7 @@ TEST_CASE("segment.group object larger than the memory for it is an error that l
   struct statvfs space{};
   REQUIRE(::statvfs("/dev/shm", &space) == 0);
   if (space.f_blocks == 0) {
-    MESSAGE("SKIPPED: /dev/shm has no limit of its own, so that no size is too large for it");
+    test::skip("/dev/shm has no limit of its own, so that no size is too large for it");
     return;
   }
   const test::TestGroup group;

@@ -8,6 +8,7 @@
 #include "shm/layout.hpp"
 #include "tests/shm/two_threads.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::shm;
@@ -144,7 +145,7 @@ TEST_CASE("outcome.slot_word stress has one winner in each of a million races") 
 
 TEST_CASE("outcome.slot_word stress finds that a store replaced the compare-and-swap") {
   if (test::usable_cpus() < 2) {
-    std::printf("SKIPPED: one processor alone hardly ever changes threads between a read and the store after it\n");
+    test::skip("one processor alone hardly ever changes threads between a read and the store after it");
     return;
   }
   const auto totals = race();

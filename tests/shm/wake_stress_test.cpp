@@ -15,6 +15,7 @@
 #include "shm/system/unique_fd.hpp"
 #include "tests/shm/two_threads.hpp"
 #include "tests/support/seed.hpp"
+#include "tests/support/skip.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::shm;
@@ -171,11 +172,11 @@ TEST_CASE("ring.wake stress loses no wake in two million races") {
 
 TEST_CASE("ring.wake stress finds that the fence is missing") {
   if (test::usable_cpus() < 2) {
-    std::printf("SKIPPED: one processor alone runs its stores and loads in order; the missing fence cannot show\n");
+    test::skip("one processor alone runs its stores and loads in order; the missing fence cannot show");
     return;
   }
 #if defined(__SANITIZE_THREAD__)
-  std::printf("SKIPPED: ThreadSanitizer's atomics bring fences of their own; the missing one cannot show\n");
+  test::skip("ThreadSanitizer's atomics bring fences of their own; the missing one cannot show");
   return;
 #endif
   const auto totals = race();

@@ -20,6 +20,8 @@
 #include <thread>
 #include <tuple>
 
+#include "tests/support/skip.hpp"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71  // Linux 5.14
 #endif
@@ -152,7 +154,7 @@ void become(const Identity& identity) {
 
 bool skip_without_root() {
   if (::geteuid() == 0) return false;
-  std::puts("SKIPPED: needs root, to become other users");
+  skip("needs root, to become other users");
   return true;
 }
 
@@ -162,7 +164,7 @@ bool skip_without_network_namespaces() {
     const NetworkNamespace probe;
     return false;
   } catch (const std::exception& failure) {
-    std::printf("SKIPPED: needs network namespaces of its own: %s\n", failure.what());
+    skip("needs network namespaces of its own: " + std::string(failure.what()));
     return true;
   }
 }

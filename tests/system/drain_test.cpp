@@ -55,6 +55,20 @@ TEST_CASE("outcome.drain lets requests that are open end, and says what it had t
   rig.stop();
 }
 
+TEST_CASE("outcome.drain of the engine that cuts requests off says how many, as a warning") {
+  Rig rig({"--silent-after", "0"}, [](config::Config& config) { config.engine.drain_timeout_ms = 100; });
+  rig.engine().await_sessions(1);
+  Requester requester(rig.config);
+  REQUIRE(requester.submit("never answered", 7) == 0);
+  rig.await_received(1);
+  rig.stop();
+  const auto ended = requester.take_one();
+  CHECK(ended.outcome == TMX_MAYBE_SENT);
+  const auto lines = rig.engine().log().lines_with("event=drained ");
+  REQUIRE(lines.size() == 1);
+  CHECK_MESSAGE(lines[0].find("level=warning event=drained requests_left=1 ") != std::string::npos, lines[0]);
+}
+
 TEST_CASE("outcome.drain of what does not exist says so") {
   Rig rig({"--mode", "echo"});
   const auto drained = run_tlsmux("drain nobody --control-socket " + rig.config.engine.control_socket);

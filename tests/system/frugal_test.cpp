@@ -12,6 +12,7 @@
 
 #include "shm/segment.hpp"
 #include "tests/host/host_process.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/call_counts.h"
 #include "tests/system/engine_config.hpp"
 #include "tests/system/engine_process.hpp"
@@ -53,7 +54,7 @@ class CallCounter {
   shm::Mapping mapping_;
 };
 
-void exchange(Requester& requester, std::uint64_t& number, int rounds) {
+[[maybe_unused]] void exchange(Requester& requester, std::uint64_t& number, int rounds) {
   constexpr int kInFlight = 16;
   for (int round = 0; round < rounds; ++round) {
     for (int i = 0; i < kInFlight; ++i) {
@@ -68,7 +69,7 @@ void exchange(Requester& requester, std::uint64_t& number, int rounds) {
 
 TEST_CASE("ring.a data loop neither allocates nor locks for a message") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  std::puts("SKIPPED: a sanitizer brings an allocator of its own, so calls cannot be counted");
+  skip("a sanitizer brings an allocator of its own, so calls cannot be counted");
 #else
   const Residue residue;
   const TemporaryFolder folder;

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +17,7 @@
 
 #include "tests/ports/restless_binder.hpp"
 #include "tests/ports/ring_bind.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/await.hpp"
 #include "tests/system/port_choice.hpp"
 #include "tests/system/port_scene.hpp"
@@ -74,9 +74,9 @@ TEST_CASE("ports.a stranger cannot bind a group's port by any call, and members 
   CHECK(port_summary(scene.first()).reservation == shm::PortEnforcement::on);
   CHECK(port_summary(scene.first()).guard == shm::PortEnforcement::on);
   const bool has_ring = scene.as(kFirstUser, [] { return bind_with_ring(12'001); }) != kImpossible;
-  if (!has_ring) std::puts("SKIPPED: this kernel has no bind by io_uring (Linux 6.11)");
+  if (!has_ring) skip("this kernel has no bind by io_uring (Linux 6.11)");
   const std::string static_program = TLSMUX_STATIC_BIND;
-  if (static_program.empty()) std::puts("SKIPPED: no static program can be built here");
+  if (static_program.empty()) skip("no static program can be built here");
   const shm::UniqueFd program(static_program.empty() ? -1 : ::open(static_program.c_str(), O_RDONLY | O_CLOEXEC));
   const auto run_static = [&](std::uint16_t port) {
     auto number = std::to_string(port);
@@ -148,7 +148,7 @@ TEST_CASE("ports.the kernel has no port for a stranger who has it choose among a
     });
   };
   if (choose_among(ChoosingCall::bind, kTcp4, 11'900, 11'999) == kImpossible) {
-    std::puts("SKIPPED: this kernel has no range of ports of a socket's own (IP_LOCAL_PORT_RANGE, Linux 6.3)");
+    skip("this kernel has no range of ports of a socket's own (IP_LOCAL_PORT_RANGE, Linux 6.3)");
     return;
   }
   for (const auto& kind : kSocketKinds) {

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
 #include <doctest/doctest.h>
 
+#include "tests/support/skip.hpp"
 #include "tests/system/eventually.hpp"
 
 namespace tlsmux::test {
@@ -39,7 +39,7 @@ std::string copy_into(const PortScene& scene, const std::string& file) {
 
 bool skip_without_program(const std::string& path, const std::string& package) {
   if (::access(path.c_str(), X_OK) == 0) return false;
-  std::printf("SKIPPED: this machine has no %s (Debian: %s)\n", path.c_str(), package.c_str());
+  skip("this machine has no " + path + " (Debian: " + package + ")");
   return true;
 }
 

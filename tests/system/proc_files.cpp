@@ -32,6 +32,15 @@ std::vector<std::string> stat_fields(const std::string& folder) {
   return std::vector<std::string>(std::istream_iterator<std::string>(words), {});
 }
 
+// proc(5)'s letter; a process that has ended has no threads.
+bool all_threads_are(pid_t pid, const std::string& state) {
+  for (const auto& thread : std::filesystem::directory_iterator(proc(pid) + "/task")) {
+    const auto fields = stat_fields(thread.path().string());
+    if (!fields.empty() && fields[0] != state) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string start_time(pid_t pid) {
@@ -49,15 +58,11 @@ std::size_t count_mappings(pid_t pid, const std::string& name) {
   return count;
 }
 
+bool is_asleep(pid_t pid) { return all_threads_are(pid, "S"); }
+
 void stop_process(pid_t pid) {
   REQUIRE(::kill(pid, SIGSTOP) == 0);
-  await([&] {
-    for (const auto& thread : std::filesystem::directory_iterator(proc(pid) + "/task")) {
-      const auto fields = stat_fields(thread.path().string());
-      if (!fields.empty() && fields[0] != "T") return false;
-    }
-    return true;
-  });
+  await([&] { return all_threads_are(pid, "T"); });
 }
 
 }  // namespace tlsmux::test

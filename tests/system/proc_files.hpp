@@ -15,6 +15,8 @@ std::string start_time(pid_t pid);
 std::string children_of(pid_t pid);
 // How many mappings it has whose names hold `name`.
 std::size_t count_mappings(pid_t pid, const std::string& name);
+// Whether each of its threads waits for something.
+bool is_asleep(pid_t pid);
 // SIGSTOP, and waits until each of its threads stands still.
 void stop_process(pid_t pid);
 

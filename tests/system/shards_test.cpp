@@ -16,6 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/host/host_process.hpp"
+#include "tests/support/skip.hpp"
 #include "tests/system/await.hpp"
 #include "tests/system/command.hpp"
 #include "tests/system/engine_config.hpp"
@@ -307,7 +308,7 @@ TEST_CASE("engine.channels of one client move between shards as they are closed 
 
 TEST_CASE("engine.shards run on the processors that the configuration names, and their workers anywhere") {
   if (std::thread::hardware_concurrency() < 2) {
-    MESSAGE("SKIPPED: it needs two processors");
+    skip("it needs two processors");
     return;
   }
   TwoShards rig({"--mode", "echo"});

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string>
 
+#include "tests/support/skip.hpp"
 #include "tests/tls/tls_pair.hpp"
 
 namespace {
@@ -92,7 +93,7 @@ TEST_CASE("tls.seal and open allocate nothing and take no lock") {
 
 TEST_CASE("tls.key updates allocate nothing and take no lock") {
   if (tls_library().aead_library() == engine::tls::AeadLibrary::mbedtls) {
-    MESSAGE("SKIPPED: mbedTLS allocates for each AES key, and this processor leaves no other library");
+    skip("mbedTLS allocates for each AES key, and this processor leaves no other library");
     return;
   }
   OpenSslHost host(host_identity(), {.version_min = TLS1_3_VERSION});

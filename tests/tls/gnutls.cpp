@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
+
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -44,7 +45,7 @@ Pipe make_pipe() {
 
 bool have_gnutls() {
   const bool found = std::filesystem::exists("/usr/bin/gnutls-serv") && std::filesystem::exists("/usr/bin/gnutls-cli");
-  if (!found) std::printf("SKIPPED: gnutls-serv and gnutls-cli are not installed (Debian: gnutls-bin)\n");
+  if (!found) skip("gnutls-serv and gnutls-cli are not installed (Debian: gnutls-bin)");
   return found;
 }
 
@@ -133,7 +134,7 @@ shm::UniqueFd connect_to_loopback(std::uint16_t port) {
 
 bool enter_private_network() {
   if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) {
-    std::printf("SKIPPED: no network namespace may be made here, and gnutls-serv would listen on every interface\n");
+    skip("no network namespace may be made here, and gnutls-serv would listen on every interface");
     return false;
   }
   const shm::UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/tls/aead.hpp"
+#include "tests/support/skip.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -116,7 +117,7 @@ TEST_CASE("record.locked memory gives aligned blocks of zeros, each once, and wi
 
 TEST_CASE("record.locked memory goes on unlocked where the limit is reached, and says so") {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  MESSAGE("SKIPPED: sanitizers make mlock do nothing");
+  skip("sanitizers make mlock do nothing");
 #else
   CHECK(holds_in_child([] {
     LockedMemory memory;

@@ -2,9 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cstdio>
 #include <thread>
 
+#include "tests/support/skip.hpp"
 #include "tests/tls/record_rig.hpp"
 
 namespace tlsmux::test {
@@ -15,7 +15,7 @@ using engine::tls::Role;
 
 TEST_CASE("record.a slot that changes while it is sealed makes a valid record of some of its bytes") {
 #if defined(__SANITIZE_THREAD__)
-  std::printf("SKIPPED: the race that ThreadSanitizer would report is the subject\n");
+  skip("the race that ThreadSanitizer would report is the subject");
   return;
 #endif
   constexpr std::size_t kRounds = 2000;

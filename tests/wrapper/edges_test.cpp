@@ -3,8 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <iostream>
-
+#include "tests/support/skip.hpp"
 #include "tests/wrapper/scene.hpp"
 
 using namespace tlsmux::test;
@@ -54,7 +53,7 @@ std::string run_shared(const std::string& calls, int relayed = 0, int streams = 
 
 bool has_python() {
   if (::access("/usr/bin/python3", X_OK) == 0) return true;
-  std::cout << "SKIPPED: there is no Python\n";
+  skip("there is no Python");
   return false;
 }
 
