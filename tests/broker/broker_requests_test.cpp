@@ -200,7 +200,7 @@ TEST_CASE("hostile.broker hands over a key only if it is private to root or the 
   Desk desk;
   const auto path = desk.folder.add("client.key", "a key", 0600);
   CHECK(text_in(desk.ask({.operation = Operation::open_file, .file = FileKind::key_file})) == "a key");
-  for (const mode_t mode : {0640, 0604, 0610, 0602}) {
+  for (const mode_t mode : {0640U, 0604U, 0610U, 0602U}) {
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     CHECK(desk.error_of_file(FileKind::key_file) == EACCES);
   }

@@ -93,7 +93,10 @@ TEST_CASE("stream.random exchanges of HTTP with a bent byte in random pieces hav
     switch (random() % 4) {
       case 0: data[at] = static_cast<std::uint8_t>(random()); break;
       case 1: data.erase(data.begin() + static_cast<std::ptrdiff_t>(at)); break;
-      case 2: data.insert(data.begin() + static_cast<std::ptrdiff_t>(at), "\r\n 0,:\x01"[random() % 8]); break;
+      case 2:
+        data.insert(data.begin() + static_cast<std::ptrdiff_t>(at),
+                    static_cast<std::uint8_t>("\r\n 0,:\x01"[random() % 8]));
+        break;
       default: break;
     }
     check(data);

@@ -164,7 +164,7 @@ TEST_CASE("record.types and versions of TLS 1.2 are checked") {
 TEST_CASE("record.padding of TLS 1.3 is taken off, and cannot be all there is") {
   for (const auto& suite : suites_of(kTls13)) {
     Attacked padded(suite);
-    for (const std::size_t zeros : {1, 2, 15, 16, 17, 255, 1000}) {
+    for (const std::size_t zeros : {1U, 2U, 15U, 16U, 17U, 255U, 1000U}) {
       REQUIRE_FALSE(padded.verdict(padded.peer.padded(ContentType::application_data, bytes_of("x"), zeros)));
     }
     CHECK(padded.end.received() == "xxxxxxx");
