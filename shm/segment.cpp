@@ -39,8 +39,7 @@ SystemError with_advice(SystemError error) {
   if (error.code == ENOSPC) {
     error.message +=
         "; make /dev/shm larger: size= in its mount options, --shm-size of Docker and Podman (which give 64 MB), an "
-        "emptyDir of medium "
-        "Memory in Kubernetes";
+        "emptyDir of medium Memory in Kubernetes";
   }
   return error;
 }

@@ -99,7 +99,10 @@ TEST_CASE("hostile.broker is not kept by descriptors whose closing takes its tim
     const auto broker_pid = ::getppid();
     ::kill(broker_pid, SIGSTOP);
     for (int i = 0; i < messages; ++i) {
-      if (!LingeringSocket().send_with_a_message(resources.broker_socket.get(), kNonsense)) return 21;
+      const bool is_sent = LingeringSocket().give_away([&](int descriptor) {
+        return shm::send_packet(resources.broker_socket.get(), kNonsense, std::array{descriptor}).has_value();
+      });
+      if (!is_sent) return 21;
     }
     if (resources.restarts != 0) {
       // It is dead before the broker goes on, which finds more than it reads.

@@ -3,12 +3,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <vector>
 
 #include <doctest/doctest.h>
-
-#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -36,12 +33,6 @@ LingeringSocket::LingeringSocket() {
   while (::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) continue;
   const linger lingers{.l_onoff = 1, .l_linger = kLingerSeconds};
   REQUIRE(::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &lingers, sizeof lingers) == 0);
-}
-
-bool LingeringSocket::send_with_a_message(int through, std::span<const std::byte> message) && {
-  const bool sent = shm::send_packet(through, message, std::array{socket_.get()}).has_value();
-  if (sent) socket_.reset();
-  return sent;
 }
 
 }  // namespace tlsmux::test

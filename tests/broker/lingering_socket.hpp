@@ -2,9 +2,6 @@
 
 // A TCP socket whose last close lasts as long as its owner has said: it has sent what its other end has no room for and will never read.
 
-#include <cstddef>
-#include <span>
-
 #include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::test {
@@ -13,9 +10,14 @@ class LingeringSocket {
  public:
   LingeringSocket();
 
-  // In a SEQPACKET message. If true, the last descriptor of it is in there from now on: who may read that must not run, as the last
-  // close would be here.
-  [[nodiscard]] bool send_with_a_message(int through, std::span<const std::byte> message) &&;
+  // `send` puts the descriptor into a message. If it says true, the last one is in there from now on: who may read that must not run,
+  // as the last close would be here.
+  template <typename Send>
+  [[nodiscard]] bool give_away(Send send) && {
+    if (!send(socket_.get())) return false;
+    socket_.reset();
+    return true;
+  }
 
  private:
   shm::UniqueFd socket_;

@@ -104,6 +104,17 @@ struct Sweeper {
   }
 };
 
+// The names of a group of which another user has both.
+struct TakenNames {
+  TakenNames(Plant what, const std::string& target, uid_t uid = test::kNobody)
+      : at_the_lock(what, lock_path(group), target, uid), at_the_object(what, object_path(group), target, uid) {}
+
+  std::string group = test::unique_group();
+  Sweeper sweeper{group};
+  Stranger at_the_lock;
+  Stranger at_the_object;
+};
+
 bool is_own_file(const std::string& path) {
   struct stat status{};
   return ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
@@ -123,10 +134,8 @@ TEST_CASE("hostile.broker as root takes the names of a group back, whatever anot
   const auto target = folder.add("target", "as it was");
   for (const auto what : kPlants) {
     CAPTURE(static_cast<int>(what));
-    const auto group = test::unique_group();
-    const Sweeper sweeper{group};
-    const Stranger at_the_lock(what, lock_path(group), target);
-    const Stranger at_the_object(what, object_path(group), target);
+    const TakenNames taken(what, target, test::kNobody);
+    const auto& group = taken.group;
     {
       const auto lock = GroupLock::take(group);
       REQUIRE_MESSAGE(lock, lock.error());
@@ -153,10 +162,8 @@ TEST_CASE("hostile.broker without root says whose the name of a group is") {
   const auto target = folder.add("target", "as it was");
   for (const auto what : kPlants) {
     CAPTURE(static_cast<int>(what));
-    const auto group = test::unique_group();
-    const Sweeper sweeper{group};
-    const Stranger at_the_lock(what, lock_path(group), target, kOther);
-    const Stranger at_the_object(what, object_path(group), target, kOther);
+    const TakenNames taken(what, target, kOther);
+    const auto& group = taken.group;
     test::ChildProcess broker([&] {
       if (!test::become_user(test::kNobody)) return 1;
       const auto lock = GroupLock::take(group);
