@@ -117,15 +117,17 @@ std::expected<UniqueFd, SystemError> create_group_object(std::string_view group,
 }
 
 std::expected<UniqueFd, SystemError> open_group_object(std::string_view group) {
-  const auto name = group_object_name(group);
-  try {
-    bi::shared_memory_object object(bi::open_only, name.c_str(), bi::read_only);
-    UniqueFd fd(::fcntl(object.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0));
-    if (!fd) return std::unexpected(last_error("duplicating the descriptor of /dev/shm/" + name));
-    return fd;
-  } catch (const bi::interprocess_exception& failure) {
-    return std::unexpected(boost_error(failure, "opening /dev/shm/" + name));
+  const auto path = path_of_shared(group_object_name(group));
+  // Anybody may have put something of that name there: opening a FIFO waits, unless told not to.
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd) return std::unexpected(last_error("opening " + path));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) != 0) return std::unexpected(last_error("looking at " + path));
+  if (!S_ISREG(status.st_mode)) {
+    return std::unexpected(
+        SystemError{.code = EINVAL, .message = path + " is no shared memory: whoever put it there should remove it"});
   }
+  return fd;
 }
 
 void remove_group_object(std::string_view group) { bi::shared_memory_object::remove(group_object_name(group).c_str()); }

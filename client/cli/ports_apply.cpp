@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "client/cli/exit_code.hpp"
+#include "client/cli/served_group.hpp"
 #include "client/cli/table.hpp"
 #include "config/config_file.hpp"
 #include "config/identity.hpp"
 #include "ports/book/port_plan.hpp"
-#include "ports/diagnosis/live_groups.hpp"
 #include "ports/diagnosis/machine_check.hpp"
 #include "ports/enforcement/enforcement.hpp"
 
@@ -31,11 +31,8 @@ int refuse(const std::string& path, const config::ConfigErrors& errors) {
 // The group that is served, and by whom.
 std::optional<std::string> find_server(const config::Config& config) {
   for (const auto& group : config.groups) {
-    const auto pid = ports::server_of(group.name);
-    if (!pid) continue;
-    return "group " + group.name + " is served by a live engine" +
-           (*pid != 0 ? " (pid " + std::to_string(*pid) + ")" : "") +
-           ", whose tlsmuxd looks after its ports: use tlsmux refresh";
+    if (const auto server = served_by(group.name))
+      return *server + ", whose tlsmuxd looks after its ports: use tlsmux refresh";
   }
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 #include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
 #include "client/cli/observe.hpp"
+#include "client/cli/served_group.hpp"
 #include "client/cli/table.hpp"
 #include "config/config_file.hpp"
 #include "ports/diagnosis/live_groups.hpp"
@@ -35,7 +36,7 @@ std::optional<std::string> find_server(const PortsUnpinOptions& options, const c
     return running("a live tlsmuxd answers at the control socket " + config.engine.control_socket);
   }
   for (const auto& group : config.groups) {
-    if (ports::server_of(group.name)) return running("group " + group.name + " is served by a live engine");
+    if (const auto server = served_by(group.name)) return running(*server);
   }
   if (!options.all) return std::nullopt;
   const auto live = ports::find_live_groups();

@@ -127,10 +127,10 @@ std::optional<LiveGroup> look_at(const std::string& lock_path) {
 
 }  // namespace
 
-std::optional<std::uint32_t> server_of(const std::string& group) {
+std::optional<GroupServer> server_of(const std::string& group) {
   const auto lock = open_regular(std::string(kFolder) + shm::group_object_name(group) + std::string(kLockEnding));
   if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
-  return holder_in(lock->fd.get()).pid;
+  return GroupServer{.pid = holder_in(lock->fd.get()).pid, .uid = lock->status.st_uid};
 }
 
 std::vector<LiveGroup> find_live_groups() {

@@ -3,6 +3,8 @@
 // The groups that engines of this machine serve at this moment, whoever runs them, with the ports that they give out:
 // by the locks in /dev/shm and the tables beside them. Seeing those of other users takes root.
 
+#include <sys/types.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -23,9 +25,14 @@ struct LiveGroup {
   bool is_trusted = false;         // root or the caller runs it; what others' tables say may be made up
 };
 
-// The process that serves the group, 0 if its pid is not known; nothing: none does, or it is another user's and this is not
-// root.
-std::optional<std::uint32_t> server_of(const std::string& group);
+// Who serves a group, as its lock says. Anybody can lock a file of that name: `uid` is the one thing that cannot be made up.
+struct GroupServer {
+  std::uint32_t pid = 0;  // 0: not known
+  uid_t uid = 0;          // whose lock it is
+};
+
+// Nothing: no one serves it, or it is another user's and this is not root.
+std::optional<GroupServer> server_of(const std::string& group);
 
 // What cannot be read is left out. Blocks for some milliseconds.
 std::vector<LiveGroup> find_live_groups();

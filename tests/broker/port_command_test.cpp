@@ -1,5 +1,8 @@
 // `tlsmux ports apply` and `unpin`, as an administrator and the machine's start run them.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -8,6 +11,8 @@
 #include <doctest/doctest.h>
 
 #include "config/config_file.hpp"
+#include "shm/segment.hpp"
+#include "shm/system/unique_fd.hpp"
 #include "tests/broker/broker_process.hpp"
 #include "tests/ports/guard_rig.hpp"
 #include "tests/system/command.hpp"
@@ -87,6 +92,28 @@ TEST_CASE("ports.apply puts reservation and guard in place with no engine, and u
   CHECK(scene.bind_of_stranger() == 0);
   CHECK(says(scene.run("unpin " + scene.config), "guard not there, reservation not there"));
   CHECK(scene.rig.pins().empty());
+}
+
+TEST_CASE("ports.apply tells whose lock it is that makes a group look served") {
+  if (skip_without_guard()) return;
+  const Scene scene;
+  std::ignore = scene.folder.add("ca.pem", "not looked at");
+  const auto path = "/dev/shm/" + shm::group_object_name(scene.group) + ".lock";
+  const shm::UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  REQUIRE(lock);
+  REQUIRE(::fchown(lock.get(), kStrangerIdentity.uid, kStrangerIdentity.gid) == 0);
+  struct flock wanted{};
+  wanted.l_type = F_WRLCK;
+  wanted.l_whence = SEEK_SET;
+  REQUIRE(::fcntl(lock.get(), F_OFD_SETLK, &wanted) == 0);
+  const auto refused = scene.run("apply " + scene.config);
+  REQUIRE(::unlink(path.c_str()) == 0);
+  CHECK(refused.exit_code == 1);
+  const auto advice = "served by a live engine of user " + std::to_string(kStrangerIdentity.uid) +
+                      " (if that user runs none, remove " + path + ")";
+  CHECK_MESSAGE(says(refused, advice), refused.text);
+  CHECK(scene.run("apply " + scene.config).exit_code == 0);
+  CHECK(scene.run("unpin " + scene.config).exit_code == 0);
 }
 
 TEST_CASE("ports.apply says what is missing, and the other level holds") {

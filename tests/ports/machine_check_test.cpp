@@ -125,7 +125,10 @@ TEST_CASE("ports.groups that are served are found by their locks") {
   CHECK(!server_of(name));
   {
     ServedGroup served(name, 1000, 1009);
-    CHECK(server_of(name) == static_cast<std::uint32_t>(::getpid()));
+    const auto server = server_of(name);
+    REQUIRE(server);
+    CHECK(server->pid == static_cast<std::uint32_t>(::getpid()));
+    CHECK(server->uid == ::geteuid());
     const auto groups = find_live_groups();
     const auto* group = find(groups, name);
     REQUIRE(group != nullptr);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -119,6 +120,20 @@ TEST_CASE("segment.group object is gone once removed") {
   CHECK(opened.error().code == ENOENT);
   CHECK(opened.error().message.find(group_object_name(group.name())) != std::string::npos);
   remove_group_object(group.name());
+}
+
+TEST_CASE("segment.group object that is none is an error, and nobody waits for it") {
+  const test::TestGroup group;
+  REQUIRE(::mkfifo(group.path().c_str(), 0600) == 0);
+  const auto fifo = open_group_object(group.name());
+  REQUIRE(!fifo.has_value());
+  CHECK(fifo.error().code == EINVAL);
+  CHECK(fifo.error().message.find("is no shared memory") != std::string::npos);
+  remove_group_object(group.name());
+  REQUIRE(::symlink("/dev/null", group.path().c_str()) == 0);
+  const auto link = open_group_object(group.name());
+  REQUIRE(!link.has_value());
+  CHECK(link.error().code == ELOOP);
 }
 
 TEST_CASE("segment.group object larger than the memory for it is an error that leaves nothing behind") {
