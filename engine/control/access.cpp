@@ -8,6 +8,12 @@
 namespace tlsmux::engine::control {
 namespace {
 
+// Root or the engine's user, when it connected and now.
+bool is_operator(const ControlSettings& settings, const Peer& peer) {
+  const auto is_one = [&](uid_t uid) { return std::ranges::find(settings.observers, uid) != settings.observers.end(); };
+  return is_one(peer.uid) && is_one(peer.connected_as);
+}
+
 bool is_member(const ControlGroup& group, const Peer& peer) { return group.membership.is_member(peer.uid, peer.gids); }
 
 std::expected<std::uint32_t, Denial> find_group(const ControlSettings& settings, std::string_view name) {
@@ -72,11 +78,11 @@ std::expected<std::uint32_t, Denial> find_group_of_observer(const ControlSetting
 }
 
 bool may_observe(const ControlSettings& settings, const ControlGroup& group, const Peer& peer) {
-  return std::ranges::find(settings.observers, peer.uid) != settings.observers.end() || is_member(group, peer);
+  return is_operator(settings, peer) || is_member(group, peer);
 }
 
 std::expected<void, Denial> check_operator(const ControlSettings& settings, const Peer& peer) {
-  if (std::ranges::find(settings.observers, peer.uid) != settings.observers.end()) return {};
+  if (is_operator(settings, peer)) return {};
   return std::unexpected(Denial{
       .error = EACCES, .text = "only root and the engine's user may do this, not uid " + std::to_string(peer.uid)});
 }

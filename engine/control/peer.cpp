@@ -114,23 +114,20 @@ std::optional<PidfdInfo> info_of(int pidfd) {
   return info;
 }
 
-// False: it is out of reach.
-bool read_real_ids(std::string_view program, Peer& peer, gid_t& gid) {
+// Nothing: it is out of reach.
+std::optional<ProcessStatus> status_of(std::string_view program, const Peer& peer) {
   if (!program.empty()) {
     if (const auto info = info_of(peer.pidfd.get())) {
-      peer.uid = info->real_uid;
-      gid = info->real_gid;
-      peer.program = printable(program);
-      return true;
+      return ProcessStatus{.program = printable(program),
+                           .real_uid = info->real_uid,
+                           .effective_uid = info->effective_uid,
+                           .real_gid = info->real_gid,
+                           .effective_gid = info->effective_gid};
     }
   }
   ProcessStatus status;
   const auto text = read_proc(peer.pid, "status");
-  if (!text || !read_status(*text, status)) return false;
-  peer.program = std::move(status.program);
-  peer.uid = status.real_uid;
-  gid = status.real_gid;
-  return true;
+  return text && read_status(*text, status) ? std::optional(status) : std::nullopt;
 }
 
 std::string_view line_of(std::string_view text, std::string_view key) {
@@ -159,11 +156,15 @@ bool read_numbers(std::string_view line, std::array<std::uint32_t, Count>& numbe
 
 bool read_status(std::string_view text, ProcessStatus& status) {
   std::array<std::uint32_t, 2> uids{};
-  std::array<std::uint32_t, 1> gids{};
+  std::array<std::uint32_t, 2> gids{};
   if (!read_numbers(line_of(text, "Uid:"), uids) || !read_numbers(line_of(text, "Gid:"), gids)) return false;
   auto program = line_of(text, "Name:");
   program.remove_prefix(std::min(program.find_first_not_of("\t "), program.size()));
-  status = {.program = printable(program), .real_uid = uids[0], .effective_uid = uids[1], .real_gid = gids[0]};
+  status = {.program = printable(program),
+            .real_uid = uids[0],
+            .effective_uid = uids[1],
+            .real_gid = gids[0],
+            .effective_gid = gids[1]};
   return true;
 }
 
@@ -181,9 +182,19 @@ std::expected<Peer, shm::SystemError> identify_peer(int socket, std::string_view
   auto pidfd = pidfd_of(socket, credentials->pid);
   if (!pidfd) return std::unexpected(pidfd.error());
 
-  Peer peer{.pid = credentials->pid, .uid = credentials->uid, .gids = {}, .program = "?", .pidfd = std::move(*pidfd)};
+  Peer peer{.pid = credentials->pid,
+            .uid = credentials->uid,
+            .connected_as = credentials->uid,
+            .gids = {},
+            .program = "?",
+            .pidfd = std::move(*pidfd)};
   gid_t gid = credentials->gid;
-  [[maybe_unused]] const bool are_real = read_real_ids(program, peer, gid);
+  if (auto status = status_of(program, peer)) {
+    peer.program = std::move(status->program);
+    const bool is_as_it_was = status->effective_uid == credentials->uid && status->effective_gid == credentials->gid;
+    if (is_as_it_was) peer.uid = status->real_uid;
+    if (is_as_it_was) gid = status->real_gid;
+  }
   // Alive after the reading: the number has meant this process all the time.
   if (shm::is_dead(peer.pidfd.get())) return std::unexpected(dead());
   peer.gids = std::move(*gids);

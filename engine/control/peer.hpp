@@ -7,6 +7,10 @@
 // the group. So the real ids are asked of the pidfd (Linux 6.13), or read from /proc/PID/status, which anybody may read,
 // while the pidfd proves that PID is still the process that connected. Where both are out of reach (another pid
 // namespace, hidepid), the effective ids count: they are what the kernel itself would check for a file of the group.
+//
+// They count as well where the process has other effective ids by now than when it connected. A stranger can connect, hand
+// the socket to another process, and begin a set-user-id program that makes itself root wholly, as many do for a while:
+// what its process has become says nothing of who asks.
 
 #include <sys/types.h>
 
@@ -23,6 +27,7 @@ namespace tlsmux::engine::control {
 struct Peer {
   pid_t pid = 0;            // 0: in another pid namespace
   uid_t uid = 0;            // real
+  uid_t connected_as = 0;   // effective, when it connected
   std::vector<gid_t> gids;  // real and supplementary
   std::string program;      // its name, printable
   shm::UniqueFd pidfd;      // readable once it is dead
@@ -46,6 +51,7 @@ struct ProcessStatus {
   uid_t real_uid = 0;
   uid_t effective_uid = 0;
   gid_t real_gid = 0;
+  gid_t effective_gid = 0;
 };
 bool read_status(std::string_view text, ProcessStatus& status);
 

@@ -61,6 +61,36 @@ TEST_CASE("hostile.stranger in a set-user-id program of a member is still a stra
   CHECK(attach_as(server, {kMember, kStranger}, kStranger, kStranger) == 0);
 }
 
+// It hands its socket to another process of his and begins a set-user-id program, for example.
+TEST_CASE("hostile.stranger whose process becomes somebody else after it connected is still a stranger") {
+  if (test::skip_without_root("becomes other users")) return;
+  const ServerProcess server({.members = kMembers, .observers = {0}});
+  const auto ask_as = [&](uid_t becomes, auto ask) {
+    test::ChildProcess child([&, becomes] {
+      constexpr gid_t kNone = kStranger;
+      if (::setgroups(1, &kNone) != 0 || ::setresgid(kStranger, kStranger, 0) != 0) return 200;
+      if (::setresuid(kStranger, kStranger, 0) != 0) return 200;
+      ControlClient client(server.path());
+      if (::setresuid(0, 0, 0) != 0 || ::setresgid(becomes, becomes, becomes) != 0) return 200;
+      return ::setresuid(becomes, becomes, becomes) == 0 ? ask(client) : 200;
+    });
+    return child.wait();
+  };
+  CHECK(ask_as(kMember, [&](ControlClient& client) { return client.attach_error(server.group()); }) == EACCES);
+  CHECK(ask_as(0, [&](ControlClient& client) {
+          shm::ObserveRequest request;
+          shm::set_text(request.group, server.group());
+          client.send(request);
+          return client.receive_error();
+        }) == EACCES);
+  CHECK(ask_as(0, [&](ControlClient& client) {
+          shm::DrainUpstreamRequest request;
+          shm::set_text(request.upstream, "acquirer");
+          client.send(request);
+          return client.receive_error();
+        }) == EACCES);
+}
+
 TEST_CASE("hostile.stranger sees no group and looks into none") {
   if (test::skip_without_root("becomes other users")) return;
   const ServerProcess server({.members = kMembers, .observers = {0}});

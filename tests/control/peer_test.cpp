@@ -33,6 +33,7 @@ TEST_CASE("engine.peer is read from a process status") {
   CHECK(status.real_uid == 1);
   CHECK(status.effective_uid == 2);
   CHECK(status.real_gid == 5);
+  CHECK(status.effective_gid == 6);
 }
 
 TEST_CASE("hostile.peer names in a process status are made printable and cannot pass for other lines") {
