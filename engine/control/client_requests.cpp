@@ -222,7 +222,7 @@ void ClientRegistry::on_open_channel(Connection& connection, const shm::OpenChan
   expects_until_ = {};
   auto& wish = connection.channel.wish;
   wish = {.group = connection.group, .upstream = std::string(shm::text_of(request.upstream)), .flags = request.flags};
-  const auto* const known = openings_.find(wish);
+  const auto* const known = openings_.find(wish, connection.memory.geometry.slot_bytes);
   const auto shard = known != nullptr ? known->shard : shard_of(wish.upstream);
   if (auto prepared = prepare_channel(connection, shard); !prepared) return refuse(connection, prepared.error());
   if (known != nullptr) return open_at_once(connection, *known);

@@ -1,8 +1,9 @@
 #pragma once
 
 // What the shards have said to those who opened channels, so that the next one who asks for the like of it need not wait
-// for a shard to be woken. A shard's consent depends on the configuration alone: while that is being changed nothing is
-// known, and orders reach a shard in the order in which they were given. So it will not refuse what is known here.
+// for a shard to be woken. A shard's consent depends on the configuration and the size of the client's slots alone: while
+// the former is being changed nothing is known, and orders reach a shard in the order in which they were given. So it will
+// not refuse what is known here.
 
 #include <compare>
 #include <cstdint>
@@ -26,10 +27,11 @@ class KnownOpenings {
   void remember(Wish wish, const ChannelOpened& opened) {
     if (!is_changing_ && opened.error == 0) opened_.insert_or_assign(std::move(wish), opened);
   }
-  // Null: a shard is to be asked. The channel's number in it means nothing.
-  [[nodiscard]] const ChannelOpened* find(const Wish& wish) const {
+  // For a client with slots of that size. Null: a shard is to be asked. The channel's number in it means nothing.
+  [[nodiscard]] const ChannelOpened* find(const Wish& wish, std::uint32_t slot_bytes) const {
     const auto found = opened_.find(wish);
-    return found != opened_.end() ? &found->second : nullptr;
+    const bool suits = found != opened_.end() && found->second.message_bytes_max <= slot_bytes;
+    return suits ? &found->second : nullptr;
   }
 
   // Before the first shard is ordered to change over to another configuration, and when the last one has.

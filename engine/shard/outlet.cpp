@@ -39,7 +39,7 @@ bool Outlet::answer(const mux::Caller& caller, std::span<const std::byte> messag
     return true;
   }
   auto& channel = clients_->channel_of(caller.channel);
-  TMX_ASSERT(message.size() <= channel.slot_bytes);  // config_check: message_bytes_max <= slot_bytes
+  TMX_ASSERT(message.size() <= channel.slot_bytes);  // message_bytes_max <= slot_bytes: Shard::open_channel
   const auto copied = TMX_HAS_BUG(answer_half) ? message.size() / 2 : message.size();
   shm::copy_bytes(channel.slot(caller.response_slot), message.first(copied));
   return settle(caller, SlotState::sending, SlotState::answered,
@@ -121,7 +121,7 @@ void Outlet::give_back(const mux::Caller& caller, const CompletionDescriptor& co
 void Outlet::deliver(std::uint32_t channel_ref, const LentPair& pair, const CompletionDescriptor& notice,
                      std::span<const std::byte> request, std::span<const std::byte> message) {
   auto& channel = clients_->channel_of(channel_ref);
-  // config_check: message_bytes_max <= slot_bytes
+  // message_bytes_max <= slot_bytes: Shard::open_channel
   TMX_ASSERT(request.size() <= channel.slot_bytes && message.size() <= channel.slot_bytes);
   shm::copy_bytes(channel.slot(pair.request_slot), request);
   shm::copy_bytes(channel.slot(pair.response_slot), message);

@@ -106,6 +106,13 @@ ChannelOpened Shard::open_channel(Client& client, OpenChannel& command) {
     return refuse(EACCES, "what this upstream sends unasked goes to group " + config_.groups[*subscriber_group].name +
                               " (its subscriber_group)");
   }
+  // It has attached before a refresh gave its group larger slots.
+  if (client.geometry.slot_bytes < upstream->framing.message_bytes_max) {
+    return refuse(EMSGSIZE, "the upstream's messages have up to " +
+                                std::to_string(upstream->framing.message_bytes_max) + " bytes, the client's slots " +
+                                std::to_string(client.geometry.slot_bytes) +
+                                ", as its group had them when it attached: attach anew");
+  }
   TMX_ASSERT(command.channel < client.channels.size());
   auto& channel = client.channels[command.channel];
   TMX_ASSERT(!channel.is_open && !channel.waking);

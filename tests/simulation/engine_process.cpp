@@ -182,7 +182,7 @@ void EngineProcess::open_channel(engine::ClientId client, const std::string& ups
   asker.wake = make_eventfd();
   asker.wish = {.group = asker.group, .upstream = upstream, .flags = flags};
   // The real control thread answers an offender no more: let the shard speak.
-  const auto* const known = asker.has_offended ? nullptr : openings_.find(asker.wish);
+  const auto* const known = asker.has_offended ? nullptr : openings_.find(asker.wish, asker.geometry.slot_bytes);
   if (known != nullptr) shm::reset_channel(asker.memory->bytes(), asker.geometry, asker.channel);
   commands_.emplace_back(engine::OpenChannel{.client = client,
                                              .channel = asker.channel,

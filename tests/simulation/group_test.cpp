@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 
 #include "tests/simulation/notice_rig.hpp"
@@ -82,6 +83,31 @@ TEST_CASE("engine.a group that is added has its tables and its turns at once") {
   CHECK(rig.row()->answered == 2);
   rig.open_channel(*client, "other");
   CHECK(client->refusals == std::vector<int>{EACCES});
+}
+
+TEST_CASE("engine.a client with the slots of before gets no channel to an upstream with longer messages") {
+  auto config = simulation::shard_config();
+  config.groups[kOthers].memory.slot_bytes = 512;
+  config.upstreams[1].framing.message_bytes_max = 400;
+  Rig rig(config);
+  const auto client = rig.attach();
+  // A refresh that is good: the group gets larger slots, and the upstream.
+  rig.context.config.groups[0].memory.slot_bytes = 512;
+  rig.context.config.upstreams[1].groups.emplace_back("group");
+  auto order = rig.order_of_upstream(engine::ApplyConfig::Kind::changed);
+  order.upstreams[0].index = 1;
+  rig.engine.order(std::move(order));
+  rig.settle();
+  const auto newcomer = rig.attach();
+  for (int i = 0; i < 2; ++i) {
+    rig.open_channel(*newcomer, "other");
+    rig.open_channel(*client, "other");
+  }
+  CHECK(client->refusals == std::vector<int>{EMSGSIZE, EMSGSIZE});
+  CHECK(client->offences.empty());
+  CHECK(newcomer->channels.size() == 2);
+  rig.open_channel(*client, "host");
+  CHECK(client->channels.size() == 1);
 }
 
 TEST_CASE("engine.a group that is removed leaves nothing behind, and others as they were") {
