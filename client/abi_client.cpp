@@ -88,12 +88,12 @@ int attach(const tmx_attach_options* given, tmx_client** client) {
 }  // namespace
 
 int tmx_attach(const tmx_attach_options* options, tmx_client** client) {
-  return without_exceptions([&] { return attach(options, client); });
+  return undisturbed([&] { return attach(options, client); });
 }
 
 int tmx_detach(tmx_client* client) {
   if (client == nullptr) return 0;
-  return without_exceptions([&] {
+  return undisturbed([&] {
     if (!client->client->in_child() && client->client->has_channels()) return -EBUSY;
     const std::unique_ptr<tmx_client> ended(client);
     return 0;
@@ -119,7 +119,7 @@ int tmx_channel_open_with(tmx_client* client, const char* upstream, const tmx_ch
   if (name.empty() || name.size() > config::kNameBytesMax) return -EINVAL;
   tmx_channel_options options;
   if (!read_options(given, options) || !is_sound(options)) return -EINVAL;
-  return without_exceptions([&] {
+  return undisturbed([&] {
     auto opened = Channel::open(client->client, name, {.flags = options.flags, .notices = options.notices});
     if (!opened) return -opened.error();
     *channel = std::make_unique<tmx_channel>(std::move(*opened)).release();
@@ -134,7 +134,7 @@ int tmx_channel_close(tmx_channel* channel) {
 }
 
 int tmx_channel_discard(tmx_channel* channel) {
-  return without_exceptions([&] {
+  return undisturbed([&] {
     const std::unique_ptr<tmx_channel> ended(channel);
     return 0;
   });

@@ -221,7 +221,7 @@ int tmx_call(tmx_channel* channel, const void* request, uint32_t length, void* r
 
 int tmx_channel_descriptor(tmx_channel* channel) {
   if (const int error = check(channel); error != 0) return error;
-  return without_exceptions([&] { return channel->channel->descriptor(); });
+  return undisturbed([&] { return channel->channel->descriptor(); });
 }
 
 int tmx_upstream_last_error(tmx_channel* channel, char* buffer, size_t buffer_bytes) {

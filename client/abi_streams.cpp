@@ -53,13 +53,6 @@ int open_stream(const char* upstream, const tmx_stream_options* given, tmx_strea
   return 0;
 }
 
-// What may wait, and so may be cancelled there.
-template <typename Function>
-int undisturbed(Function function) noexcept {
-  const NoCancellation whole;
-  return without_exceptions(function);
-}
-
 // Only opening a stream's certificates takes memory.
 template <typename Function>
 ssize_t bytes_undisturbed(Function function) noexcept {

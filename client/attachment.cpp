@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "client/no_cancellation.hpp"
 #include "shm/doorbell.hpp"
 
 namespace tlsmux::client {
@@ -118,6 +119,7 @@ std::expected<void, SystemError> Attachment::add_doorbell(std::uint32_t shard, s
 void Attachment::announce(std::uint32_t shard, std::uint32_t channel) {
   mark_ready(shard, channel);
   if (!shm::must_ring(client_header().shards[shard].engine_armed)) return;
+  const NoCancellation until_rung;
   const auto& own = doorbells_[shard];
   const std::uint64_t one = 1;
   // EAGAIN: the count is full, so the descriptor is readable as it is.

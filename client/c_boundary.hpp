@@ -8,6 +8,8 @@
 #include <new>
 #include <string_view>
 
+#include "client/no_cancellation.hpp"
+
 namespace tlsmux::client {
 
 template <typename Function>
@@ -19,6 +21,13 @@ int without_exceptions(Function function) noexcept {
   } catch (...) {
     return -EIO;
   }
+}
+
+// What may wait, and so may be cancelled there.
+template <typename Function>
+int undisturbed(Function function) noexcept {
+  const NoCancellation whole;
+  return without_exceptions(function);
 }
 
 // Takes in a struct of options that begins with `struct_bytes`. What the caller was compiled with may be longer than

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
+#include "client/no_cancellation.hpp"
 #include "shm/assert.hpp"
 #include "shm/pause_processor.hpp"
 #include "shm/row.hpp"
@@ -81,6 +82,7 @@ int Channel::ensure_attached() {
 }
 
 int Channel::attach_again() {
+  const NoCancellation whole;
   if (current_ != nullptr) retire();
   auto claimed = client_->claim(ticket_, now_ns());
   if (!claimed) {
@@ -119,6 +121,7 @@ void Channel::settle_current() {
 }
 
 void Channel::condemn(std::string why) {
+  const NoCancellation whole;
   client_->condemn(current_->attachment(), std::move(why), now_ns());
   settle_current();
 }
@@ -228,6 +231,7 @@ AttachedChannel* Channel::find(std::uint32_t epoch) {
 
 void Channel::forget_if_unused(const AttachedChannel* channel) {
   if (channel == current_.get() || channel->application_holds_slots()) return;
+  const NoCancellation until_closed;
   std::erase_if(retired_, [&](const auto& each) { return each.get() == channel; });
 }
 

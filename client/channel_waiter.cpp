@@ -7,12 +7,14 @@
 #include <array>
 
 #include "client/attached_channel.hpp"
+#include "client/no_cancellation.hpp"
 #include "client/timer.hpp"
 
 namespace tlsmux::client {
 namespace {
 
 void take(int eventfd) {
+  const NoCancellation whole;
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(eventfd, &count, sizeof count);
 }
@@ -46,6 +48,7 @@ void ChannelWaiter::clear_wake() {
 }
 
 bool ChannelWaiter::wait(int timeout_ms) {
+  const NoCancellation whole;
   std::array<epoll_event, 8> events;
   const int count = ::epoll_wait(epoll(), events.data(), static_cast<int>(events.size()), timeout_ms);
   bool client = false;
@@ -63,6 +66,7 @@ bool ChannelWaiter::wait(int timeout_ms) {
 }
 
 void ChannelWaiter::nudge() {
+  const NoCancellation whole;
   const std::uint64_t one = 1;
   [[maybe_unused]] const auto written = ::write(nudge_.get(), &one, sizeof one);
 }

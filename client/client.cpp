@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
+#include "client/no_cancellation.hpp"
 #include "client/ports/client_ports.hpp"
 #include "client/readable.hpp"
 #include "client/timer.hpp"
@@ -73,6 +74,7 @@ std::expected<void, SystemError> Client::wait_until_attached() {
 }
 
 void Client::step(std::int64_t now) {
+  const NoCancellation whole;
   const std::lock_guard lock(mutex_);
   step_locked(now);
 }

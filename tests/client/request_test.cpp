@@ -5,6 +5,31 @@
 
 using namespace tlsmux::test;
 
+TEST_CASE("client.no function is a cancellation point") {
+  const FakeEngineNames names;
+  const auto options = names.options();
+  const ForkedEngine engine(options);
+  bool went_on = false;
+  std::thread cancelled([&] {
+    ::pthread_cancel(::pthread_self());
+    const auto attaching = attach_options(options);
+    tmx_client* client = nullptr;
+    tmx_channel* channel = nullptr;
+    tmx_completion completion{};
+    tmx_result result{};
+    went_on =
+        tmx_attach(&attaching, &client) == 0 && tmx_channel_open(client, "HOST", &channel) == 0 &&
+        send(channel, "A one", 1) == 0 && tmx_poll(channel, &completion, 1, kLongMs) == 1 &&
+        tmx_release(channel, &completion) == 0 && tmx_call(channel, "A two", 5, nullptr, 0, kLongMs, &result) == 0 &&
+        send(channel, "S", 2) == 0 && tmx_cancel(channel, 2) == 0 && tmx_channel_descriptor(channel) >= 0 &&
+        tmx_poll(channel, &completion, 1, kLongMs) == 1 && tmx_channel_discard(channel) == 0 && tmx_detach(client) == 0;
+    // The thread's own end is to come by itself.
+    ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, nullptr);
+  });
+  cancelled.join();
+  CHECK(went_on);
+}
+
 TEST_CASE("client.a request is answered in place") {
   const FakeEngineNames names;
   const auto options = names.options();

@@ -25,6 +25,8 @@
  * different channels of one client by different threads. No function takes a lock, allocates memory or makes a system
  * call on the way of a request while the engine is awake and up.
  *
+ * No function is a cancellation point (pthread_cancel): a thread that is cancelled ends when its call has.
+ *
  * Fork. A child that uses its parent's handles gets -ECHILD and disturbs nothing. It may free them with
  * tmx_channel_close and tmx_detach, and attach anew for itself.
  *
