@@ -320,6 +320,7 @@ std::size_t Multiplexer::requests_left(std::size_t upstream) const {
 
 void Multiplexer::end_upstream(std::size_t index) {
   auto& upstream = *state_.upstreams[index];
+  upstream.is_ending = true;  // until it drains anew, or is resumed: what a session's end gives back ends as well
   while (!upstream.queue.empty()) settlement_.refuse(upstream.queue.front(), shm::Reason::upstream_draining);
   leases_.refuse_waiting(upstream, shm::Reason::upstream_draining);
   for (auto* session : upstream.sessions) life_.close(*session, shm::Reason::upstream_draining, "closed by command");

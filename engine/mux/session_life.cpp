@@ -369,7 +369,7 @@ void SessionLife::finish(Session& session) {
                                                  kNanosecondsPerMillisecond);
   tell(session, event);
   sign_on_waiting(upstream);
-  if (!is_hopeful(upstream)) refuse_waiting(upstream);
+  if (upstream.removed || upstream.is_ending || !is_hopeful(upstream)) refuse_waiting(upstream);
 }
 
 bool SessionLife::is_hopeful(const Upstream& upstream) const {
@@ -383,7 +383,10 @@ bool SessionLife::is_hopeful(const Upstream& upstream) const {
 }
 
 void SessionLife::refuse_waiting(Upstream& upstream) {
-  const auto reason = state_->draining ? Reason::engine_draining : upstream.last_error_reason;
+  const auto reason = state_->draining     ? Reason::engine_draining
+                      : upstream.removed   ? Reason::upstream_removed
+                      : upstream.is_ending ? Reason::upstream_draining
+                                           : upstream.last_error_reason;
   while (!upstream.queue.empty()) settlement_->refuse(upstream.queue.front(), reason);
 }
 

@@ -359,13 +359,14 @@ void SessionPool::change(Upstream& upstream, bool replace) {
 
 void SessionPool::drain(Upstream& upstream, std::uint32_t drain_ms) {
   upstream.draining = true;
+  upstream.is_ending = false;
   upstream.drain_ms = drain_ms;
   upstream.changed = upstream.pool_changed = true;
   tend();
 }
 
 void SessionPool::resume(Upstream& upstream) {
-  upstream.draining = false;
+  upstream.draining = upstream.is_ending = false;
   upstream.drain_ms = 0;
   upstream.wanted = upstream.settings->sessions;
   upstream.endpoints.forget_failures();

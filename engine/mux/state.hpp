@@ -166,6 +166,7 @@ struct Upstream {
   bool removed = false;               // from the configuration; then it drains for good
   std::vector<bool> groups_shut_out;  // by index, of those that may not use it any more; may be shorter than there are
   bool draining = false;              // takes no requests, and ends its sessions when it has none left
+  bool is_ending = false;             // and patience with those that it has is over
   std::uint32_t drain_ms = 0;         // for its sessions, instead of timeouts.drain_ms; 0: as there
   bool pool_changed = false;          // something has, of which the pool must know
   bool is_watched = false;            // a session drains or is on trial: looked at in each tick

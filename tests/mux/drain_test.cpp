@@ -1,6 +1,8 @@
 // The engine is told to stop.
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "tests/mux/mux_rig.hpp"
 
 using namespace tlsmux;
@@ -88,6 +90,34 @@ TEST_CASE("engine.closing in each state of a session") {
   rig.advance_ms(100'000);  // nothing comes up again
   CHECK(rig.mux.is_closed());
   CHECK(rig.network[0].stage == Stage::none);
+}
+
+// The host takes no bytes any more, which is why its drain takes so long.
+TEST_CASE("engine.an upstream whose patience is over ends what was sealed and not sent, and connects no more") {
+  MuxRig rig(test::keyed_config());
+  rig.bring_up(0);
+  const auto accepted = rig.ask("0001");
+  rig.accept_all(0);
+  const auto sealed = rig.ask("0002");
+  const char* reason = "upstream_draining";
+  const char* reason_unsent = reason;
+  SUBCASE("by command") {
+    rig.mux.drain_upstream(0, 1000);
+    rig.mux.end_upstream(0);
+  }
+  SUBCASE("removed") {
+    rig.mux.remove_upstream(0);
+    while (rig.network[0].stage != Stage::closing) rig.advance_to_due();
+    reason = "write_stalled";
+    reason_unsent = "upstream_removed";
+  }
+  rig.finish_close(0);
+  CHECK(rig.outcome(accepted) == std::string("maybe_sent ") + reason);
+  CHECK(rig.outcome(sealed) == std::string("not_sent ") + reason_unsent);
+  CHECK(rig.mux.upstream_is_drained(0));
+  rig.advance_ms(100'000);
+  CHECK(rig.network[0].stage == Stage::none);
+  CHECK(rig.is_clean());
 }
 
 TEST_CASE("engine.closing while a name is looked up") {
