@@ -28,6 +28,8 @@ enum class DeliberateBug : std::uint8_t {
   give_back_owed,  // a leased session goes back to the pool whatever its stream has left on it
   keep_lease,      // or never
   forget_resume,   // a host that was held up by a slow reader stays so
+  // TLS.
+  miss_key_update,  // a host's new key is not taken up
   // Ports.
   release_at_once,  // a port that is released is free, whatever socket is there
   never_release,    // or stays its owner's

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <new>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include "tests/simulation/ledger.hpp"
 #include "tests/simulation/random.hpp"
 #include "tests/simulation/scarce_memory.hpp"
+#include "tests/simulation/seal_notes.hpp"
 #include "tests/simulation/sightings.hpp"
 #include "tests/simulation/stream_ledger.hpp"
 
@@ -20,6 +22,8 @@ namespace tlsmux::simulation {
 
 // The engine's process ends here: thrown out of a call that it makes of the world.
 struct EngineKilled {};
+
+class RealHosts;
 
 struct Context {
   Context(std::uint64_t seed, config::Config settings) : random(seed), config(std::move(settings)) {}
@@ -39,6 +43,8 @@ struct Context {
   [[nodiscard]] bool may_be_in_order(std::uint32_t index) const {
     return changing_keys.contains(index) || in_order(index);
   }
+
+  WireReader wire_reader() { return WireReader(real_hosts != nullptr ? &seals : nullptr); }
 
   // It goes wrong this time.
   bool strikes(Fault fault) {
@@ -85,6 +91,8 @@ struct Context {
   Faults faults;
   Sightings sightings;
   config::Config config;
+  std::shared_ptr<RealHosts> real_hosts;  // null: PlainTls in this world
+  SealNotes seals;                        // of a world with real TLS
   Ledger ledger;
   LeaseLedger leases{config};
   StreamLedger streams{config, ledger, leases};

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "shm/client_part.hpp"
+#include "tests/simulation/real_session.hpp"
 #include "tests/simulation/tls.hpp"
 
 namespace tlsmux::simulation {
@@ -44,8 +45,13 @@ shm::UniqueFd open_pidfd() {
 
 std::vector<std::unique_ptr<engine::tls::TlsClient>> make_tls_clients(Context& context) {
   std::vector<std::unique_ptr<engine::tls::TlsClient>> clients;
-  for (std::size_t i = 0; i < context.config.upstreams.size(); ++i)
-    clients.push_back(std::make_unique<TlsClient>(context));
+  for (std::size_t i = 0; i < context.config.upstreams.size(); ++i) {
+    if (context.real_hosts != nullptr) {
+      clients.push_back(make_real_client(context));
+    } else {
+      clients.push_back(std::make_unique<TlsClient>(context));
+    }
+  }
   return clients;
 }
 

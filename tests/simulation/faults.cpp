@@ -7,6 +7,7 @@ struct FaultOf {
   Fault fault;
   std::string_view name;
   std::uint32_t permille_max;
+  bool needs_real_tls = false;
 };
 
 constexpr std::array<FaultOf, kFaultCount> kFaults{{
@@ -23,6 +24,9 @@ constexpr std::array<FaultOf, kFaultCount> kFaults{{
     {Fault::handshake_fails, "handshake_fails", 200},
     {Fault::handshake_hangs, "handshake_hangs", 100},
     {Fault::seal_fails, "seal_fails", 20},
+    {Fault::record_spoilt, "record_spoilt", 20, true},
+    {Fault::key_update, "key_update", 50, true},
+    {Fault::new_ticket, "new_ticket", 50, true},
     {Fault::silent, "silent", 200},
     {Fault::shuffled, "shuffled", 500},
     {Fault::duplicate, "duplicate", 50},
@@ -52,9 +56,10 @@ constexpr std::array<FaultOf, kFaultCount> kFaults{{
 
 std::string_view name_of(Fault fault) { return kFaults[static_cast<std::size_t>(fault)].name; }
 
-Faults Faults::some(Random& random) {
+Faults Faults::some(Random& random, bool is_tls_real) {
   Faults faults;
-  for (const auto& [fault, name, permille_max] : kFaults) {
+  for (const auto& [fault, name, permille_max, needs_real_tls] : kFaults) {
+    if (needs_real_tls && !is_tls_real) continue;
     if (random.below(2) == 0) faults[fault] = static_cast<std::uint32_t>(random.between(1, permille_max));
   }
   return faults;

@@ -27,6 +27,10 @@ enum class Fault : std::uint8_t {
   handshake_fails,    // by our own verdict
   handshake_hangs,
   seal_fails,
+  // Only where TLS is real.
+  record_spoilt,  // a bit of a record, on its way from the host or to it
+  key_update,     // the host changes its key, and perhaps wants the engine to change its own
+  new_ticket,     // among the answers
   // Hosts.
   silent,     // an answer that never comes
   shuffled,   // answers out of order, where keys tell
@@ -64,7 +68,7 @@ std::string_view name_of(Fault fault);
 class Faults {
  public:
   // Some of these, each more or less often. Which ones differs from run to run: faults that are always on hide others.
-  static Faults some(Random& random);
+  static Faults some(Random& random, bool is_tls_real);
 
   std::uint32_t& operator[](Fault fault) { return permille_[static_cast<std::size_t>(fault)]; }
   std::uint32_t operator[](Fault fault) const { return permille_[static_cast<std::size_t>(fault)]; }

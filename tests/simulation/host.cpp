@@ -9,10 +9,17 @@
 
 namespace tlsmux::simulation {
 
-HostSide::Manner HostSide::some_manner(Context& context) {
+namespace {
+
+Manner some_manner(Context& context) {
   if (context.strikes(Fault::handshake_hangs)) return Manner::hangs;
   return context.strikes(Fault::handshake_refused) ? Manner::refuses : Manner::good;
 }
+
+}  // namespace
+
+HostSide::HostSide(Context& context, std::uint32_t upstream)
+    : manner_(some_manner(context)), tls_(make_host_tls(context, upstream, manner_)) {}
 
 std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, std::uint64_t connection) {
   if (!config::leases_sessions(context.present(upstream))) return std::make_unique<Host>(context, upstream, connection);
@@ -20,34 +27,25 @@ std::unique_ptr<HostSide> make_host(Context& context, std::uint32_t upstream, st
 }
 
 Host::Host(Context& context, std::uint32_t upstream, std::uint64_t connection)
-    : context_(context),
+    : HostSide(context, upstream),
+      context_(context),
       upstream_(upstream),
       connection_(connection),
       key_offset_(context.upstream(upstream).correlation.offset),
       in_order_(context.in_order(upstream)),
-      manner_(some_manner(context)),
       framing_(context.present(upstream).framing),
       cutter_(framing_) {}
 
 void Host::receive(std::span<const std::byte> bytes) {
   if (ended_ && !half_open_) return;
   std::vector<std::byte> plaintext;
-  std::vector<std::byte> reply;
-  const bool was_shaking_hands = tls_.state() == test::PlainTlsHost::State::handshake;
-  const auto state = tls_.receive(bytes, plaintext, reply);
-  if (was_shaking_hands && state != test::PlainTlsHost::State::handshake) {
-    if (manner_ == Manner::hangs) mute_ = true;
-    if (manner_ == Manner::refuses) {
-      reply.clear();
-      test::PlainTlsHost::refuse(shm::Reason::certificate_rejected_by_host, reply);
-      mute_ = true;
-    }
-  }
-  if (manner_ != Manner::hangs) output_.insert(output_.end(), reply.begin(), reply.end());
-  if (state == test::PlainTlsHost::State::corrupt) throw Violation("a host received what is no record");
+  const bool was_shaking_hands = tls().state() == HostTls::State::handshake;
+  const auto state = tls().receive(bytes, plaintext, output_);
+  if (was_shaking_hands && state != HostTls::State::handshake && manner() != Manner::good) mute_ = true;
+  if (state == HostTls::State::failed && !tls().may_fail()) throw Violation("a host received what is no record");
   const auto cut = cutter_.feed(plaintext, [this](const engine::message::Frame& frame) { hear(frame.message); });
   if (!cut) throw Violation("a host received what is no frame");
-  if (state == test::PlainTlsHost::State::closed_by_client) end();
+  if (state == HostTls::State::closed_by_client || state == HostTls::State::failed) end();
 }
 
 void Host::hear(std::span<const std::byte> message) {
@@ -73,7 +71,7 @@ void Host::hear(std::span<const std::byte> message) {
 }
 
 bool Host::act() {
-  if (ended_ || tls_.state() != test::PlainTlsHost::State::open) return false;
+  if (ended_ || tls().state() != HostTls::State::open) return false;
   if (misbehave()) return true;
   if (context_.faults.none()) {
     // Somebody has looked after it: what is broken begins anew.
@@ -85,13 +83,14 @@ bool Host::act() {
   // Records need not be messages: some hold many, some a part of one.
   const bool may_cut = context_.strikes(Fault::partial_io);
   const auto count = may_cut ? context_.random.piece(plaintext_.size()) : plaintext_.size();
-  test::PlainTlsHost::seal(std::span(plaintext_).first(count), output_);
+  tls().seal(std::span(plaintext_).first(count), output_);
   plaintext_.erase(plaintext_.begin(), plaintext_.begin() + static_cast<std::ptrdiff_t>(count));
   return true;
 }
 
 bool Host::misbehave() {
   auto& random = context_.random;
+  if (tls().act(output_)) return true;
   if (context_.strikes(Fault::unsolicited)) {
     context_.ledger.lied(upstream_, connection_);
     const auto message = make_unsolicited(random.next(), key_offset_);
@@ -107,15 +106,14 @@ bool Host::misbehave() {
     mute_ = true;
     answers_.clear();
     if (random.below(2) == 0) {
-      output_.push_back(std::byte(0x99));
-      output_.insert(output_.end(), garbage.begin(), garbage.end());
+      tls().babble(garbage, output_);
     } else {
-      test::PlainTlsHost::seal(garbage, output_);
+      tls().seal(garbage, output_);
     }
     return true;
   }
   if (context_.strikes(Fault::close)) {
-    if (random.below(2) == 0) test::PlainTlsHost::close_notify(output_);
+    if (random.below(2) == 0) tls().close_notify(output_);
     end();
     return true;
   }

@@ -10,13 +10,16 @@
 
 #include "engine/message/frame_cutter.hpp"
 #include "tests/simulation/context.hpp"
-#include "tests/support/plain_tls.hpp"
+#include "tests/simulation/host_tls.hpp"
 
 namespace tlsmux::simulation {
 
 class HostSide {
  public:
+  HostSide(Context& context, std::uint32_t upstream);
   virtual ~HostSide() = default;
+  HostSide(const HostSide&) = delete;
+  HostSide& operator=(const HostSide&) = delete;
 
   // Bytes off the network.
   virtual void receive(std::span<const std::byte> bytes) = 0;
@@ -29,10 +32,17 @@ class HostSide {
   virtual std::vector<std::byte>& output() = 0;
   [[nodiscard]] virtual bool is_ended() const = 0;
 
- protected:
-  enum class Manner : std::uint8_t { good, refuses, hangs };  // in the handshake
+  // Bytes of its connection have changed on their way.
+  void note_spoilt() { tls_->note_spoilt(); }
 
-  static Manner some_manner(Context& context);
+ protected:
+  [[nodiscard]] Manner manner() const { return manner_; }
+  [[nodiscard]] HostTls& tls() { return *tls_; }
+  [[nodiscard]] const HostTls& tls() const { return *tls_; }
+
+ private:
+  Manner manner_;
+  std::unique_ptr<HostTls> tls_;
 };
 
 // As the upstream is at present.
@@ -61,8 +71,6 @@ class Host final : public HostSide {
   std::uint64_t connection_;
   std::size_t key_offset_;
   bool in_order_;
-  Manner manner_;
-  test::PlainTlsHost tls_;
   engine::message::Framing framing_;
   engine::message::FrameCutter cutter_;
   std::deque<std::vector<std::byte>> answers_;  // owed

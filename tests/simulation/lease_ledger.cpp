@@ -10,7 +10,6 @@ namespace tlsmux::simulation {
 using config::FramingKind;
 using config::StreamReuse;
 using shm::Reason;
-using test::PlainType;
 
 void LeaseLedger::object(std::uint64_t stream, const Tenant& tenant, const std::string& what) {
   throw Violation("stream " + std::to_string(stream) + " (leased, upstream " + std::to_string(tenant.upstream) +
@@ -33,8 +32,10 @@ void LeaseLedger::composed(std::uint64_t stream, std::span<const std::byte> mess
 
 // ---- Connections ----
 
-void LeaseLedger::connected(std::uint64_t connection, std::uint32_t upstream) {
-  connections_[connection].upstream = upstream;
+void LeaseLedger::connected(std::uint64_t number, std::uint32_t upstream, const WireReader& reader) {
+  auto& connection = connections_[number];
+  connection.upstream = upstream;
+  connection.reader = reader;
 }
 
 LeaseLedger::Part LeaseLedger::sealed(std::uint64_t number, std::span<const std::byte> bytes) {
@@ -73,12 +74,14 @@ void LeaseLedger::lied(std::uint64_t number) {
 
 void LeaseLedger::told(std::uint64_t number, std::span<const std::byte> wire) {
   auto& connection = connections_.at(number);
-  while (!connection.is_cutter_lost && !connection.host_closed) {
-    const auto record = connection.cutter.next(wire);
-    connection.is_cutter_lost = !record.has_value();
+  connection.wire.insert(connection.wire.end(), wire.begin(), wire.end());
+  while (!connection.is_wire_lost && !connection.host_closed) {
+    const auto record = connection.reader.first(connection.wire);
+    connection.is_wire_lost = !record.has_value();
     if (!record || !*record) return;
-    if ((*record)->type == PlainType::close_notify) connection.host_closed = true;
-    if ((*record)->type != PlainType::data) continue;
+    connection.wire.erase(connection.wire.begin(), connection.wire.begin() + std::ptrdiff_t((*record)->bytes));
+    if ((*record)->kind == RecordKind::close_notify) connection.host_closed = true;
+    if ((*record)->kind != RecordKind::data) continue;
     connection.told += (*record)->content.size();
     const bool may_greet = !knows_messages(connection.upstream) && connection.stream == 0;
     if (!connection.is_leased && !may_greet) connection.is_intruded = true;
@@ -98,7 +101,7 @@ void LeaseLedger::observe(const SessionView& view, const config::StreamSettings&
   if (view.stream == 0) return;
   const auto& tenant = tenants_.at(view.stream);
   const auto waiting = connection.told - tenant.from - std::min(tenant.delivered, connection.told - tenant.from);
-  if (waiting >= settings.buffer_bytes && view.is_up && !tenant.has_left && !connection.is_cutter_lost &&
+  if (waiting >= settings.buffer_bytes && view.is_up && !tenant.has_left && !connection.is_wire_lost &&
       !view.is_held) {
     object(view.stream, tenant, "it has " + std::to_string(waiting) + " bytes to read, and its host is not held up");
   }
@@ -174,7 +177,6 @@ void LeaseLedger::delivered(std::uint64_t number, std::span<const std::byte> byt
   tenant.delivered += bytes.size();
   if (tenant.connection == 0) return;  // it had one for less than a turn: a greeting at most
   const auto& connection = connections_.at(tenant.connection);
-  if (connection.is_cutter_lost) return;
   const auto end = tenant.to.value_or(connection.told);
   if (tenant.from + tenant.delivered > end) object(number, tenant, "it gets more than its host has said to it");
   if (!std::ranges::equal(std::span(connection.said).subspan(tenant.from + at, bytes.size()), bytes)) {
@@ -189,7 +191,7 @@ void LeaseLedger::closed(std::uint64_t number, bool has_finished, bool is_told_b
     return;
   }
   const auto& connection = connections_.at(tenant.connection);
-  if (connection.has_lied || connection.is_muddy || connection.is_cutter_lost) return;
+  if (connection.has_lied || connection.is_muddy || connection.is_wire_lost) return;
   const auto to = tenant.to.value_or(connection.told);
   if (tenant.from + tenant.delivered != to)
     object(number, tenant, "it is told that all is said, and was not given all");

@@ -23,7 +23,7 @@
 
 #include "config/config.hpp"
 #include "shm/outcome.hpp"
-#include "tests/support/plain_tls.hpp"
+#include "tests/simulation/wire_reader.hpp"
 
 namespace tlsmux::simulation {
 
@@ -50,7 +50,7 @@ class LeaseLedger {
   void left(std::uint64_t stream) { tenants_.at(stream).has_left = true; }
 
   // ---- Connections.
-  void connected(std::uint64_t connection, std::uint32_t upstream);
+  void connected(std::uint64_t connection, std::uint32_t upstream, const WireReader& reader);
   struct Part {
     std::uint64_t stream = 0;
     std::size_t end = 0;  // in what the stream writes
@@ -93,9 +93,10 @@ class LeaseLedger {
     std::uint32_t upstream = 0;
     std::vector<std::byte> said;
     std::vector<std::size_t> answer_ends;  // in `said`
-    test::PlainRecordCutter cutter;        // of what the engine is given
+    WireReader reader{nullptr};            // of what the engine is given
+    std::vector<std::byte> wire;           // of that, the beginning of a record that is not whole
     std::size_t told = 0;                  // of `said`
-    bool is_cutter_lost = false;
+    bool is_wire_lost = false;
     std::uint64_t stream = 0;  // that has it, or had it last
     bool is_leased = false;
     bool is_over = false;  // it was taken from its stream, and not put into the pool

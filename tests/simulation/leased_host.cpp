@@ -9,7 +9,6 @@
 namespace tlsmux::simulation {
 
 using config::FramingKind;
-using test::PlainTlsHost;
 
 namespace {
 
@@ -23,10 +22,10 @@ std::vector<std::byte> bytes_of(const std::string& text) {
 }  // namespace
 
 LeasedHost::LeasedHost(Context& context, std::uint32_t upstream, std::uint64_t connection)
-    : context_(context),
+    : HostSide(context, upstream),
+      context_(context),
       upstream_(upstream),
       connection_(connection),
-      manner_(some_manner(context)),
       framing_(context.present(upstream).framing) {
   if (config::cuts_messages(context.upstream(upstream).framing.kind)) {
     cutter_ = std::make_unique<engine::message::FrameCutter>(framing_);
@@ -36,27 +35,22 @@ LeasedHost::LeasedHost(Context& context, std::uint32_t upstream, std::uint64_t c
 void LeasedHost::receive(std::span<const std::byte> bytes) {
   if (is_ended_) return;
   std::vector<std::byte> plaintext;
-  std::vector<std::byte> reply;
-  const bool was_shaking_hands = tls_.state() == PlainTlsHost::State::handshake;
-  const auto state = tls_.receive(bytes, plaintext, reply);
-  if (was_shaking_hands && state != PlainTlsHost::State::handshake) {
-    is_mute_ = manner_ != Manner::good;
-    if (manner_ == Manner::refuses) {
-      reply.clear();
-      PlainTlsHost::refuse(shm::Reason::certificate_rejected_by_host, reply);
-    }
+  const bool was_shaking_hands = tls().state() == HostTls::State::handshake;
+  const auto state = tls().receive(bytes, plaintext, output_);
+  if (was_shaking_hands && state != HostTls::State::handshake) {
+    is_mute_ = manner() != Manner::good;
     const bool may_greet = context_.upstream(upstream_).framing.kind == FramingKind::none;
     if (may_greet && !is_mute_ && context_.random.below(4) == 0) {
       answers_.push_back({.bytes = bytes_of("hello"), .is_answer = false});
     }
   }
-  if (manner_ != Manner::hangs) output_.insert(output_.end(), reply.begin(), reply.end());
-  if (state == PlainTlsHost::State::corrupt) throw Violation("a host received what is no record");
+  if (state == HostTls::State::failed && !tls().may_fail()) throw Violation("a host received what is no record");
   if (!plaintext.empty()) hear(plaintext);
   // What it owes it still says, unless it takes that for an abort.
-  if (state == PlainTlsHost::State::closed_by_client && !std::exchange(is_half_closed_, true)) {
+  if (state == HostTls::State::closed_by_client && !std::exchange(is_half_closed_, true)) {
     if (!context_.faults.none() && context_.random.below(4) == 0) end();
   }
+  if (state == HostTls::State::failed) end();
 }
 
 void LeasedHost::hear(std::span<const std::byte> plaintext) {
@@ -116,7 +110,7 @@ void LeasedHost::hear_bytes(std::span<const std::byte> plaintext) {
 }
 
 bool LeasedHost::act() {
-  const bool is_open = tls_.state() == PlainTlsHost::State::open || is_half_closed_;
+  const bool is_open = tls().state() == HostTls::State::open || is_half_closed_;
   if (is_ended_ || !is_open) return false;
   if (misbehave()) return true;
   if (context_.faults.none()) {
@@ -127,7 +121,7 @@ bool LeasedHost::act() {
   if (is_ended_) return true;
   if (say_some()) return true;
   if (!is_half_closed_) return false;
-  PlainTlsHost::close_notify(output_);
+  tls().close_notify(output_);
   end();
   return true;
 }
@@ -140,7 +134,7 @@ bool LeasedHost::say_some() {
   const auto count = may_cut ? context_.random.piece(answer.bytes.size()) : answer.bytes.size();
   const auto piece = std::span(answer.bytes).first(count);
   const bool is_whole = count == answer.bytes.size();
-  PlainTlsHost::seal(piece, output_);
+  tls().seal(piece, output_);
   if (answer.closes && is_whole) context_.leases.must_close(connection_);
   context_.leases.host_said(connection_, piece, is_whole && answer.is_answer);
   answer.bytes.erase(answer.bytes.begin(), answer.bytes.begin() + static_cast<std::ptrdiff_t>(count));
@@ -148,7 +142,7 @@ bool LeasedHost::say_some() {
   const bool closes = answer.closes;
   answers_.pop_front();
   if (closes) {
-    if (context_.random.below(2) == 0) PlainTlsHost::close_notify(output_);
+    if (context_.random.below(2) == 0) tls().close_notify(output_);
     end();
   }
   return true;
@@ -156,6 +150,7 @@ bool LeasedHost::say_some() {
 
 bool LeasedHost::misbehave() {
   auto& random = context_.random;
+  if (tls().act(output_)) return true;
   if (!answers_.empty() && context_.strikes(Fault::duplicate)) {
     context_.leases.lied(connection_);
     answers_.push_back(answers_.front());
@@ -163,7 +158,7 @@ bool LeasedHost::misbehave() {
   }
   if (context_.strikes(Fault::unsolicited) || context_.strikes(Fault::garbage)) return lie();
   if (context_.strikes(Fault::close)) {
-    if (random.below(2) == 0) PlainTlsHost::close_notify(output_);
+    if (random.below(2) == 0) tls().close_notify(output_);
     end();
     return true;
   }
@@ -183,11 +178,10 @@ bool LeasedHost::lie() {
   if (random.below(4) == 0) {
     is_mute_ = true;
     answers_.clear();
-    output_.push_back(std::byte(0x99));
-    output_.insert(output_.end(), words.begin(), words.end());
+    tls().babble(words, output_);
     return true;
   }
-  PlainTlsHost::seal(words, output_);
+  tls().seal(words, output_);
   context_.leases.host_said(connection_, words, false);
   return true;
 }

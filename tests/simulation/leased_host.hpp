@@ -45,8 +45,6 @@ class LeasedHost final : public HostSide {
   Context& context_;
   std::uint32_t upstream_;
   std::uint64_t connection_;
-  test::PlainTlsHost tls_;
-  Manner manner_;
   engine::message::Framing framing_;
   std::unique_ptr<engine::message::FrameCutter> cutter_;
   std::string http_;  // that is not answered

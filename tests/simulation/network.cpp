@@ -28,7 +28,7 @@ Connection::Connection(Context& context, std::uint64_t number, std::uint32_t ups
       host_(make_host(context, upstream, number)),
       hangs_(context.strikes(Fault::connect_hangs)),
       window_(context.strikes(Fault::small_window) ? context.random.between(1, 200) : kWindowBytes) {
-  if (is_leased_) context.leases.connected(number, upstream);
+  if (is_leased_) context.leases.connected(number, upstream, context.wire_reader());
 }
 
 // ---- The engine's calls ----
@@ -105,6 +105,14 @@ void Connection::tell(engine::mux::Multiplexer& multiplexer) {
 
 std::size_t Connection::piece(std::size_t total) {
   return context_.strikes(Fault::partial_io) ? context_.random.piece(total) : total;
+}
+
+// As no checksum of the network's would notice.
+void Connection::spoil(std::span<std::byte> bytes) {
+  if (!context_.strikes(Fault::record_spoilt)) return;
+  bytes[context_.random.below(bytes.size())] ^= std::byte(1U << context_.random.below(8));
+  context_.trace("a bit on connection " + std::to_string(number_) + " is spoilt");
+  host_->note_spoilt();
 }
 
 bool Connection::step() {
@@ -204,8 +212,9 @@ void Connection::finish_send() {
 bool Connection::step_deliver() {
   if (to_host_.empty() || reset_ || vanished_ || !host_->is_reading()) return false;
   const auto count = piece(to_host_.size());
-  const std::vector<std::byte> bytes(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
+  std::vector<std::byte> bytes(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
   to_host_.erase(to_host_.begin(), to_host_.begin() + static_cast<std::ptrdiff_t>(count));
+  spoil(bytes);
   host_->receive(bytes);
   return true;
 }
@@ -217,6 +226,7 @@ bool Connection::step_carry() {
     const auto count = piece(std::min(output.size(), kWindowBytes - to_engine_.size()));
     to_engine_.insert(to_engine_.end(), output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
     output.erase(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(count));
+    spoil(std::span(to_engine_).last(count));
     return true;
   }
   if (!host_->is_ended() || ended_) return false;

@@ -61,6 +61,7 @@ class Connection {
   void finish_send();
   [[nodiscard]] bool is_endpoint_gone() const { return context_.ports_down.contains(port_); }
   std::size_t piece(std::size_t total);
+  void spoil(std::span<std::byte> bytes);
   // Of to_engine_, what may be told now.
   [[nodiscard]] std::size_t receivable() const { return held_ ? handed_over_ : to_engine_.size(); }
 

@@ -11,7 +11,9 @@ constexpr std::array<std::string_view, kSeenCount> kNames{
     "upstream_restarted",     "stream_kind_changed", "correlation_changed", "group_shut_out",
     "upstream_drained",       "drain_cut_short",     "drain_cancelled",     "upstream_removed",
     "group_removed",          "vanished_bytes",      "vanished_reset",      "vanished_timeout",
-    "host_held_up",           "late_answer",         "unsolicited_message", "orphan"};
+    "host_held_up",           "late_answer",         "unsolicited_message", "orphan",
+    "tls_handshake_full", "tls_handshake_resumed", "tls_handshake_failed", "tls_handshake_cut", "tls_1_2",
+    "tls_certificate_refused", "tls_record_refused", "tls_refused_by_host", "tls_key_update_followed", "tls_closed_by_host"};
 static_assert(!kNames.back().empty());
 
 }  // namespace

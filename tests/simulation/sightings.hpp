@@ -51,8 +51,20 @@ enum class Seen : std::uint8_t {
   late_answer,
   unsolicited_message,
   orphan,
+
+  // Real TLS.
+  tls_handshake_full,
+  tls_handshake_resumed,
+  tls_handshake_failed,  // as the engine sees it
+  tls_handshake_cut,     // it came to no end
+  tls_1_2,
+  tls_certificate_refused,  // that of a host, which hears of it
+  tls_record_refused,       // by the engine
+  tls_refused_by_host,      // a handshake or a record
+  tls_key_update_followed,  // the engine has changed its own key, as it was asked to
+  tls_closed_by_host,       // with close_notify
 };
-inline constexpr std::size_t kSeenCount = static_cast<std::size_t>(Seen::orphan) + 1;
+inline constexpr std::size_t kSeenCount = static_cast<std::size_t>(Seen::tls_closed_by_host) + 1;
 
 std::string_view name_of(Seen seen);
 
@@ -61,6 +73,7 @@ class Sightings {
   void count(Fault fault) { ++faults_[static_cast<std::size_t>(fault)]; }
   void count(Seen seen) { ++seen_[static_cast<std::size_t>(seen)]; }
   void add(const Sightings& other);
+  friend bool operator==(const Sightings&, const Sightings&) = default;
 
   [[nodiscard]] std::uint64_t of(Fault fault) const { return faults_[static_cast<std::size_t>(fault)]; }
   [[nodiscard]] std::uint64_t of(Seen seen) const { return seen_[static_cast<std::size_t>(seen)]; }

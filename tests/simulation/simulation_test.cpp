@@ -3,6 +3,7 @@
 //   TLSMUX_SEED=n              that world alone
 //   TLSMUX_SIMULATION_SEEDS=n  so many, from TLSMUX_SEED on or from a random one
 // With neither, always the same worlds, from 1 on: what fails then has to do with what was changed.
+//   TLSMUX_REAL_TLS_ONE_IN=n   one world in so many has real TLS instead of PlainTls, 0: none; else one in 150
 //   TLSMUX_SIMULATION_TRACE=1  prints what happens, step by step
 //   TLSMUX_SIMULATION_REPORT=1 prints how often each fault struck, and what came of it
 #include <doctest/doctest.h>
@@ -39,11 +40,15 @@ std::uint64_t first_seed() {
   return is_told ? test::seed() : 1;
 }
 
+std::uint64_t worlds_per_real_one() {
+  return number_in_environment("TLSMUX_REAL_TLS_ONE_IN").value_or(simulation::kWorldsPerRealOne);
+}
+
 void print(const Statistics& seen) {
-  std::printf("%" PRIu64 " runs, %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64 " clients, %" PRIu64
+  std::printf("%" PRIu64 " runs (%" PRIu64 " with real TLS), %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64 " clients, %" PRIu64
               " requests: answered=%" PRIu64 " not_sent=%" PRIu64 " maybe_sent=%" PRIu64 "; %" PRIu64
               " streams: closed=%" PRIu64 " refused=%" PRIu64 " lost=%" PRIu64 "\n",
-              seen.runs, seen.steps, seen.engines, seen.clients, seen.requests, seen.told[1], seen.told[2],
+              seen.runs, seen.runs_with_real_tls, seen.steps, seen.engines, seen.clients, seen.requests, seen.told[1], seen.told[2],
               seen.told[3], seen.streams.opened, seen.streams.closed, seen.streams.refused, seen.streams.lost);
 }
 
@@ -101,7 +106,7 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
     const auto seed = first + i;
     INFO("replay: TLSMUX_SIMULATION_TRACE=1 TLSMUX_SEED=" << seed << " " << program);
     try {
-      seen.add(World(seed, is_traced).run());
+      seen.add(World(seed, is_traced, worlds_per_real_one()).run());
     } catch (const Violation& violation) {
       FAIL(std::string(violation.what()));
     }
@@ -143,5 +148,14 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
   for (const auto count : {streams.turned_away, streams.refused, streams.closed, streams.lost - streams.lost_not_sent,
                            streams.lost_not_sent, streams.left, streams.answers, streams.reused}) {
     CHECK(count > 0);
+  }
+}
+
+TEST_CASE("simulation.a world with real TLS follows from its seed, whatever the keys are") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CAPTURE(seed);
+    const auto once = World(seed, false, 1).run();
+    CHECK(once.runs_with_real_tls == 1);
+    CHECK(once == World(seed, false, 1).run());
   }
 }

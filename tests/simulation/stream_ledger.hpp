@@ -53,6 +53,7 @@ struct StreamStatistics {
   std::uint64_t reused = 0;  // sessions that another stream had had
 
   void add(const StreamStatistics& other);
+  friend bool operator==(const StreamStatistics&, const StreamStatistics&) = default;
 };
 
 class StreamLedger {

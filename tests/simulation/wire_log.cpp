@@ -4,7 +4,6 @@
 
 #include "config/leases.hpp"
 #include "tests/simulation/message.hpp"
-#include "tests/support/plain_tls.hpp"
 
 namespace tlsmux::simulation {
 
@@ -14,7 +13,8 @@ WireLog::WireLog(Context& context, std::uint32_t upstream, std::uint64_t connect
       connection_(connection),
       is_leased_(config::leases_sessions(context.present(upstream))),
       in_order_(context.in_order(upstream)),
-      framing_(context.present(upstream).framing) {}
+      framing_(context.present(upstream).framing),
+      reader_(context.wire_reader()) {}
 
 void WireLog::offered(std::span<const std::byte> pending) {
   const auto known = std::span(stream_).subspan(accepted_);
@@ -22,20 +22,17 @@ void WireLog::offered(std::span<const std::byte> pending) {
     throw Violation("bytes that were given to the kernel have changed before it accepted them");
   }
   stream_.insert(stream_.end(), pending.begin() + static_cast<std::ptrdiff_t>(known.size()), pending.end());
-  while (stream_.size() - read_ >= test::kPlainHeaderBytes) {
-    std::size_t length = 0;
-    for (std::size_t i = 1; i < test::kPlainHeaderBytes; ++i) {
-      length = length << 8 | std::to_integer<std::size_t>(stream_[read_ + i]);
-    }
-    if (stream_.size() - read_ - test::kPlainHeaderBytes < length)
-      throw Violation("half a record was given to the kernel");
-    const auto content = std::span(stream_).subspan(read_ + test::kPlainHeaderBytes, length);
-    if (stream_[read_] == std::byte(test::PlainType::data)) {
+  while (read_ < stream_.size()) {
+    const auto record = reader_.first(std::span(stream_).subspan(read_));
+    if (!record) throw Violation("what is no record was given to the kernel: " + record.error());
+    if (!*record) throw Violation("half a record was given to the kernel");
+    const auto& [kind, content, bytes] = **record;
+    if (kind == RecordKind::data) {
       is_leased_ ? read_leased(read_, content) : read_record(read_, content);
-    } else if (is_leased_ && stream_[read_] == std::byte(test::PlainType::close_notify)) {
+    } else if (is_leased_ && kind == RecordKind::close_notify) {
       context_.leases.sealed_close(connection_);
     }
-    read_ += test::kPlainHeaderBytes + length;
+    read_ += bytes;
   }
 }
 

@@ -1,8 +1,7 @@
 #pragma once
 
 // What the engine gives one connection to send, byte by byte, and how much of it the kernel has accepted. Tells the
-// ledger which requests have left. It reads PlainTls as it is written, so it knows what lies in a record before all of
-// it is accepted.
+// ledger which requests have left. It knows what lies in a record before all of it is accepted (wire_reader.hpp).
 
 #include <cstdint>
 #include <span>
@@ -10,6 +9,7 @@
 
 #include "engine/message/framing.hpp"
 #include "tests/simulation/context.hpp"
+#include "tests/simulation/wire_reader.hpp"
 
 namespace tlsmux::simulation {
 
@@ -39,6 +39,7 @@ class WireLog {
   bool is_leased_;
   bool in_order_;
   engine::message::Framing framing_;
+  WireReader reader_;
   std::vector<std::byte> stream_;  // all that was ever offered
   std::uint64_t accepted_ = 0;
   std::size_t read_ = 0;          // of stream_, up to the end of a record

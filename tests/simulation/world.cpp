@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/leases.hpp"
+#include "tests/simulation/real_host.hpp"
 #include "tests/simulation/scenario.hpp"
 
 namespace tlsmux::simulation {
@@ -17,10 +18,21 @@ config::Config scenario_of(std::uint64_t seed) {
   return make_scenario(random);
 }
 
+// SplitMix64's finish.
+bool has_real_tls(std::uint64_t seed, std::uint64_t worlds_per_real_one) {
+  auto hash = seed + 0x9e3779b97f4a7c15;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
+  hash ^= hash >> 31;
+  return worlds_per_real_one != 0 && hash % worlds_per_real_one == 0;
+}
+
 }  // namespace
 
 void Statistics::add(const Statistics& other) {
   runs += other.runs;
+  runs_with_real_tls += other.runs_with_real_tls;
+  last_draw += other.last_draw;
   steps += other.steps;
   requests += other.requests;
   engines += other.engines;
@@ -31,8 +43,10 @@ void Statistics::add(const Statistics& other) {
   for (std::size_t i = 0; i < reasons.size(); ++i) reasons[i] += other.reasons[i];
 }
 
-World::World(std::uint64_t seed, bool is_traced) : context_(seed, scenario_of(seed)), network_(context_) {
+World::World(std::uint64_t seed, bool is_traced, std::uint64_t worlds_per_real_one)
+    : context_(seed, scenario_of(seed)), network_(context_) {
   context_.is_traced = is_traced;
+  if (has_real_tls(seed, worlds_per_real_one)) context_.real_hosts = std::make_shared<RealHosts>(context_);
   context_.while_engine_works = [this] { step_client(); };
   context_.has_streams = context_.random.below(2) == 0;
   const auto& upstreams = context_.config.upstreams;
@@ -50,6 +64,8 @@ Statistics World::run() {
   shut_down();
   context_.ledger.check_all_ended();
   statistics_.runs = 1;
+  statistics_.runs_with_real_tls = context_.real_hosts != nullptr ? 1 : 0;
+  statistics_.last_draw = context_.random.next();
   statistics_.requests = context_.ledger.size();
   statistics_.told = context_.ledger.told();
   statistics_.reasons = context_.ledger.reasons();
@@ -61,7 +77,7 @@ Statistics World::run() {
 // ---- The acts of the play ----
 
 void World::run_faults() {
-  context_.faults = Faults::some(context_.random);
+  context_.faults = Faults::some(context_.random, context_.real_hosts != nullptr);
   counters_comparable_ = context_.faults[Fault::client_leaves] == 0 && !context_.has_streams;
   const auto clients = context_.random.between(1, 4);
   for (std::size_t i = 0; i < clients; ++i) clients_.push_back(nullptr);

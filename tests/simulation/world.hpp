@@ -18,6 +18,7 @@ namespace tlsmux::simulation {
 // What a run saw, to show that the runs together see everything.
 struct Statistics {
   std::uint64_t runs = 0;
+  std::uint64_t runs_with_real_tls = 0;
   std::uint64_t steps = 0;
   std::uint64_t requests = 0;
   std::uint64_t engines = 0;
@@ -27,12 +28,20 @@ struct Statistics {
   Sightings sightings;
   StreamStatistics streams;
 
+  std::uint64_t last_draw = 0;  // of chance: differs if anything has gone another way
+
   void add(const Statistics& other);
+  friend bool operator==(const Statistics&, const Statistics&) = default;
 };
+
+// A handshake of real TLS costs as much time as a world without.
+inline constexpr std::uint64_t kWorldsPerRealOne = 150;
 
 class World {
  public:
-  World(std::uint64_t seed, bool is_traced);
+  // One world in so many has real TLS: which ones follows from the seed, and no chance of the world's is drawn for it.
+  // 0: none has.
+  World(std::uint64_t seed, bool is_traced, std::uint64_t worlds_per_real_one = kWorldsPerRealOne);
 
   // Throws Violation at the step at which the product breaks a promise.
   Statistics run();

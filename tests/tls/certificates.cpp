@@ -94,9 +94,10 @@ std::string Identity::pin() const {
 
 namespace {
 
-Identity make_authority(const std::string& common_name, const std::string& key_usage, const Identity* issuer) {
+Identity make_authority(const std::string& common_name, const std::string& key_usage, KeyKind key,
+                        const Identity* issuer) {
   Identity identity;
-  identity.key = make_key(KeyKind::p256);
+  identity.key = make_key(key);
   identity.certificate = make_unsigned({.common_name = common_name}, identity.key.get());
   X509* certificate = identity.certificate.get();
   X509* by = issuer != nullptr ? issuer->certificate.get() : certificate;
@@ -110,12 +111,12 @@ Identity make_authority(const std::string& common_name, const std::string& key_u
 
 }  // namespace
 
-Authority::Authority(const std::string& common_name, const std::string& key_usage)
-    : identity_(make_authority(common_name, key_usage, nullptr)) {}
+Authority::Authority(const std::string& common_name, const std::string& key_usage, KeyKind key)
+    : identity_(make_authority(common_name, key_usage, key, nullptr)) {}
 
 Authority Authority::issue_authority(const std::string& common_name) const {
   Authority issued;
-  issued.identity_ = make_authority(common_name, "", &identity_);
+  issued.identity_ = make_authority(common_name, "", KeyKind::p256, &identity_);
   return issued;
 }
 
@@ -139,7 +140,12 @@ std::string Authority::revocation_list_pem(const RevocationWish& wish) const {
 
 Identity Authority::issue(const CertificateWish& wish) const {
   Identity identity;
-  identity.key = make_key(wish.key);
+  if (wish.key_pair != nullptr) {
+    EVP_PKEY_up_ref(wish.key_pair);
+    identity.key.reset(wish.key_pair);
+  } else {
+    identity.key = make_key(wish.key);
+  }
   identity.certificate = make_unsigned(wish, identity.key.get());
   X509* certificate = identity.certificate.get();
   X509_set_issuer_name(certificate, X509_get_subject_name(identity_.certificate.get()));

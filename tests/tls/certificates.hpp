@@ -17,6 +17,7 @@ struct CertificateWish {
   long starts_s = -3600;                                                           // from now
   long ends_s = 86'400;                                                            // from now
   KeyKind key = KeyKind::p256;
+  EVP_PKEY* key_pair = nullptr;  // null: a new one
 };
 
 struct Identity {
@@ -42,7 +43,7 @@ struct RevocationWish {
 class Authority {
  public:
   // `key_usage` as in openssl.cnf; empty: any.
-  explicit Authority(const std::string& common_name, const std::string& key_usage = "");
+  explicit Authority(const std::string& common_name, const std::string& key_usage = "", KeyKind key = KeyKind::p256);
 
   [[nodiscard]] Identity issue(const CertificateWish& wish) const;
   [[nodiscard]] Authority issue_authority(const std::string& common_name) const;

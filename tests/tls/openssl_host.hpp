@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/tls/certificates.hpp"
@@ -64,6 +65,8 @@ class OpenSslConnection {
   // Any record, in the state of this connection.
   [[nodiscard]] SSL* ssl() const { return ssl_.get(); }
   [[nodiscard]] const std::string& received() const { return received_; }
+  // And forgets it.
+  std::string take_received() { return std::exchange(received_, {}); }
   [[nodiscard]] bool closed_by_client() const { return closed_; }
   [[nodiscard]] bool failed() const { return failed_; }
   // OpenSSL's words for it.

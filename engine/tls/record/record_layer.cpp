@@ -6,6 +6,7 @@
 
 #include "engine/tls/record/key_schedule.hpp"
 #include "shm/assert.hpp"
+#include "shm/deliberate_bug.hpp"
 
 namespace tlsmux::engine::tls {
 namespace {
@@ -201,7 +202,7 @@ RecordLayer::Handled RecordLayer::handle_key_update(const HandshakeMessage& mess
     return unexpected(invalid(Alert::unexpected_message, "the host sent messages right behind a key update"));
   }
   try {
-    receiver_.update_key();
+    if (!TMX_HAS_BUG(miss_key_update)) receiver_.update_key();
   } catch (const std::bad_alloc&) {
     return unexpected(no_memory());
   }
