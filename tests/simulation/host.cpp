@@ -42,7 +42,6 @@ void Host::receive(std::span<const std::byte> bytes) {
   const bool was_shaking_hands = tls().state() == HostTls::State::handshake;
   const auto state = tls().receive(bytes, plaintext, output_);
   if (was_shaking_hands && state != HostTls::State::handshake && manner() != Manner::good) mute_ = true;
-  if (state == HostTls::State::failed && !tls().may_fail()) throw Violation("a host received what is no record");
   const auto cut = cutter_.feed(plaintext, [this](const engine::message::Frame& frame) { hear(frame.message); });
   if (!cut) throw Violation("a host received what is no frame");
   if (state == HostTls::State::closed_by_client || state == HostTls::State::failed) end();

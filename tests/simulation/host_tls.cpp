@@ -10,7 +10,9 @@ HostTls::State PlainHostTls::receive(std::span<const std::byte> received, std::v
                                      std::vector<std::byte>& output) {
   std::vector<std::byte> reply;
   const bool was_shaking_hands = state() == State::handshake;
-  host_.receive(received, plaintext, reply);
+  if (host_.receive(received, plaintext, reply) == PlainTlsHost::State::corrupt) {
+    throw Violation("a host received what is no record");
+  }
   if (manner_ == Manner::refuses && was_shaking_hands && state() != State::handshake) {
     reply.clear();
     PlainTlsHost::refuse(shm::Reason::certificate_rejected_by_host, reply);

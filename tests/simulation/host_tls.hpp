@@ -22,12 +22,11 @@ class HostTls {
 
   virtual ~HostTls() = default;
 
-  // Feeds what came from the engine, and appends the data to `plaintext`.
+  // Feeds what came from the engine, and appends the data to `plaintext`. Throws Violation if the session fails, unless
+  // something was done that makes the engine or the host end it.
   virtual State receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
                         std::vector<std::byte>& output) = 0;
   [[nodiscard]] virtual State state() const = 0;
-  // Something was done that makes the engine, or the host, end the session. Without it, `failed` is the engine's fault.
-  [[nodiscard]] virtual bool may_fail() const = 0;
 
   // The following while it is open, or closed by the client.
   virtual void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) = 0;
@@ -50,7 +49,6 @@ class PlainHostTls final : public HostTls {
   State receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
                 std::vector<std::byte>& output) override;
   [[nodiscard]] State state() const override;
-  [[nodiscard]] bool may_fail() const override { return false; }
   void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) override {
     test::PlainTlsHost::seal(plaintext, output);
   }

@@ -101,8 +101,7 @@ void LeaseLedger::observe(const SessionView& view, const config::StreamSettings&
   if (view.stream == 0) return;
   const auto& tenant = tenants_.at(view.stream);
   const auto waiting = connection.told - tenant.from - std::min(tenant.delivered, connection.told - tenant.from);
-  if (waiting >= settings.buffer_bytes && view.is_up && !tenant.has_left && !connection.is_wire_lost &&
-      !view.is_held) {
+  if (waiting >= settings.buffer_bytes && view.is_up && !tenant.has_left && !connection.is_wire_lost && !view.is_held) {
     object(view.stream, tenant, "it has " + std::to_string(waiting) + " bytes to read, and its host is not held up");
   }
 }

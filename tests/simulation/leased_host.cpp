@@ -44,7 +44,6 @@ void LeasedHost::receive(std::span<const std::byte> bytes) {
       answers_.push_back({.bytes = bytes_of("hello"), .is_answer = false});
     }
   }
-  if (state == HostTls::State::failed && !tls().may_fail()) throw Violation("a host received what is no record");
   if (!plaintext.empty()) hear(plaintext);
   // What it owes it still says, unless it takes that for an abort.
   if (state == HostTls::State::closed_by_client && !std::exchange(is_half_closed_, true)) {

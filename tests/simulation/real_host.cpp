@@ -65,7 +65,6 @@ class RealHostTls final : public HostTls {
   State receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
                 std::vector<std::byte>& output) override;
   [[nodiscard]] State state() const override { return state_; }
-  [[nodiscard]] bool may_fail() const override { return may_fail_; }
   void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) override;
   void close_notify(std::vector<std::byte>& output) override;
   void babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) override;
@@ -137,7 +136,8 @@ HostTls::State RealHostTls::receive(std::span<const std::byte> received, std::ve
   plaintext.insert(plaintext.end(), bytes.begin(), bytes.end());
   send(RecordKind::tls, {}, output);
   if (connection_.failed()) {
-    context_.trace("a host's TLS fails: " + connection_.last_error());
+    if (!may_fail_) throw Violation("a host's TLS session fails for nothing: " + connection_.last_error());
+    context_.trace("a host's TLS session fails: " + connection_.last_error());
     state_ = State::failed;
     if (!is_alerted_) context_.note(Seen::tls_refused_by_host);
   } else if (connection_.closed_by_client()) {

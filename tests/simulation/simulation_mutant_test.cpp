@@ -20,23 +20,23 @@ constexpr std::uint64_t kRunsMax = 5000;
 // Always the same worlds: in others some of these bugs meet an assertion of the engine first, and that ends the program.
 constexpr std::uint64_t kFirstSeed = 77;
 
-std::optional<std::string> find_violation(std::uint64_t seed) {
+std::optional<std::string> find_violation(std::uint64_t seed, std::uint64_t worlds_per_real_one) {
   try {
-    static_cast<void>(simulation::World(seed, false).run());
+    static_cast<void>(simulation::World(seed, false, worlds_per_real_one).run());
   } catch (const simulation::Violation& violation) {
     return violation.what();
   }
   return std::nullopt;
 }
 
-void must_find(DeliberateBug bug) {
+void must_find(DeliberateBug bug, std::uint64_t worlds_per_real_one = simulation::kWorldsPerRealOne) {
   deliberate_bug = bug;
   std::optional<std::string> violation;
   std::uint64_t runs = 0;
-  for (; !violation && runs < kRunsMax; ++runs) violation = find_violation(kFirstSeed + runs);
+  for (; !violation && runs < kRunsMax; ++runs) violation = find_violation(kFirstSeed + runs, worlds_per_real_one);
   REQUIRE(violation.has_value());
   // The seed alone replays it.
-  CHECK(find_violation(kFirstSeed + runs - 1) == violation);
+  CHECK(find_violation(kFirstSeed + runs - 1, worlds_per_real_one) == violation);
   std::printf("found after %" PRIu64 " runs: %s\n", runs, violation->c_str());
 }
 
@@ -57,3 +57,4 @@ TEST_CASE("simulation.finds the deliberate bug exceed_queue") { must_find(Delibe
 TEST_CASE("simulation.finds the deliberate bug give_back_owed") { must_find(DeliberateBug::give_back_owed); }
 TEST_CASE("simulation.finds the deliberate bug keep_lease") { must_find(DeliberateBug::keep_lease); }
 TEST_CASE("simulation.finds the deliberate bug forget_resume") { must_find(DeliberateBug::forget_resume); }
+TEST_CASE("simulation.finds the deliberate bug miss_key_update") { must_find(DeliberateBug::miss_key_update, 1); }

@@ -45,11 +45,12 @@ std::uint64_t worlds_per_real_one() {
 }
 
 void print(const Statistics& seen) {
-  std::printf("%" PRIu64 " runs (%" PRIu64 " with real TLS), %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64 " clients, %" PRIu64
-              " requests: answered=%" PRIu64 " not_sent=%" PRIu64 " maybe_sent=%" PRIu64 "; %" PRIu64
-              " streams: closed=%" PRIu64 " refused=%" PRIu64 " lost=%" PRIu64 "\n",
-              seen.runs, seen.runs_with_real_tls, seen.steps, seen.engines, seen.clients, seen.requests, seen.told[1], seen.told[2],
-              seen.told[3], seen.streams.opened, seen.streams.closed, seen.streams.refused, seen.streams.lost);
+  std::printf("%" PRIu64 " runs (%" PRIu64 " with real TLS), %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64
+              " clients, %" PRIu64 " requests: answered=%" PRIu64 " not_sent=%" PRIu64 " maybe_sent=%" PRIu64
+              "; %" PRIu64 " streams: closed=%" PRIu64 " refused=%" PRIu64 " lost=%" PRIu64 "\n",
+              seen.runs, seen.runs_with_real_tls, seen.steps, seen.engines, seen.clients, seen.requests, seen.told[1],
+              seen.told[2], seen.told[3], seen.streams.opened, seen.streams.closed, seen.streams.refused,
+              seen.streams.lost);
 }
 
 void print_line(const char* what, std::string_view name, std::uint64_t count) {
@@ -78,6 +79,7 @@ void print_table(const Statistics& seen) {
   print_line("stream", "left", streams.left);
   print_line("stream", "answers", streams.answers);
   print_line("stream", "sessions_reused", streams.reused);
+  print_line("chance", "last_draws", seen.last_draw);
 }
 
 // A generator that does not reach something any more would make promises for nothing.
