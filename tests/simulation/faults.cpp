@@ -24,9 +24,9 @@ constexpr std::array<FaultOf, kFaultCount> kFaults{{
     {Fault::handshake_fails, "handshake_fails", 200},
     {Fault::handshake_hangs, "handshake_hangs", 100},
     {Fault::seal_fails, "seal_fails", 20},
-    {Fault::record_spoilt, "record_spoilt", 30, true},
-    {Fault::key_update, "key_update", 300, true},
-    {Fault::new_ticket, "new_ticket", 200, true},
+    {Fault::record_spoilt, "record_spoilt", 100, true},
+    {Fault::key_update, "key_update", 500, true},
+    {Fault::new_ticket, "new_ticket", 300, true},
     {Fault::silent, "silent", 200},
     {Fault::shuffled, "shuffled", 500},
     {Fault::duplicate, "duplicate", 50},
@@ -60,7 +60,9 @@ Faults Faults::some(Random& random, bool is_tls_real) {
   Faults faults;
   for (const auto& [fault, name, permille_max, needs_real_tls] : kFaults) {
     if (needs_real_tls && !is_tls_real) continue;
-    if (random.below(2) == 0) faults[fault] = static_cast<std::uint32_t>(random.between(1, permille_max));
+    // There are few worlds to see these.
+    const bool strikes = needs_real_tls ? random.below(4) != 0 : random.below(2) == 0;
+    if (strikes) faults[fault] = static_cast<std::uint32_t>(random.between(1, permille_max));
   }
   return faults;
 }

@@ -144,6 +144,7 @@ void Host::say(std::span<const std::byte> message) {
 
 void Host::end() {
   context_.trace("host ends connection " + std::to_string(connection_));
+  tls().take_leave(output_);
   ended_ = true;
   half_open_ = context_.random.below(2) == 0;
 }

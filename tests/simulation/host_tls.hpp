@@ -31,6 +31,8 @@ class HostTls {
   // The following while it is open, or closed by the client.
   virtual void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) = 0;
   virtual void close_notify(std::vector<std::byte>& output) = 0;
+  // The host ends the connection. It may say so, if it has not.
+  virtual void take_leave(std::vector<std::byte>& output) = 0;
   // What begins like no record.
   virtual void babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) = 0;
   // Does something of its own accord that is no data. False: nothing.
@@ -53,6 +55,7 @@ class PlainHostTls final : public HostTls {
     test::PlainTlsHost::seal(plaintext, output);
   }
   void close_notify(std::vector<std::byte>& output) override { test::PlainTlsHost::close_notify(output); }
+  void take_leave(std::vector<std::byte>& /*output*/) override {}
   void babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) override;
   bool act(std::vector<std::byte>& /*output*/) override { return false; }
   void note_spoilt() override {}

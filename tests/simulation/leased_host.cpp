@@ -187,6 +187,7 @@ bool LeasedHost::lie() {
 
 void LeasedHost::end() {
   context_.trace("host ends connection " + std::to_string(connection_));
+  tls().take_leave(output_);
   is_ended_ = true;
 }
 

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <string_view>
-#include <utility>
 
 #include "shm/assert.hpp"
 #include "tests/tls/certificates.hpp"
@@ -67,6 +66,7 @@ class RealHostTls final : public HostTls {
   [[nodiscard]] State state() const override { return state_; }
   void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) override;
   void close_notify(std::vector<std::byte>& output) override;
+  void take_leave(std::vector<std::byte>& output) override;
   void babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) override;
   bool act(std::vector<std::byte>& output) override;
   void note_spoilt() override { may_fail_ = true; }
@@ -86,7 +86,6 @@ class RealHostTls final : public HostTls {
   test::OpenSslConnection connection_;
   State state_ = State::handshake;
   bool is_hanging_;
-  bool is_certificate_bad_ = false;
   bool may_fail_ = false;
   bool is_alerted_ = false;
   int own_messages_ = 0;  // since the last data
@@ -104,7 +103,7 @@ void RealHostTls::refuse() {
 }
 
 void RealHostTls::show_bad_certificate() {
-  may_fail_ = is_certificate_bad_ = true;
+  may_fail_ = true;
   const auto& shown = context_.random.below(2) == 0 ? identities().misnamed : identities().expired;
   TMX_ASSERT(SSL_use_certificate(connection_.ssl(), shown.certificate.get()) == 1);
   TMX_ASSERT(SSL_use_PrivateKey(connection_.ssl(), shown.key.get()) == 1);
@@ -123,8 +122,7 @@ void RealHostTls::observe(int is_written, int /*version*/, int type, const void*
   const auto message = std::span(static_cast<const unsigned char*>(content), bytes);
   if (is_written != 0 || message.empty()) return;
   if (type == SSL3_RT_HANDSHAKE && message[0] == SSL3_MT_KEY_UPDATE) host.context_.note(Seen::tls_key_update_followed);
-  if (type != SSL3_RT_ALERT || message[0] != SSL3_AL_FATAL || std::exchange(host.is_alerted_, true)) return;
-  if (host.is_certificate_bad_) host.context_.note(Seen::tls_certificate_refused);
+  if (type == SSL3_RT_ALERT && message[0] == SSL3_AL_FATAL) host.is_alerted_ = true;
 }
 
 HostTls::State RealHostTls::receive(std::span<const std::byte> received, std::vector<std::byte>& plaintext,
@@ -165,6 +163,12 @@ void RealHostTls::close_notify(std::vector<std::byte>& output) {
   send(RecordKind::close_notify, {}, output);
 }
 
+void RealHostTls::take_leave(std::vector<std::byte>& output) {
+  const bool has_said_so = (SSL_get_shutdown(connection_.ssl()) & SSL_SENT_SHUTDOWN) != 0;
+  const bool can_say_so = state_ == State::open || state_ == State::closed_by_client;
+  if (can_say_so && !has_said_so && context_.random.below(2) == 0) close_notify(output);
+}
+
 void RealHostTls::babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) {
   may_fail_ = true;
   output.push_back(kNoRecordType);
@@ -175,7 +179,7 @@ bool RealHostTls::act(std::vector<std::byte>& output) {
   SSL* ssl = connection_.ssl();
   if (state_ != State::open || SSL_version(ssl) != TLS1_3_VERSION || own_messages_ == kOwnMessagesMax) return false;
   if (context_.strikes(Fault::key_update)) {
-    const bool asks = context_.random.below(2) == 0;
+    const bool asks = context_.random.below(4) != 0;
     TMX_ASSERT(SSL_key_update(ssl, asks ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
   } else if (context_.strikes(Fault::new_ticket)) {
     TMX_ASSERT(SSL_new_session_ticket(ssl) == 1);

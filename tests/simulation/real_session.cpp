@@ -16,6 +16,10 @@ using engine::tls::WireBuffer;
 
 namespace {
 
+bool is_about_certificate(shm::Reason reason) {
+  return reason == shm::Reason::certificate_expired || reason == shm::Reason::certificate_wrong_name;
+}
+
 // What is appended to a wire from now on.
 class Appended {
  public:
@@ -76,7 +80,8 @@ std::expected<HandshakeState, TlsError> RealSession::handshake(std::span<const s
     note_done();
   } else {
     context_.trace("a handshake fails: " + state.error().words);
-    context_.note(Seen::tls_handshake_failed);
+    context_.note(is_about_certificate(state.error().reason) ? Seen::tls_certificate_refused
+                                                             : Seen::tls_handshake_failed);
   }
   return state;
 }

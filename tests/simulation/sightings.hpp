@@ -55,10 +55,10 @@ enum class Seen : std::uint8_t {
   // Real TLS.
   tls_handshake_full,
   tls_handshake_resumed,
-  tls_handshake_failed,  // as the engine sees it
+  tls_handshake_failed,  // in another way, as the engine sees it
   tls_handshake_cut,     // it came to no end
   tls_1_2,
-  tls_certificate_refused,  // that of a host, which hears of it
+  tls_certificate_refused,  // by the engine
   tls_record_refused,       // by the engine
   tls_refused_by_host,      // a handshake or a record
   tls_key_update_followed,  // the engine has changed its own key, as it was asked to

@@ -46,7 +46,7 @@ void Statistics::add(const Statistics& other) {
 World::World(std::uint64_t seed, bool is_traced, std::uint64_t worlds_per_real_one)
     : context_(seed, scenario_of(seed)), network_(context_) {
   context_.is_traced = is_traced;
-  if (has_real_tls(seed, worlds_per_real_one)) context_.real_hosts = std::make_shared<RealHosts>(context_);
+  if (has_real_tls(seed, worlds_per_real_one)) begin_real_tls();
   context_.while_engine_works = [this] { step_client(); };
   context_.has_streams = context_.random.below(2) == 0;
   const auto& upstreams = context_.config.upstreams;
@@ -55,6 +55,13 @@ World::World(std::uint64_t seed, bool is_traced, std::uint64_t worlds_per_real_o
     if (config::leases_sessions(upstreams[i]) || context_.random.below(3) != 0) continue;
     (context_.in_order(i) ? context_.fickle : context_.changing_keys).insert(i);
   }
+}
+
+// There are few such worlds, so each is made to last. A handshake takes more turns than that of PlainTls.
+void World::begin_real_tls() {
+  context_.real_hosts = std::make_shared<RealHosts>(context_);
+  for (auto& upstream : context_.config.upstreams) upstream.timeouts.handshake_ms *= 4;
+  length_ = 2;
 }
 
 Statistics World::run() {
@@ -83,7 +90,7 @@ void World::run_faults() {
   for (std::size_t i = 0; i < clients; ++i) clients_.push_back(nullptr);
   const auto stream_processes = context_.has_streams ? context_.random.between(1, 3) : 0;
   for (std::size_t i = 0; i < stream_processes; ++i) stream_processes_.push_back(nullptr);
-  for (auto steps = context_.random.between(100, 800); steps > 0; --steps) {
+  for (auto steps = length_ * context_.random.between(100, 800); steps > 0; --steps) {
     fail_engine();
     fail_endpoint();
     for (auto& client : clients_) {

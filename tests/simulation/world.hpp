@@ -47,6 +47,7 @@ class World {
   Statistics run();
 
  private:
+  void begin_real_tls();
   void run_faults();
   void run_calm();
   void probe();
@@ -94,6 +95,7 @@ class World {
   std::vector<std::unique_ptr<ClientProcess>> clients_;
   std::vector<std::unique_ptr<StreamProcess>> stream_processes_;
   std::uint32_t last_client_ = 0;
+  std::uint64_t length_ = 1;  // times as many steps
   Statistics statistics_;
   bool counters_comparable_ = true;  // nobody died or left, no engine was lost: what it counts is what clients saw
 };
