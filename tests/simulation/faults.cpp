@@ -24,6 +24,7 @@ constexpr std::array<FaultOf, kFaultCount> kFaults{{
     {Fault::handshake_fails, "handshake_fails", 200},
     {Fault::handshake_hangs, "handshake_hangs", 100},
     {Fault::seal_fails, "seal_fails", 20},
+    {Fault::bad_certificate, "bad_certificate", 200, true},
     {Fault::record_spoilt, "record_spoilt", 100, true},
     {Fault::key_update, "key_update", 500, true},
     {Fault::new_ticket, "new_ticket", 300, true},

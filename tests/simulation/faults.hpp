@@ -28,9 +28,10 @@ enum class Fault : std::uint8_t {
   handshake_hangs,
   seal_fails,
   // Only where TLS is real.
-  record_spoilt,  // a bit of a record, on its way from the host or to it
-  key_update,     // the host changes its key, and perhaps wants the engine to change its own
-  new_ticket,     // among the answers
+  bad_certificate,  // of another name, or expired
+  record_spoilt,    // a bit of a record, on its way from the host or to it
+  key_update,       // the host changes its key, and perhaps wants the engine to change its own
+  new_ticket,       // among the answers
   // Hosts.
   silent,     // an answer that never comes
   shuffled,   // answers out of order, where keys tell

@@ -57,7 +57,7 @@ class RealHostTls final : public HostTls {
     SSL_set_msg_callback(connection_.ssl(), &RealHostTls::observe);
     SSL_set_msg_callback_arg(connection_.ssl(), this);
     if (manner == Manner::refuses) refuse();
-    if (context.strikes(Fault::handshake_fails)) show_bad_certificate();
+    if (context.strikes(Fault::bad_certificate)) show_bad_certificate();
     if (context.random.below(4) == 0) forget_tickets();
   }
 

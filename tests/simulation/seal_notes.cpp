@@ -35,7 +35,8 @@ void SealNotes::note(std::span<const std::byte> sealed, RecordKind kind, std::sp
     const auto bytes = tls_record_bytes(sealed);
     TMX_ASSERT(bytes && *bytes && **bytes <= sealed.size());
     const auto content = plaintext.first(std::min(plaintext.size(), kPlaintextBytesMax));
-    notes_[digest_of(sealed.first(**bytes))] = {.kind = kind, .plaintext = {content.begin(), content.end()}};
+    notes_.emplace(digest_of(sealed.first(**bytes)),
+                   SealNote{.kind = kind, .plaintext = {content.begin(), content.end()}});
     plaintext = plaintext.subspan(content.size());
     sealed = sealed.subspan(**bytes);
   }

@@ -28,11 +28,11 @@ class SealNotes {
  public:
   // `sealed` are whole records. Those of data hold as much of the plaintext as goes into a record, one after the other.
   void note(std::span<const std::byte> sealed, RecordKind kind, std::span<const std::byte> plaintext = {});
-  // Once: no record is on a wire twice. Nothing: nobody has sealed it so.
+  // As often as it was noted: records that are not encrypted yet may be the same. Nothing: nobody has sealed it so.
   std::optional<SealNote> take(std::span<const std::byte> record);
 
  private:
-  std::map<std::uint64_t, SealNote> notes_;  // by digest of the record
+  std::multimap<std::uint64_t, SealNote> notes_;  // by digest of the record
 };
 
 }  // namespace tlsmux::simulation
