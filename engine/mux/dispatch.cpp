@@ -137,7 +137,7 @@ void Dispatch::seal(Session& session) {
     const auto header = std::span(headers_[i]).first(framing.header_bytes());
     framing.write_header(header, request.length);
     if (record_bytes_ == session.tls->record_bytes_max()) good = seal_record(session);
-    request.wire_position = session.wire.sealed_position();
+    request.wire_position = session.record_position();
     const auto message = state_->seams.callers.message(request.caller, request.length);
     good = good && add(session, header) && add(session, state_->requests.prefix(index).first(request.prefix_bytes)) &&
            add(session, message.subspan(request.prefix_bytes)) && add(session, framing.trailer());

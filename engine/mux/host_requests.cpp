@@ -149,7 +149,7 @@ bool HostRequests::seal(Session& session, RequestIndex index) {
   const auto message = reply.prefix_bytes == reply.length
                            ? std::span<const std::byte>(state_->requests.prefix(index).first(reply.length))
                            : state_->seams.callers.message(reply.caller, reply.length);
-  reply.wire_position = session.wire.sealed_position();
+  reply.wire_position = session.record_position();
   reply.wire_end = ~0ULL;
   if (!seal_parts(session, {header, message, framing.trailer()})) return false;
   reply.wire_end = session.wire.sealed_position();

@@ -189,7 +189,7 @@ std::size_t Leases::write(StreamId stream, std::span<const std::byte> bytes) {
     if (session->wire.room() < kept + std::min(left, kPieceBytesMin)) break;
     const auto length = std::min({left, session->wire.room() - kept, session->tls->record_bytes_max()});
     const auto piece = bytes.subspan(taken, length);
-    if (lease.doubt_position == Lease::kNoDoubt) lease.doubt_position = session->wire.sealed_position();
+    if (lease.doubt_position == Lease::kNoDoubt) lease.doubt_position = session->record_position();
     lease.is_touched = true;
     if (const auto sealed = session->tls->seal(std::span(&piece, 1), session->wire); !sealed) {
       life_->fail(*session, sealed.error().reason, sealed.error().words);

@@ -101,6 +101,9 @@ struct Session {
   shm::Reason end_reason = shm::Reason::none;
   std::string end_words;
 
+  // On the wire, where the next record of data will begin. Requires is_open().
+  [[nodiscard]] std::uint64_t record_position() const { return wire.sealed_position() + tls->bytes_before_record(); }
+
   // Belongs to a stream.
   [[nodiscard]] bool is_leased() const { return lease.holder.has_value(); }
   // Takes requests, or a stream.

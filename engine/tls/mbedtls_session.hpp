@@ -39,6 +39,7 @@ class MbedtlsSession final : public TlsSession {
   [[nodiscard]] std::size_t record_bytes_max() const override { return record_bytes_max_; }
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return records_->overhead_bytes(); }
   std::expected<void, TlsError> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire) override;
+  [[nodiscard]] std::size_t bytes_before_record() const override { return records_->bytes_before_record(); }
   std::expected<OpenState, TlsError> open(std::span<std::byte> received,
                                           shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
                                           WireBuffer& wire) override;

@@ -68,6 +68,10 @@ class TlsSession {
   // record in `wire`. What is sealed is never sealed again.
   virtual std::expected<void, TlsError> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire) = 0;
 
+  // Bytes of TLS's own that the next seal() puts before its record, which are nothing of what is sealed: a key update
+  // that is due.
+  [[nodiscard]] virtual std::size_t bytes_before_record() const { return 0; }
+
   // Feeds what came from the host; all of it is consumed, and overwritten: a record that is whole is decrypted where it
   // lies, so that must be private memory. Calls `on_plaintext` with each piece (valid during the call only), which must
   // not call the session. Post-handshake messages are dealt with inside; what they make us send goes to `wire`. After

@@ -1,9 +1,11 @@
 #pragma once
 
-// PlainTls that fails where a test says.
+// PlainTls that fails where a test says, or says something of its own.
 
+#include <array>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "tests/mux/mux_rig.hpp"
 #include "tests/support/plain_tls.hpp"
@@ -14,6 +16,7 @@ struct TlsScript {
   int good_seals = 1'000'000;  // then sealing fails
   std::optional<engine::tls::TlsError> open_error;
   bool worn_out = false;
+  bool says_something_first = false;  // before the next record of data: kPlainHeaderBytes
   engine::tls::PeerFacts facts{.version = "scripted", .suite = "NULL", .certificate_expires_s = 0, .resumed = false};
 };
 
@@ -34,7 +37,13 @@ class ScriptedTlsSession final : public engine::tls::TlsSession {
     if (--script_.good_seals < 0) {
       return std::unexpected(engine::tls::TlsError{shm::Reason::record_corrupt, "no more records"});
     }
+    if (std::exchange(script_.says_something_first, false)) {
+      wire.append(std::array<std::byte, kPlainHeaderBytes>{std::byte(PlainType::data)});
+    }
     return plain_.seal(parts, wire);
+  }
+  [[nodiscard]] std::size_t bytes_before_record() const override {
+    return script_.says_something_first ? kPlainHeaderBytes : 0;
   }
   std::expected<engine::tls::OpenState, engine::tls::TlsError> open(
       std::span<std::byte> received, shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "tests/mux/lease_rig.hpp"
 #include "tests/mux/scripted_tls.hpp"
 
 using namespace tlsmux;
@@ -182,5 +183,36 @@ TEST_CASE("outcome.requests of a session that could not seal them move on") {
     rig.bring_up(0);
     rig.accept_all(0);
     CHECK(rig.heard(0).size() == 3);
+  }
+}
+
+TEST_CASE("outcome.what TLS says of its own before a request's record is none of the request") {
+  for (const bool is_begun : {false, true}) {
+    CAPTURE(is_begun);
+    MuxRig rig(test::keyed_config());
+    test::TlsScript script;
+    test::bring_up_scripted(rig, 0, script);
+    script.says_something_first = true;
+    const auto tag = rig.ask("0001");
+    rig.accept(0, kHeader + (is_begun ? 1 : 0));
+    rig.fail_send(0, ECONNRESET);
+    rig.finish_close(0);
+    CHECK(rig.outcome(tag) == (is_begun ? "maybe_sent connection_lost" : "open"));
+  }
+}
+
+TEST_CASE("outcome.what TLS says of its own before a stream's record is none of the stream") {
+  for (const bool is_begun : {false, true}) {
+    CAPTURE(is_begun);
+    MuxRig rig(test::lease_config(1));
+    test::TlsScript script;
+    test::bring_up_scripted(rig, 0, script);
+    const auto stream = rig.lease();
+    script.says_something_first = true;
+    rig.write(stream, test::frame("question"));
+    rig.accept(0, kHeader + (is_begun ? 1 : 0));
+    rig.fail_send(0, ECONNRESET);
+    rig.finish_close(0);
+    CHECK(rig.state(stream) == (is_begun ? "maybe_sent connection_lost" : "lost connection_lost"));
   }
 }

@@ -127,9 +127,13 @@ TEST_CASE("record.keys are updated back and forth for as long as data goes") {
 
     // The next record has one answer before it, however many asked.
     RecordEnd listener(state);
+    const auto announced = client.layer().bytes_before_record();
     REQUIRE(client.seal("answer"));
+    CHECK(client.layer().bytes_before_record() == 0);
     const auto output = client.take_output();
     CHECK(output.size() <= 6 + client.layer().overhead_bytes());
+    CHECK(announced == 5 + 5 + 1 + 16);  // header, message, type, tag
+    CHECK(std::to_integer<std::size_t>(output[3]) * 256 + std::to_integer<std::size_t>(output[4]) == announced - 5);
     REQUIRE(listener.open(output) == OpenState::open);
     CHECK(listener.received() == "answer");
     CHECK(listener.layer().is_peer_key_updated());

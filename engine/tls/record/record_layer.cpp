@@ -53,6 +53,10 @@ std::size_t RecordLayer::overhead_bytes() const {
   return suite_.version == kTls13 ? 2 * record + RecordSender::kKeyUpdateBytes : record;
 }
 
+std::size_t RecordLayer::bytes_before_record() const {
+  return is_key_update_due() ? sender_.overhead_bytes() + RecordSender::kKeyUpdateBytes : 0;
+}
+
 RecordFault RecordLayer::fail(const RecordFault& fault) {
   fault_ = fault;
   return fault;

@@ -42,6 +42,9 @@ class RecordLayer {
   // The most bytes that seal() adds to the wire beyond the plaintext: in TLS 1.3 there may be a KeyUpdate before it.
   [[nodiscard]] std::size_t overhead_bytes() const;
 
+  // Of a KeyUpdate that the next seal() puts before its record.
+  [[nodiscard]] std::size_t bytes_before_record() const;
+
   // One record of application data. Requires at most kPlaintextBytesMax bytes in all, and room.
   std::expected<void, RecordFault> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire);
 
