@@ -49,6 +49,7 @@ class RealSession final : public engine::tls::TlsSession {
   [[nodiscard]] std::size_t record_bytes_max() const override { return real_->record_bytes_max(); }
   [[nodiscard]] std::size_t record_overhead_bytes() const override { return real_->record_overhead_bytes(); }
   std::expected<void, TlsError> seal(std::span<const std::span<const std::byte>> parts, WireBuffer& wire) override;
+  [[nodiscard]] std::size_t bytes_before_record() const override { return real_->bytes_before_record(); }
   std::expected<OpenState, TlsError> open(std::span<std::byte> received,
                                           shm::FunctionRef<void(std::span<const std::byte>)> on_plaintext,
                                           WireBuffer& wire) override;
