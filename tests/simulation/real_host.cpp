@@ -80,6 +80,9 @@ class RealHostTls final : public HostTls {
   void refuse();
   void show_bad_certificate();
   void forget_tickets();
+  [[nodiscard]] bool has_said_close() const {
+    return (SSL_get_shutdown(connection_.ssl()) & SSL_SENT_SHUTDOWN) != 0;
+  }
   void send(RecordKind kind, std::span<const std::byte> plaintext, std::vector<std::byte>& output);
 
   Context& context_;
@@ -153,6 +156,7 @@ void RealHostTls::send(RecordKind kind, std::span<const std::byte> plaintext, st
 }
 
 void RealHostTls::seal(std::span<const std::byte> plaintext, std::vector<std::byte>& output) {
+  if (has_said_close()) return;  // OpenSSL says nothing behind it
   own_messages_ = 0;
   connection_.write({reinterpret_cast<const char*>(plaintext.data()), plaintext.size()});
   send(RecordKind::data, plaintext, output);
@@ -164,9 +168,8 @@ void RealHostTls::close_notify(std::vector<std::byte>& output) {
 }
 
 void RealHostTls::take_leave(std::vector<std::byte>& output) {
-  const bool has_said_so = (SSL_get_shutdown(connection_.ssl()) & SSL_SENT_SHUTDOWN) != 0;
   const bool can_say_so = state_ == State::open || state_ == State::closed_by_client;
-  if (can_say_so && !has_said_so && context_.random.below(2) == 0) close_notify(output);
+  if (can_say_so && !has_said_close() && context_.random.below(2) == 0) close_notify(output);
 }
 
 void RealHostTls::babble(std::span<const std::byte> garbage, std::vector<std::byte>& output) {
