@@ -7,6 +7,7 @@
 #include "client/cli/exit_code.hpp"
 #include "client/cli/observe.hpp"
 #include "client/cli/status_report.hpp"
+#include "client/cli/table.hpp"
 #include "client/monotonic_clock.hpp"
 
 namespace tlsmux::client::cli {
@@ -46,7 +47,7 @@ int run_drain(const DrainOptions& options) {
     return true;
   });
   if (!answered) {
-    std::fprintf(stderr, "tlsmux drain: %s: %s\n", options.upstream.c_str(), answered.error().message.c_str());
+    std::fprintf(stderr, "tlsmux drain: %s: %s\n", options.upstream.c_str(), escaped(answered.error().message).c_str());
     return exit_code_of_error(answered.error().code);
   }
   if (options.resume) {

@@ -1,6 +1,7 @@
 #include "client/cli/observe.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -19,7 +20,13 @@ std::expected<ObservedGroup, SystemError> map_object(const std::string& name, in
   if (!mapping) return std::unexpected(mapping.error());
   auto view = shm::GroupView::open(mapping->bytes());
   if (!view) return std::unexpected(view.error());
-  return ObservedGroup{.name = name, .engine_answers = true, .mapping = std::move(*mapping), .view = *view};
+  return ObservedGroup{.name = name, .mapping = std::move(*mapping), .view = *view};
+}
+
+std::optional<std::uint32_t> stranger_of(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || status.st_uid == 0 || status.st_uid == ::geteuid()) return std::nullopt;
+  return status.st_uid;
 }
 
 bool is_no_engine(int code) { return code == ECONNREFUSED || code == ENOENT || code == ETIMEDOUT; }
@@ -52,8 +59,18 @@ std::expected<ObservedGroup, SystemError> observe_group(const std::string& contr
   const auto object = shm::open_group_object(group);
   if (!object) return std::unexpected(packet.error());
   auto observed = map_object(group, object->get());
-  if (observed) observed->engine_answers = false;
+  if (observed) {
+    observed->engine_answers = false;
+    observed->stranger = stranger_of(object->get());
+  }
   return observed;
+}
+
+std::string no_engine_text(const std::optional<std::uint32_t>& stranger) {
+  const std::string text = "WARNING: no engine answers on the control socket; ";
+  if (!stranger) return text + "this is what the last one wrote\n";
+  return text + "these tables are of user " + std::to_string(*stranger) +
+         ", and made up unless the last engine was that user's\n";
 }
 
 }  // namespace tlsmux::client::cli

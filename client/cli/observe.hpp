@@ -3,7 +3,9 @@
 // Looks at a group's tables, read-only: through the engine's control socket, or, when no engine answers there, at the
 // object that the last one left in /dev/shm.
 
+#include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ namespace tlsmux::client::cli {
 struct ObservedGroup {
   std::string name;
   bool engine_answers = true;
+  std::optional<std::uint32_t> stranger = {};  // whose object it is when none answers, unless root's or the caller's
   shm::Mapping mapping;
   shm::GroupView view;  // into the mapping
 };
@@ -26,5 +29,8 @@ std::expected<std::vector<std::string>, shm::SystemError> list_groups(const std:
 // EACCES: neither a member, nor root, nor the engine's user. Blocks for some seconds at the most.
 std::expected<ObservedGroup, shm::SystemError> observe_group(const std::string& control_socket,
                                                              const std::string& group);
+
+// The line for people to read when no engine answers.
+std::string no_engine_text(const std::optional<std::uint32_t>& stranger);
 
 }  // namespace tlsmux::client::cli

@@ -101,6 +101,7 @@ struct PortDenialReport {
 struct PortsReport {
   std::string group;
   bool engine_answers = true;
+  std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
   std::uint32_t engine_pid = 0;
   std::string engine_state = {};
   std::int64_t engine_started_s = 0;

@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "client/cli/observe.hpp"
 #include "client/cli/table.hpp"
 #include "client/cli/time_text.hpp"
 #include "ports/book/port_set.hpp"
@@ -51,7 +52,7 @@ std::string head_text(const PortsReport& report) {
   auto text = "group " + escaped(report.group) + ": engine pid " + std::to_string(report.engine_pid) + ", " +
               report.engine_state + ", started " + clock_text(report.engine_started_s, "%Y-%m-%d %H:%M:%S") + "\n";
   if (!report.engine_answers) {
-    text += "WARNING: no engine answers on the control socket; the table is what the last one wrote\n";
+    text += no_engine_text(report.stranger);
   } else if (report.heartbeat_age_ns > kHeartbeatWorryNs) {
     text += "WARNING: the engine's data loop has not moved for " +
             span_text(static_cast<std::int64_t>(report.heartbeat_age_ns / 1'000'000'000)) + "\n";

@@ -18,6 +18,7 @@
 #include "client/cli/ports_kernel.hpp"
 #include "client/cli/ports_text.hpp"
 #include "client/cli/screen.hpp"
+#include "client/cli/table.hpp"
 #include "client/monotonic_clock.hpp"
 
 namespace tlsmux::client::cli {
@@ -48,6 +49,7 @@ std::expected<Reports, shm::SystemError> look(const PortsViewOptions& options) {
     if (!observed) return std::unexpected(observed.error());
     auto report =
         read_port_tables(name, observed->view, observed->engine_answers, static_cast<std::uint64_t>(now_ns()));
+    report.stranger = observed->stranger;
     compare(report, ask_kernel(report));
     name_accounts(report);
     reports.push_back(std::move(report));
@@ -62,7 +64,7 @@ std::string text_of(const Reports& reports, const PortsViewOptions& options) {
   return text;
 }
 
-std::string failure_text(const shm::SystemError& error) { return "tlsmux ports: " + error.message + "\n"; }
+std::string failure_text(const shm::SystemError& error) { return "tlsmux ports: " + escaped(error.message) + "\n"; }
 
 int exit_code_of(const Reports& reports, const PortsViewOptions& options) {
   std::uint32_t differences = 0;

@@ -5,6 +5,7 @@
 #include "client/cli/control_request.hpp"
 #include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
+#include "client/cli/table.hpp"
 #include "shm/system/sealed_text.hpp"
 
 namespace tlsmux::client::cli {
@@ -14,7 +15,7 @@ constexpr int kPatienceMs = 10'000;               // what the broker may take
 constexpr std::size_t kTextBytesMax = 64U << 20;  // more than any plan has
 
 int fail(const shm::SystemError& error) {
-  std::fprintf(stderr, "tlsmux refresh: %s\n", error.message.c_str());
+  std::fprintf(stderr, "tlsmux refresh: %s\n", escaped(error.message).c_str());
   return exit_code_of_error(error.code);
 }
 
@@ -41,7 +42,7 @@ int run_refresh(const RefreshOptions& options) {
   if (answered->descriptors.size() != 1) return fail({.code = EPROTO, .message = "the engine sent no plan"});
   const auto text = shm::read_sealed_text(answered->descriptors.front().get(), kTextBytesMax);
   if (!text) return fail(text.error());
-  std::fputs(text->c_str(), stdout);
+  std::fputs((options.json ? *text : escaped_lines(*text)).c_str(), stdout);
   if (!options.json) std::fputs(conclusion(reply), stdout);
   return reply.result == shm::RefreshResult::refused ? kExitFailed : kExitDone;
 }

@@ -9,13 +9,14 @@
 #include "client/cli/observe.hpp"
 #include "client/cli/status_report.hpp"
 #include "client/cli/status_text.hpp"
+#include "client/cli/table.hpp"
 #include "client/monotonic_clock.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
 
 int fail(const shm::SystemError& error) {
-  std::fprintf(stderr, "tlsmux status: %s\n", error.message.c_str());
+  std::fprintf(stderr, "tlsmux status: %s\n", escaped(error.message).c_str());
   return exit_code_of_error(error.code);
 }
 

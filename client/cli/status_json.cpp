@@ -97,8 +97,9 @@ Json group_json(const GroupStatus& status) {
 std::string status_json(const std::vector<GroupStatus>& groups) {
   Json all = Json::array();
   for (const auto& group : groups) all.push_back(group_json(group));
-  // A program may call itself by bytes that are no UTF-8.
-  return Json{{"groups", all}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  constexpr bool kOnlyAscii = true;
+  // A program may call itself by bytes that are no UTF-8, or that a terminal takes for orders.
+  return Json{{"groups", all}}.dump(2, ' ', kOnlyAscii, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace tlsmux::client::cli

@@ -168,6 +168,7 @@ GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns) {
   const auto& header = observed.view.header();
   GroupStatus status{.group = observed.name,
                      .engine_answers = observed.engine_answers,
+                     .stranger = observed.stranger,
                      .engine_pid = header.engine_pid,
                      .engine_state = state_name(header.state.load(std::memory_order_relaxed)),
                      .engine_started_s = header.engine_started_s,

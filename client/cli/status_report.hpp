@@ -1,9 +1,10 @@
 #pragma once
 
-// What `tlsmux status` shows, as plain values read out of a group's tables.
+// What `tlsmux status` shows, as plain values read out of a group's tables: escape the texts before a terminal.
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,7 +74,7 @@ struct UpstreamStatus {
 struct ClientStatus {
   std::uint32_t pid = 0;
   std::uint32_t uid = 0;
-  std::string program;  // as the process calls itself: escape it before a terminal
+  std::string program;  // as the process calls itself
   std::uint32_t channels = 0;
   std::uint32_t in_flight = 0;
   std::uint32_t slots_held = 0;
@@ -84,6 +85,7 @@ struct ClientStatus {
 struct GroupStatus {
   std::string group;
   bool engine_answers = true;
+  std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
   std::uint32_t engine_pid = 0;
   std::string engine_state;
   std::int64_t engine_started_s = 0;

@@ -60,10 +60,12 @@ std::string heard_text(const SessionStatus& session, std::int64_t now_s) {
   return text;
 }
 
+std::string escaped_or_none(const std::string& words) { return words.empty() ? "-" : escaped(words); }
+
 std::string endpoints_text(const UpstreamStatus& upstream, std::int64_t now_s) {
   Table table({"ENDPOINT", "PRIORITY", "WEIGHT", "READY", "HEALTH"});
   for (const auto& endpoint : upstream.endpoints) {
-    table.add({endpoint.address, std::to_string(endpoint.priority), std::to_string(endpoint.weight),
+    table.add({escaped(endpoint.address), std::to_string(endpoint.priority), std::to_string(endpoint.weight),
                std::to_string(endpoint.sessions), health_text(endpoint, now_s)});
   }
   return table.text("  ");
@@ -74,9 +76,8 @@ std::string sessions_text(const UpstreamStatus& upstream, std::int64_t now_s) {
       {"SESSION", "STATE", "FOR", "ADDRESS", "TLS", "SUITE", "CERTIFICATE UNTIL", "IN FLIGHT", "REQUESTS", "HEARD"});
   for (std::size_t i = 0; i < upstream.sessions.size(); ++i) {
     const auto& session = upstream.sessions[i];
-    table.add({std::to_string(i), session.state, span_text(now_s - session.since_s),
-               session.address.empty() ? "-" : session.address, session.tls_version.empty() ? "-" : session.tls_version,
-               session.suite.empty() ? "-" : session.suite, certificate_text(session, now_s),
+    table.add({std::to_string(i), session.state, span_text(now_s - session.since_s), escaped_or_none(session.address),
+               escaped_or_none(session.tls_version), escaped_or_none(session.suite), certificate_text(session, now_s),
                std::to_string(session.in_flight), std::to_string(session.requests), heard_text(session, now_s)});
   }
   return table.text("  ");
@@ -109,7 +110,7 @@ std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
   Table table({"UPSTREAM", "SESSIONS", "IN FLIGHT", "QUEUED", "ANSWERED", "NOT_SENT", "MAYBE_SENT", "LATE",
                "UNSOLICITED", "HANDSHAKES", "RESUMED", "P50", "P99"});
   table.add(
-      {upstream.name, std::to_string(upstream.sessions_ready) + "/" + std::to_string(upstream.sessions_wanted),
+      {escaped(upstream.name), std::to_string(upstream.sessions_ready) + "/" + std::to_string(upstream.sessions_wanted),
        std::to_string(upstream.in_flight), std::to_string(upstream.queued), std::to_string(upstream.answered),
        std::to_string(sum(upstream.not_sent)), std::to_string(sum(upstream.maybe_sent)), std::to_string(upstream.late),
        std::to_string(upstream.unsolicited), std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
@@ -142,10 +143,10 @@ std::string clients_text(const GroupStatus& status, std::int64_t now_s) {
 }  // namespace
 
 std::string status_text(const GroupStatus& status, std::int64_t now_s) {
-  auto text = "group " + status.group + ": engine pid " + std::to_string(status.engine_pid) + ", " +
+  auto text = "group " + escaped(status.group) + ": engine pid " + std::to_string(status.engine_pid) + ", " +
               status.engine_state + ", started " + clock_text(status.engine_started_s, "%Y-%m-%d %H:%M:%S") + "\n";
   if (!status.engine_answers) {
-    text += "WARNING: no engine answers on the control socket; this is what the last one wrote\n";
+    text += no_engine_text(status.stranger);
   } else if (status.heartbeat_age_ns > kHeartbeatWorryNs) {
     text += "WARNING: the engine's data loop has not moved for " +
             span_text(static_cast<std::int64_t>(status.heartbeat_age_ns / 1'000'000'000)) + "\n";

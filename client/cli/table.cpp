@@ -54,4 +54,13 @@ std::string escaped(std::string_view words) {
   return plain;
 }
 
+std::string escaped_lines(std::string_view text) {
+  std::string plain;
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos; end = text.find('\n')) {
+    plain += escaped(text.substr(0, end)) + '\n';
+    text.remove_prefix(end + 1);
+  }
+  return plain + escaped(text);
+}
+
 }  // namespace tlsmux::client::cli

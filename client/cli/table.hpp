@@ -19,5 +19,7 @@ class Table {
 
 // For words that come from other processes: control bytes and what is no printable ASCII become \xNN.
 std::string escaped(std::string_view words);
+// The same of a text of several lines: their ends stay.
+std::string escaped_lines(std::string_view text);
 
 }  // namespace tlsmux::client::cli

@@ -1,0 +1,72 @@
+// What `tlsmux status` shows, of made-up values: some are words of others, and reach root's terminal.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "client/cli/ports_report.hpp"
+#include "client/cli/ports_text.hpp"
+#include "client/cli/status_report.hpp"
+#include "client/cli/status_text.hpp"
+#include "client/cli/table.hpp"
+
+namespace cli = tlsmux::client::cli;
+
+namespace {
+
+constexpr std::int64_t kNow = 1'700'000'000;
+constexpr const char* kPrintable =
+    " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~\n"
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+// Orders to a terminal: an escape sequence, and one of a single byte in UTF-8.
+std::string hostile(const std::string& name) { return name + "\x1b[2J\xc2\x9b\x7f"; }
+std::string shown(const std::string& name) { return name + R"(\x1b[2J\xc2\x9b\x7f)"; }
+
+cli::GroupStatus hostile_status() {
+  cli::UpstreamStatus upstream;
+  upstream.name = hostile("upstream");
+  upstream.last_error_s = kNow - 1;
+  upstream.last_error = hostile("error");
+  upstream.endpoints.push_back({.address = hostile("endpoint"), .last_error_reason = "none"});
+  upstream.sessions.push_back({.state = "ready",
+                               .endpoint = {},
+                               .address = hostile("address"),
+                               .tls_version = hostile("version"),
+                               .suite = hostile("suite")});
+  return {.group = hostile("group"),
+          .engine_state = "running",
+          .upstreams = {upstream},
+          .clients = {{.pid = 1, .program = hostile("program")}}};
+}
+
+}  // namespace
+
+TEST_CASE("client.status text and JSON give a terminal no orders") {
+  const auto status = hostile_status();
+  const auto text = cli::status_text(status, kNow);
+  CHECK(text.find_first_not_of(kPrintable) == std::string::npos);
+  for (const auto* const name : {"group", "upstream", "error", "endpoint", "address", "version", "suite", "program"}) {
+    CHECK_MESSAGE(text.contains(shown(name)), name);
+  }
+  CHECK(cli::status_json({status}).find_first_not_of(kPrintable) == std::string::npos);
+}
+
+TEST_CASE("client.status and ports tell whose tables they show when no engine answers") {
+  auto status = hostile_status();
+  CHECK_FALSE(cli::status_text(status, kNow).contains("WARNING"));
+  status.engine_answers = false;
+  CHECK(cli::status_text(status, kNow)
+            .contains("\nWARNING: no engine answers on the control socket; this is what the last one wrote\n"));
+  status.stranger = 1000;
+  const auto* const warning =
+      "\nWARNING: no engine answers on the control socket; these tables are of user 1000, and made up unless the last "
+      "engine was that user's\n";
+  CHECK(cli::status_text(status, kNow).contains(warning));
+  CHECK(cli::ports_text({.group = "g", .engine_answers = false, .stranger = 1000}, kNow).contains(warning));
+}
+
+TEST_CASE("client.status escapes lines and keeps their ends") {
+  CHECK(cli::escaped_lines("a\x1b\n\nb\r\n") == "a\\x1b\n\nb\\x0d\n");
+  CHECK(cli::escaped_lines("a\tb") == "a\\x09b");
+  CHECK(cli::escaped_lines("").empty());
+}
