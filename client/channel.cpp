@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 #include "client/monotonic_clock.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 // An application that polls without ever waiting learns of an engine's death by so much later.
 constexpr std::int64_t kLookIntervalNs = ms_to_ns(1);
+constexpr std::int64_t kMemoryRetryNs = ms_to_ns(10);  // when there was none for a new channel
 constexpr int kSpinsBetweenClocks = 32;
 constexpr const char* kRingCorrupt = "the engine wrote an impossible position into a request ring";
 
@@ -62,10 +64,8 @@ Channel::~Channel() {
     waiter_.clear_wake();
     // The application has no use for them, and nobody shall get them as orphans if the process ends now.
     while (has_outcomes()) take_outcome();
-    OutcomeQueue nobody_asks;
-    nobody_asks.set_capacity(current_->open_count());
-    current_->settle(shm::Reason::cancelled, nobody_asks);
-    while (!nobody_asks.empty()) current_->hand_over(nobody_asks.pop());
+    current_->settle(shm::Reason::cancelled, outcomes_);
+    while (has_outcomes()) take_outcome();
     current_->publish_seen();
   }
   client_->leave(ticket_, waiter_.epoll(), std::move(current_));
@@ -84,22 +84,35 @@ int Channel::ensure_attached() {
 int Channel::attach_again() {
   const NoCancellation whole;
   if (current_ != nullptr) retire();
+  attach_again_ns_ = kNever;
   auto claimed = client_->claim(ticket_, now_ns());
   if (!claimed) {
     TMX_ASSERT(claimed.error() > 0);
     return -claimed.error();
   }
-  outcomes_.set_capacity(outcomes_.size() + (*claimed)->in_flight_max() + (*claimed)->notices_max());
-  if (auto watched = waiter_.set_wake((*claimed)->wake_descriptor()); !watched) {
-    const int error = watched.error().code;
-    client_->condemn((*claimed)->attachment(), watched.error().message, now_ns());
-    return -error;
+  try {
+    if (const int error = prepare(**claimed); error != 0) return error;
+  } catch (const std::bad_alloc&) {
+    // What was submitted has its outcome here already, and its caller shall have that: no error of his call.
+    client_->give_back(ticket_, std::move(*claimed));
+    attach_again_ns_ = now_ns() + kMemoryRetryNs;
+    return -ENOTCONN;
   }
   current_ = std::move(*claimed);
   // Completions may wait already for whoever watches the descriptor.
   if (waiter_.is_exposed()) waiter_.nudge();
   lend();
   return current_ != nullptr ? 0 : -ENOTCONN;
+}
+
+// All that it will need, now: once a request is submitted, nothing may fail for want of memory.
+int Channel::prepare(const AttachedChannel& claimed) {
+  outcomes_.set_capacity(outcomes_.size() + claimed.in_flight_max() + claimed.notices_max());
+  retired_.reserve(retired_.size() + 1);
+  const auto watched = waiter_.set_wake(claimed.wake_descriptor());
+  if (watched) return 0;
+  client_->condemn(claimed.attachment(), watched.error().message.c_str(), now_ns());
+  return -watched.error().code;
 }
 
 void Channel::lend() {
@@ -120,9 +133,9 @@ void Channel::settle_current() {
   if (waiter_.is_exposed()) waiter_.nudge();
 }
 
-void Channel::condemn(std::string why) {
+void Channel::condemn(const char* why) {
   const NoCancellation whole;
-  client_->condemn(current_->attachment(), std::move(why), now_ns());
+  client_->condemn(current_->attachment(), why, now_ns());
   settle_current();
 }
 
@@ -241,39 +254,6 @@ void Channel::do_what_is_due(std::int64_t now) {
   lend();
 }
 
-// See shm/trace_lease.hpp: of a channel that was not used for long, nobody may have noticed that its engine has died.
-void Channel::look_after_trace_numbers() {
-  const auto now = now_ns();
-  if (now < trace_numbers_until_ns_) return;
-  client_->step(now);
-  trace_numbers_until_ns_ = now + static_cast<std::int64_t>(shm::kTraceTrustNs);
-}
-
-int Channel::next_trace_number(std::uint32_t& number, std::int64_t until_ns) {
-  for (bool last = false;;) {
-    look_after_trace_numbers();
-    if (const int error = ensure_attached(); error == 0) {
-      if (current_->take_trace_number(number)) return 0;
-      const auto begun = current_->begin_trace_block(number);
-      if (!begun) {
-        condemn("the engine leased trace numbers that make no sense");
-        continue;
-      }
-      if (*begun) return 0;
-      current_->ask_for_trace_numbers();
-    } else if (error != -ENOTCONN) {
-      return error;
-    }
-    if (last) return current_ != nullptr ? -ETIMEDOUT : -ENOTCONN;
-    awaits_trace_number_ = true;
-    sleep_until(until_ns);
-    awaits_trace_number_ = false;
-    const auto now = now_ns();
-    do_what_is_due(now);
-    last = now >= until_ns;
-  }
-}
-
 void Channel::wait_for_outcomes(std::int64_t until_ns) {
   for (bool last = false;;) {
     const auto now = now_ns();
@@ -306,6 +286,7 @@ void Channel::look_at_events(std::int64_t now) {
 }
 
 void Channel::sleep_until(std::int64_t until_ns) {
+  until_ns = std::min(until_ns, attach_again_ns_);
   if (current_ != nullptr) {
     until_ns = std::min(until_ns, current_->earliest_deadline_ns());
     if (spin_until(until_ns)) return;
@@ -363,7 +344,7 @@ void Channel::finish_taking() {
 void Channel::prepare_descriptor() {
   if (!waiter_.is_exposed()) return;
   bool ready = !outcomes_.empty();
-  auto deadline = kNever;
+  auto deadline = attach_again_ns_;
   if (current_ != nullptr) {
     // Not armed: the engine has rung, or somebody slept here. Armed: a ring is yet to come.
     if (!current_->wake_is_armed()) {

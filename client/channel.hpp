@@ -90,9 +90,10 @@ class Channel {
   // 0 when there is a present engine and `current_` is at it.
   int ensure_attached();
   int attach_again();
+  int prepare(const AttachedChannel& claimed);
   void look_after_trace_numbers();
   void retire();
-  void condemn(std::string why);
+  void condemn(const char* why);
   void settle_current();
   [[nodiscard]] bool has_room() const;
   bool collect();
@@ -111,6 +112,7 @@ class Channel {
   std::unique_ptr<AttachedChannel> current_;
   std::vector<std::unique_ptr<AttachedChannel>> retired_;
   OutcomeQueue outcomes_;
+  std::int64_t attach_again_ns_ = kNever;  // when memory that was lacking is asked for again
   bool awaits_trace_number_ = false;
   std::int64_t trace_numbers_until_ns_ = 0;  // none of this channel's are handed out after it without another look
   std::int64_t look_again_ns_ = 0;           // when a poll that does not wait looks at the descriptors next

@@ -31,6 +31,7 @@ bool is_sound(const shm::OpenChannelReply& reply, const Attachment& attachment) 
 }  // namespace
 
 ChannelTicket* ChannelRegistry::add(const shm::Name& upstream, const ChannelSettings& settings, int nudge) {
+  draining_.reserve(draining_.size() + tickets_.size() + 1);  // so that `remove` needs no memory
   auto& ticket = tickets_.emplace_back();
   ticket.upstream = upstream;
   ticket.settings = settings;

@@ -24,6 +24,14 @@ constexpr std::int64_t kLookUnderLockNs = us_to_ns(5);
 // Worth another try while there is time: the engine is busy or being replaced. All else is an answer.
 bool is_passing(int code) { return code == EAGAIN || code == ECONNRESET || code == EPIPE; }
 
+std::string words_if_possible(const char* words) {
+  try {
+    return words;
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<Client>, SystemError> Client::attach(ClientOptions options) {
@@ -153,10 +161,10 @@ void Client::set_timer(std::int64_t now) {
   timer_set_ns_ = next;
 }
 
-void Client::condemn(const Attachment& attachment, std::string why, std::int64_t now) {
+void Client::condemn(const Attachment& attachment, const char* why, std::int64_t now) {
   const std::lock_guard lock(mutex_);
   if (link_.attachment().get() == &attachment) {
-    link_.lose(Loss::detached, {.code = EPROTO, .message = std::move(why)}, now);
+    link_.lose(Loss::detached, {.code = EPROTO, .message = words_if_possible(why)}, now);
   }
   step_locked(now);
 }
@@ -180,6 +188,13 @@ std::expected<std::unique_ptr<AttachedChannel>, int> Client::claim(ChannelTicket
   if (ticket->state != ChannelTicket::State::opened) return std::unexpected(ENOTCONN);
   ticket->state = ChannelTicket::State::claimed;
   return std::move(ticket->opened);
+}
+
+void Client::give_back(ChannelTicket* ticket, std::unique_ptr<AttachedChannel> claimed) {
+  const std::lock_guard lock(mutex_);
+  if (ticket->state != ChannelTicket::State::claimed) return;  // of an engine that is lost meanwhile
+  ticket->opened = std::move(claimed);
+  ticket->state = ChannelTicket::State::opened;
 }
 
 void Client::leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached) {

@@ -35,14 +35,16 @@ class Client {
 
   // Does all that is due, without blocking: death, messages, attempts to attach, channels to open and close.
   void step(std::int64_t now);
-  // This attachment is not to be trusted any more.
-  void condemn(const Attachment& attachment, std::string why, std::int64_t now);
+  // This attachment is not to be trusted any more. Never fails for want of memory.
+  void condemn(const Attachment& attachment, const char* why, std::int64_t now);
 
   // A channel whose epoll instance and eventfd are these joins. Its owner is nudged when there is something to claim.
   std::expected<ChannelTicket*, shm::SystemError> enroll(const shm::Name& upstream, const ChannelSettings& settings,
                                                          int epoll, int nudge);
   // Steps, then hands over what the engine has opened. ENOTCONN: not yet; else why the engine refuses.
   std::expected<std::unique_ptr<AttachedChannel>, int> claim(ChannelTicket* ticket, std::int64_t now);
+  // It could not be used just now, and is to be claimed again.
+  void give_back(ChannelTicket* ticket, std::unique_ptr<AttachedChannel> claimed);
   // Returns when the engine's next message is there, or at this time, or when there is no engine.
   void look_for_answer(std::int64_t until_ns);
   void leave(ChannelTicket* ticket, int epoll, std::unique_ptr<AttachedChannel> attached);
