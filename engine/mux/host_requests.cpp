@@ -59,7 +59,7 @@ RequestIndex HostRequests::reply(const NewReply& reply) {
     shm::copy_bytes(copy, message);
     entry.prefix_bytes = reply.length;
     if (!framing.may_be_sent(copy)) {
-      state_->requests.release(index);
+      state_->free_place(index);
       return reject(shm::Reason::unparsable);
     }
   }
@@ -71,13 +71,12 @@ RequestIndex HostRequests::reply(const NewReply& reply) {
 }
 
 RequestIndex HostRequests::enter(const NewReply& reply, const Session& session) {
-  const auto index = state_->requests.allocate();
+  const auto index = state_->take_place(reply.group);
   if (index == kNone) return kNone;
   auto& entry = state_->requests[index];
   entry.kind = RequestKind::reply;
   entry.state = RequestState::queued;
   entry.upstream = reply.upstream;
-  entry.group = reply.group;
   entry.session = session.id.index;
   entry.caller = reply.caller;
   entry.length = reply.length;

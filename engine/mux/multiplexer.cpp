@@ -82,6 +82,7 @@ Multiplexer::Multiplexer(const config::Config& config, Seams seams,
     : groups_(config.groups.size()),
       state_{.seams = seams,
              .requests = RequestTable(config.engine.in_flight_max, prefix_bytes_max(config)),
+             .shares = GroupShares(config.engine.in_flight_max, config.groups.size()),
              .deadlines = DeadlineHeap(state_.requests),
              .upstreams = {},
              .sessions = make_sessions(config, tls_clients),
@@ -135,7 +136,7 @@ bool Multiplexer::has_room(std::size_t index, std::uint32_t group, std::uint32_t
   const auto& queue = upstream.queue;
   const auto has = [](std::size_t size, std::uint32_t limit) { return limit == 0 || size < limit; };
   const auto queue_max = settings.queue_max + (TMX_HAS_BUG(exceed_queue) ? 1U : 0U);
-  return state_.requests.in_use() < state_.requests.capacity() && queue.size() < queue_max &&
+  return state_.shares.may_take(group) && queue.size() < queue_max &&
          has(queue.size_of_client(client), settings.queue_max_of_client) &&
          has(queue.size_of_group(group), settings.queue_max_of_group);
 }
@@ -148,12 +149,11 @@ RequestIndex Multiplexer::submit(const NewRequest& request) {
     return kNone;
   };
   if (const auto reason = refusal(upstream, request)) return reject(*reason);
-  const auto index = state_.requests.allocate();
+  const auto index = state_.take_place(request.group);
   TMX_ASSERT(index != kNone);
 
   auto& entry = state_.requests[index];
   entry.upstream = request.upstream;
-  entry.group = request.group;
   entry.client = request.client;
   entry.caller = request.caller;
   entry.length = request.length;
@@ -171,14 +171,14 @@ RequestIndex Multiplexer::submit(const NewRequest& request) {
   const auto prefix = state_.requests.prefix(index).first(entry.prefix_bytes);
   shm::copy_bytes(prefix, message.first(entry.prefix_bytes));
   if (is_searched && !upstream.framing.may_be_sent(prefix)) {
-    state_.requests.release(index);
+    state_.free_place(index);
     return reject(shm::Reason::unparsable);
   }
   if (!upstream.correlation.in_order()) {
     const auto key = upstream.correlation.request_key(prefix, message.size());
     if (key) entry.key = *key;
     if (!key || Conversation::holds_key(upstream, *key) || !upstream.keys.insert(index)) {
-      state_.requests.release(index);
+      state_.free_place(index);
       return key ? reject(shm::Reason::duplicate_key) : reject(shm::Reason::unparsable, key.error());
     }
   }

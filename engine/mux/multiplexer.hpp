@@ -135,6 +135,8 @@ class Multiplexer {
 
   // So many groups from now on; never fewer than before.
   void set_groups(std::size_t groups);
+  // Its index stays taken. The others share its part of the request table.
+  void remove_group(std::uint32_t group) { state_.shares.remove(group); }
   // The ports that connections to an upstream with tcp.source_ports are made from. Before start(), or before whatever
   // makes sessions that need them. Connections that there are keep theirs.
   void set_source_ports(std::size_t upstream, const std::vector<std::uint16_t>& ports) {

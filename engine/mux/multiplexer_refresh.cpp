@@ -7,6 +7,7 @@ namespace tlsmux::engine::mux {
 void Multiplexer::set_groups(std::size_t groups) {
   TMX_ASSERT(groups >= groups_);
   groups_ = groups;
+  state_.shares.set_groups(groups);
   for (auto& upstream : state_.upstreams) {
     upstream->queue.set_groups(groups);
     upstream->lease_queue.set_groups(groups);

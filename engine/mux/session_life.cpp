@@ -17,14 +17,6 @@ namespace {
 
 constexpr std::size_t kHandshakeHeldBytesMax = 256 * 1024;  // while a worker is at the step before
 
-Reason reason_of_connect_error(int error) {
-  switch (error) {
-    case ECONNREFUSED: return Reason::connect_refused;
-    case ETIMEDOUT: return Reason::connect_timeout;
-    default: return Reason::connect_failed;
-  }
-}
-
 }  // namespace
 
 void SessionLife::start(Session& session, std::uint32_t endpoint) {

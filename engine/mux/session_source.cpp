@@ -35,6 +35,14 @@ bool is_worth_another_port(const Upstream& upstream, Session& session, int error
   return false;
 }
 
+shm::Reason reason_of_connect_error(int error) {
+  switch (error) {
+    case ECONNREFUSED: return shm::Reason::connect_refused;
+    case ETIMEDOUT: return shm::Reason::connect_timeout;
+    default: return shm::Reason::connect_failed;
+  }
+}
+
 std::string source_in_words(const Upstream& upstream, const Session& session) {
   const auto& address = upstream.settings->tcp.source_address;
   const std::string from = address.empty() ? "" : " from source_address " + address;

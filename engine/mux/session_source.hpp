@@ -19,6 +19,9 @@ void give_source_back(Upstream& upstream, Session& session);
 // has something on this one, or somebody else has. Each port is tried once.
 bool is_worth_another_port(const Upstream& upstream, Session& session, int error);
 
+// What the error of a connect is called.
+shm::Reason reason_of_connect_error(int error);
+
 // For the error text of a connect: " from source_address ::1 from source port 1000", or nothing.
 std::string source_in_words(const Upstream& upstream, const Session& session);
 

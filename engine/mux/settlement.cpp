@@ -44,7 +44,7 @@ void Settlement::release(RequestIndex index) {
   auto& upstream = *state_->upstreams[request.upstream];
   const bool has_key = request.kind == RequestKind::request && !upstream.correlation.in_order();
   if (has_key && !TMX_HAS_BUG(keep_key)) upstream.keys.remove(index);
-  state_->requests.release(index);
+  state_->free_place(index);
 }
 
 // The caller has decided by itself.

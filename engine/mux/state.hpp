@@ -19,6 +19,7 @@
 #include "engine/mux/engine_messages.hpp"
 #include "engine/mux/exchange.hpp"
 #include "engine/mux/fair_queue.hpp"
+#include "engine/mux/group_shares.hpp"
 #include "engine/mux/key_table.hpp"
 #include "engine/mux/lease.hpp"
 #include "engine/mux/lease_queue.hpp"
@@ -196,6 +197,7 @@ inline bool is_busy(const Session& session, const config::UpstreamSettings& sett
 struct MuxState {
   Seams seams;
   RequestTable requests;
+  GroupShares shares;  // of `requests`
   DeadlineHeap deadlines;
   std::vector<std::unique_ptr<Upstream>> upstreams;
   std::vector<Session> sessions;   // never resized: sessions are pointed to
@@ -225,6 +227,19 @@ struct MuxState {
   }
 
   [[nodiscard]] std::int64_t utc_s() const { return static_cast<std::int64_t>(now_ns / 1'000'000'000) + wall_offset_s; }
+
+  // A place for a request of the group; kNone: there is none for it.
+  RequestIndex take_place(std::uint32_t group) {
+    if (!shares.may_take(group)) return kNone;
+    const auto index = requests.allocate();
+    requests[index].group = group;
+    shares.take(group);
+    return index;
+  }
+  void free_place(RequestIndex index) {
+    shares.give_back(requests[index].group);
+    requests.release(index);
+  }
 
   Upstream& upstream_of(const Session& session) { return *upstreams[session.upstream]; }
 

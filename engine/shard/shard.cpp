@@ -189,6 +189,7 @@ void Shard::run(ApplyConfig&& command) {
   for (const auto group : command.groups_removed) {
     notices_.remove_group(group);
     board_.remove_group(group);
+    multiplexer_.remove_group(group);
   }
   config_ = *command.config;
   multiplexer_.set_groups(config_.groups.size());

@@ -61,3 +61,66 @@ TEST_CASE("engine.the queue's limits for a client and for a group refuse with ov
   CHECK(asks(1, 0) == "open");
   CHECK(asks(2, 0) == "not_sent overload");
 }
+
+TEST_CASE("engine.a group with much in flight leaves the others their part of the table") {
+  auto config = shared_config();
+  config.engine.in_flight_max = 16;  // 4 are guaranteed to each
+  MuxRig rig(config);
+  std::vector<std::uint64_t> tags;
+  const auto asks = [&](std::uint32_t group) {
+    tags.push_back(rig.submit_as(group, group, std::to_string(1000 + tags.size())));
+    return rig.outcome(tags.back());
+  };
+  for (int i = 0; i < 12; ++i) CHECK(asks(0) == "open");
+  CHECK(asks(0) == "not_sent overload");
+  CHECK_FALSE(rig.mux.has_room(0, 0, 0));
+  CHECK(rig.mux.has_room(0, 1, 1));
+  for (int i = 0; i < 4; ++i) CHECK(asks(1) == "open");
+  CHECK(asks(1) == "not_sent overload");
+  // A place that comes back, however its request ended, is for whoever may have it.
+  rig.mux.abandon(rig.index_of(tags[13]));
+  CHECK(asks(0) == "not_sent overload");
+  CHECK(asks(1) == "open");
+  rig.bring_up(0);
+  rig.mux.flush();
+  rig.accept_all(0);
+  rig.say(0, "1000");
+  CHECK(rig.outcome(tags[0]) == "answered 1000");
+  CHECK(asks(1) == "open");
+  CHECK(asks(1) == "not_sent overload");
+  CHECK(rig.mux.requests_held() == 16);
+}
+
+TEST_CASE("engine.a request that is refused for what it is leaves its place") {
+  auto config = shared_config();
+  config.engine.in_flight_max = 16;
+  MuxRig rig(config);
+  for (int i = 0; i < 50; ++i) CHECK(rig.outcome(rig.submit_as(1, 1, "abc")) == "not_sent unparsable");
+  for (int i = 0; i < 12; ++i) CHECK(rig.outcome(rig.submit_as(0, 0, std::to_string(1000 + i))) == "open");
+  CHECK(rig.outcome(rig.submit_as(0, 0, "2000")) == "not_sent overload");
+}
+
+TEST_CASE("engine.a group that a refresh adds gets its part of the table, and one that it removes leaves it") {
+  auto config = shared_config();
+  config.engine.in_flight_max = 18;
+  MuxRig rig(config);
+  std::vector<std::uint64_t> tags;
+  const auto asks = [&](std::uint32_t group) {
+    tags.push_back(rig.submit_as(group, group, std::to_string(1000 + tags.size())));
+    return rig.outcome(tags.back());
+  };
+  for (int i = 0; i < 14; ++i) CHECK(asks(0) == "open");
+  CHECK(asks(0) == "not_sent overload");
+  rig.mux.set_groups(3);  // 3 are guaranteed to each
+  for (int i = 0; i < 3; ++i) CHECK(asks(2) == "open");
+  CHECK(asks(2) == "not_sent overload");
+  CHECK(asks(1) == "open");
+  CHECK(asks(1) == "not_sent overload");  // the first group holds more than there was left to it by now
+  rig.mux.abandon(rig.index_of(tags[0]));
+  rig.mux.abandon(rig.index_of(tags[1]));
+  CHECK(asks(0) == "not_sent overload");
+  CHECK(asks(1) == "open");
+  rig.mux.remove_group(1);  // 4 are guaranteed to each that is left
+  CHECK(asks(0) == "not_sent overload");
+  CHECK(asks(2) == "open");
+}
