@@ -74,7 +74,7 @@ bool Host::act() {
   if (misbehave()) return true;
   if (context_.faults.none()) {
     // Somebody has looked after it: what is broken begins anew.
-    if (mute_) end();
+    if (mute_ || is_spoilt()) end();
     reading_ = true;
   }
   if (!answers_.empty()) answer_one();

@@ -33,16 +33,22 @@ class HostSide {
   [[nodiscard]] virtual bool is_ended() const = 0;
 
   // Bytes of its connection have changed on their way.
-  void note_spoilt() { tls_->note_spoilt(); }
+  void note_spoilt() {
+    is_spoilt_ = true;
+    tls_->note_spoilt();
+  }
 
  protected:
   [[nodiscard]] Manner manner() const { return manner_; }
+  // Either end may wait for the rest of a record whose length was spoilt.
+  [[nodiscard]] bool is_spoilt() const { return is_spoilt_; }
   [[nodiscard]] HostTls& tls() { return *tls_; }
   [[nodiscard]] const HostTls& tls() const { return *tls_; }
 
  private:
   Manner manner_;
   std::unique_ptr<HostTls> tls_;
+  bool is_spoilt_ = false;
 };
 
 // As the upstream is at present.

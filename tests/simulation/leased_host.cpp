@@ -114,7 +114,7 @@ bool LeasedHost::act() {
   if (misbehave()) return true;
   if (context_.faults.none()) {
     // Somebody has looked after it: what is broken begins anew.
-    if (is_mute_) end();
+    if (is_mute_ || is_spoilt()) end();
     is_reading_ = true;
   }
   if (is_ended_) return true;

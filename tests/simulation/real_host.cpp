@@ -80,9 +80,7 @@ class RealHostTls final : public HostTls {
   void refuse();
   void show_bad_certificate();
   void forget_tickets();
-  [[nodiscard]] bool has_said_close() const {
-    return (SSL_get_shutdown(connection_.ssl()) & SSL_SENT_SHUTDOWN) != 0;
-  }
+  [[nodiscard]] bool has_said_close() const { return (SSL_get_shutdown(connection_.ssl()) & SSL_SENT_SHUTDOWN) != 0; }
   void send(RecordKind kind, std::span<const std::byte> plaintext, std::vector<std::byte>& output);
 
   Context& context_;
