@@ -154,7 +154,7 @@ TEST_CASE("outcome.refresh says when there is no room for what is added") {
 }
 
 TEST_CASE("outcome.refresh starts an upstream anew with another framing, over channels that stay open") {
-  Rig rig({"--mode", "echo", "--delay-us", "300000"});
+  Rig rig({"--mode", "echo", "--delay-us", "1500000"});
   const host::HostProcess other({"--mode", "echo", "--framing", "length32", "--message-bytes-max", "65535"});
   rig.engine().await_sessions(1);
   Requester requester(rig.config);
