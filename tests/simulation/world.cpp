@@ -390,9 +390,9 @@ bool World::wait() {
   for (const auto& process : stream_processes_) {
     if (process != nullptr) consider(process->next_due_ns());
   }
-  if (next <= context_.now_ns) return false;
-  context_.now_ns = next;
-  return true;
+  // Somebody may have become due since everybody was asked.
+  context_.now_ns = std::max(context_.now_ns, next);
+  return next != 0;
 }
 
 }  // namespace tlsmux::simulation
