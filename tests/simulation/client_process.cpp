@@ -332,8 +332,7 @@ bool ClientProcess::close(Channel& channel) {
 // ---- What the checks ask ----
 
 bool ClientProcess::is_idle() const {
-  const bool mourns = attached_ && engine_ == nullptr;
-  return !mourns && std::ranges::all_of(channels_, [](const Channel& channel) {
+  return !mourns() && std::ranges::all_of(channels_, [](const Channel& channel) {
     return channel.attached->in_flight() == 0 && !channel.attached->engine_holds_slots() && channel.held.empty() &&
            channel.outcomes.empty() && !channel.closing;
   });

@@ -51,6 +51,8 @@ class ClientProcess final : public ControlListener {
 
   // It has nothing open, holds nothing, the engine holds nothing of it, and it knows if that is dead.
   [[nodiscard]] bool is_idle() const;
+  // It is attached to an engine that is dead, and has not noticed yet.
+  [[nodiscard]] bool mourns() const { return attached_ && engine_ == nullptr; }
   // When it does something by itself; 0: never.
   [[nodiscard]] std::uint64_t next_due_ns() const;
   // Its engine is fast asleep, and no wake is on its way. Throws Violation if one of the two sleeps over something.

@@ -392,7 +392,9 @@ bool World::wait() {
   }
   // Somebody may have become due since everybody was asked.
   context_.now_ns = std::max(context_.now_ns, next);
-  return next != 0;
+  // Who mourns an engine notices its end sooner or later.
+  return next != 0 ||
+         std::ranges::any_of(clients_, [](const auto& client) { return client != nullptr && client->mourns(); });
 }
 
 }  // namespace tlsmux::simulation
