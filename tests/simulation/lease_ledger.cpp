@@ -223,6 +223,12 @@ void LeaseLedger::check_not_sent(std::uint64_t number, const Tenant& tenant) con
     object(number, tenant, "it is told that nothing was sent, but bytes without an answer were");
 }
 
+bool LeaseLedger::may_end(std::uint64_t stream) const {
+  const auto tenant = tenants_.find(stream);
+  return tenant != tenants_.end() && tenant->second.connection != 0 &&
+         connections_.at(tenant->second.connection).must_close;
+}
+
 std::string LeaseLedger::describe(std::uint64_t number) const {
   const auto found = tenants_.find(number);
   if (found == tenants_.end()) return {};
