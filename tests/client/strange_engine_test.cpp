@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <thread>
 
@@ -18,6 +16,7 @@
 #include "shm/system/unique_fd.hpp"
 #include "tests/support/fake_engine.hpp"
 #include "tests/support/skip.hpp"
+#include "tests/system/command.hpp"
 
 using namespace tlsmux;
 using namespace tlsmux::test;
@@ -26,20 +25,8 @@ namespace {
 
 constexpr uid_t kStranger = 4321;
 
-// Both outputs of the command at this engine.
 std::string run(const std::string& command, const FakeEngineOptions& engine) {
-  FILE* output = ::popen(
-      (TLSMUX_PROGRAM_FOLDER "/tlsmux " + command + " --control-socket " + engine.control_socket + " 2>&1").c_str(),
-      "r");
-  REQUIRE(output != nullptr);
-  std::string text;
-  std::array<char, 4096> part{};
-  for (std::size_t got = 1; got > 0;) {
-    got = std::fread(part.data(), 1, part.size(), output);
-    text.append(part.data(), got);
-  }
-  ::pclose(output);
-  return text;
+  return run_tlsmux(command + " --control-socket " + engine.control_socket).text;
 }
 
 // Refuses the next question with these words.
