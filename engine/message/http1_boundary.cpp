@@ -225,7 +225,7 @@ class Http1Boundary final : public Boundary {
   void received(Bytes bytes) override {
     if (!is_lost_ && !responses_.feed(bytes, *this)) lose();
   }
-  [[nodiscard]] bool is_clean() const override { return !is_lost_ && !ends_ && !is_owed(); }
+  [[nodiscard]] bool is_clean() const override { return !is_lost_ && !says_last_ && !is_doubtful_ && !is_owed(); }
   [[nodiscard]] bool is_owed() const override {
     if (is_lost_) return has_sent_;
     return !unanswered_.empty() || !requests_.is_between() || !responses_.is_between();
@@ -237,6 +237,7 @@ class Http1Boundary final : public Boundary {
   }
   [[nodiscard]] bool is_within_question() const override { return !is_lost_ && !requests_.is_between(); }
   [[nodiscard]] bool is_understood() const override { return !is_lost_; }
+  [[nodiscard]] bool says_last() const override { return says_last_; }
   [[nodiscard]] std::optional<std::uint32_t> idle_max_s() const override { return idle_max_s_; }
 
   // ---- For Direction.
@@ -252,7 +253,8 @@ class Http1Boundary final : public Boundary {
     // Whatever is answered, the host may have connected us to somebody (RFC 9110 section 9.3.6).
     if (request.method() == http::verb::connect || unanswered_.size() >= config::kHttpUnansweredMax) return false;
     unanswered_.push_back(request.method());
-    ends_ = ends_ || !request.leaves_open() || is_doubtful(request);
+    says_last_ = says_last_ || !request.leaves_open();
+    is_doubtful_ = is_doubtful_ || has_doubtful_body(request);
     return true;
   }
   bool has_head(const Response& response) {
@@ -261,8 +263,8 @@ class Http1Boundary final : public Boundary {
     if (has_no_body && response.announces_body()) return false;
     if (is_interim(response)) return true;
     // A host that answers before it has heard all may take the rest for another request (RFC 9112 section 9.3).
-    const bool is_early = unanswered_.size() == 1 && requests_.is_in_body();
-    ends_ = ends_ || is_early || !response.leaves_open();
+    is_doubtful_ = is_doubtful_ || (unanswered_.size() == 1 && requests_.is_in_body());
+    says_last_ = says_last_ || !response.leaves_open();
     if (response.idle_max_s()) idle_max_s_ = response.idle_max_s();
     return true;
   }
@@ -273,7 +275,7 @@ class Http1Boundary final : public Boundary {
 
  private:
   // A body that means nothing (RFC 9110 sections 9.3.1 and 9.3.2): some hosts take it for the next request.
-  static bool is_doubtful(const Request& request) {
+  static bool has_doubtful_body(const Request& request) {
     const bool means_nothing = request.method() == http::verb::get || request.method() == http::verb::head;
     return means_nothing && request.announces_body();
   }
@@ -291,8 +293,9 @@ class Http1Boundary final : public Boundary {
   std::deque<http::verb> unanswered_;
   std::optional<std::uint32_t> idle_max_s_;
   bool has_sent_ = false;
-  bool ends_ = false;     // one side has said so
-  bool is_lost_ = false;  // not understood, or another protocol now
+  bool says_last_ = false;
+  bool is_doubtful_ = false;  // two readers could differ about where a message ends
+  bool is_lost_ = false;      // not understood, or another protocol now
 };
 
 }  // namespace

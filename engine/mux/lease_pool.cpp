@@ -20,6 +20,7 @@ const char* why_nobody_can(const Upstream& upstream, const Session& session, boo
   const auto& lease = session.lease;
   const bool is_known = lease.boundary != nullptr && lease.boundary->is_understood();
   if (is_known && lease.boundary->is_within_question()) return "its stream has ended within a message";
+  if (is_known && lease.boundary->says_last()) return "its messages say that the connection ends";
   if (!lease.is_touched || !upstream.hosts_answer) return nullptr;
   const bool is_owed = is_known ? lease.boundary->is_owed() : lease.has_last_word;
   if (is_owed) return "its stream has ended before the host had answered";

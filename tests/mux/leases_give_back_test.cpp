@@ -26,6 +26,9 @@ const std::string kAnswer = frame("answer");
 
 std::string half(const std::string& bytes) { return bytes.substr(0, bytes.size() / 2); }
 
+std::string get(const std::string& fields = {}) { return "GET / HTTP/1.1\r\nHost: a\r\n" + fields + "\r\n"; }
+std::string ok(const std::string& fields = {}) { return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n" + fields + "\r\nx"; }
+
 std::vector<Case> cases() {
   using enum FramingKind;
   using enum StreamReuse;
@@ -61,6 +64,11 @@ std::vector<Case> cases() {
       {"nobody minds, but one of two answers is due", length, always, {kQuestion + kQuestion, kAnswer}, false},
       {"nobody minds, but half a question", length, always, {half(kQuestion)}, false},
       {"nobody minds, but half an answer", length, always, {kQuestion, half(kAnswer)}, false},
+      {"nobody minds, and the connection goes on", http1, always, {get(), ok()}, true},
+      {"nobody minds a body that means nothing", http1, always, {get("Content-Length: 1\r\n") + "x", ok()}, true},
+      {"nobody minds, but the host ends it", http1, always, {get(), ok("Connection: close\r\n")}, false},
+      {"nobody minds, but the request ends it", http1, always, {get("Connection: close\r\n"), ok()}, false},
+      {"nobody minds, but the unanswered request ends it", http1, always, {get("Connection: close\r\n")}, false},
       {"never, nothing", length, never, {}, false},
       {"never, question and answer", length, never, {kQuestion, kAnswer}, false},
   };

@@ -11,6 +11,10 @@ using config::FramingKind;
 using config::StreamReuse;
 using shm::Reason;
 
+namespace {
+constexpr auto kSaidLast = "its session goes back, though its messages say that it ends";
+}
+
 void LeaseLedger::object(std::uint64_t stream, const Tenant& tenant, const std::string& what) {
   throw Violation("stream " + std::to_string(stream) + " (leased, upstream " + std::to_string(tenant.upstream) +
                   ", connection " + std::to_string(tenant.connection) + "): " + what);
@@ -143,6 +147,10 @@ void LeaseLedger::leave(Connection& connection, const SessionView& view, const c
     if (!view.is_sending) check_boundary(connection, number, tenant);
     return;
   }
+  const bool is_known = knows_messages(tenant.upstream) && !connection.has_lied && !connection.is_muddy;
+  if (is_known && connection.must_close && tenant.from + tenant.delivered == connection.told) {
+    object(number, tenant, kSaidLast);
+  }
   const bool is_between = std::ranges::find(tenant.ends, tenant.sealed) != tenant.ends.end() || tenant.sealed == 0;
   if (!is_between || view.is_sending || answered(connection, tenant) < tenant.ends.size()) connection.is_muddy = true;
 }
@@ -151,7 +159,7 @@ void LeaseLedger::check_boundary(const Connection& connection, std::uint64_t num
   const bool is_untouched = tenant.sealed == 0 && connection.told == tenant.from;
   if (is_untouched || connection.has_lied || connection.is_muddy) return;
   if (!knows_messages(tenant.upstream)) object(number, tenant, "its session goes back, whose messages nobody knows");
-  if (connection.must_close) object(number, tenant, "its session goes back, though its messages say that it ends");
+  if (connection.must_close) object(number, tenant, kSaidLast);
   const auto last = std::ranges::find(tenant.ends, tenant.sealed);
   if (last == tenant.ends.end()) object(number, tenant, "its session goes back within a message of its own");
   const auto messages = static_cast<std::size_t>(last - tenant.ends.begin()) + 1;
@@ -221,12 +229,6 @@ void LeaseLedger::check_not_sent(std::uint64_t number, const Tenant& tenant) con
   const auto end = count == 0 ? 0 : tenant.ends[count - 1];
   if (tenant.started > end)
     object(number, tenant, "it is told that nothing was sent, but bytes without an answer were");
-}
-
-bool LeaseLedger::may_end(std::uint64_t stream) const {
-  const auto tenant = tenants_.find(stream);
-  return tenant != tenants_.end() && tenant->second.connection != 0 &&
-         connections_.at(tenant->second.connection).must_close;
 }
 
 std::string LeaseLedger::describe(std::uint64_t number) const {

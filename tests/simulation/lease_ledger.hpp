@@ -85,8 +85,6 @@ class LeaseLedger {
 
   // All answers have come down, as far as the host tells the truth.
   [[nodiscard]] bool is_satisfied(std::uint64_t stream) const;
-  // The host has said to a stream before it that it ends the session, which goes back all the same (`reuse: always`).
-  [[nodiscard]] bool may_end(std::uint64_t stream) const;
   [[nodiscard]] std::string describe(std::uint64_t stream) const;
   [[nodiscard]] std::uint64_t reused() const { return reused_; }
 

@@ -227,7 +227,7 @@ void StreamLedger::take_end(std::uint64_t stream, Entry& entry, Type type) {
   const auto reason = static_cast<Reason>(end.reason);
   const bool maybe_sent = end.maybe_sent != 0;
   if (reason == Reason::none || end.text[0] == '\0') object(stream, entry, "it ends without a reason");
-  if (entry.must_succeed && !is_satisfied(stream) && !leases_->may_end(stream)) {
+  if (entry.must_succeed && !is_satisfied(stream)) {
     object(stream, entry,
            "all was well, but it ends with " + std::string(shm::reason_name(reason)) + leases_->describe(stream));
   }
