@@ -148,7 +148,8 @@ void LeaseLedger::leave(Connection& connection, const SessionView& view, const c
     return;
   }
   const bool is_known = knows_messages(tenant.upstream) && !connection.has_lied && !connection.is_muddy;
-  if (is_known && connection.must_close && tenant.from + tenant.delivered == connection.told) {
+  const bool has_heard_all = connection.told == connection.said.size();
+  if (is_known && connection.must_close && has_heard_all && tenant.from + tenant.delivered == connection.told) {
     object(number, tenant, kSaidLast);
   }
   const bool is_between = std::ranges::find(tenant.ends, tenant.sealed) != tenant.ends.end() || tenant.sealed == 0;
