@@ -1,12 +1,12 @@
 #include "client/cli/observe.hpp"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "client/cli/control_request.hpp"
 #include "shm/control_protocol.hpp"
+#include "shm/system/owner.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
@@ -25,7 +25,7 @@ std::expected<ObservedGroup, SystemError> map_object(const std::string& name, in
 
 std::optional<std::uint32_t> stranger_of(int fd) {
   struct stat status{};
-  if (::fstat(fd, &status) != 0 || status.st_uid == 0 || status.st_uid == ::geteuid()) return std::nullopt;
+  if (::fstat(fd, &status) != 0 || shm::is_root_or_own(status.st_uid)) return std::nullopt;
   return status.st_uid;
 }
 

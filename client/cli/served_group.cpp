@@ -1,9 +1,8 @@
 #include "client/cli/served_group.hpp"
 
-#include <unistd.h>
-
 #include "ports/diagnosis/live_groups.hpp"
 #include "shm/segment.hpp"
+#include "shm/system/owner.hpp"
 
 namespace tlsmux::client::cli {
 
@@ -12,7 +11,7 @@ std::optional<std::string> served_by(const std::string& group) {
   if (!server) return std::nullopt;
   auto text = "group " + group + " is served by a live engine";
   if (server->pid != 0) text += " (pid " + std::to_string(server->pid) + ")";
-  if (server->uid != 0 && server->uid != ::geteuid()) {
+  if (!shm::is_root_or_own(server->uid)) {
     text += " of user " + std::to_string(server->uid) + " (if that user runs none, remove /dev/shm/" +
             shm::group_object_name(group) + ".lock)";
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "config/private_file_words.hpp"
+#include "shm/system/owner.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
@@ -68,7 +69,7 @@ std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string
   if (!S_ISREG(status.st_mode)) return refused(EACCES, path, "is not a regular file");
   if (status.st_nlink != 1) return refused(EACCES, path, "has more than one name; delete it, and it is made anew");
   if ((status.st_mode & 077) != 0) return denied(config::open_to_others(path, status.st_mode, kUse));
-  if (status.st_uid != 0 && status.st_uid != owner && status.st_uid != ::geteuid()) {
+  if (!shm::is_root_or_own(status.st_uid) && status.st_uid != owner) {
     return denied(config::owned_by_stranger(path, status.st_uid));
   }
   return fd;

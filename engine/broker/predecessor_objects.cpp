@@ -15,6 +15,7 @@
 #include "shm/control_protocol.hpp"
 #include "shm/layout.hpp"
 #include "shm/segment.hpp"
+#include "shm/system/owner.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
@@ -42,7 +43,7 @@ shm::UniqueFd open_leftover(const std::string& group, uid_t engine_uid) {
   shm::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   struct stat status{};
   if (!fd || ::fstat(fd.get(), &status) != 0) return {};
-  const bool is_ours = status.st_uid == 0 || status.st_uid == engine_uid || status.st_uid == ::geteuid();
+  const bool is_ours = shm::is_root_or_own(status.st_uid) || status.st_uid == engine_uid;
   const bool is_private = (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
   const bool fits = status.st_size > 0 && static_cast<std::uint64_t>(status.st_size) <= kGroupBytesMax;
   if (!S_ISREG(status.st_mode) || !is_ours || !is_private || !fits || !names_group(fd.get(), group)) return {};

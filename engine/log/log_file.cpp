@@ -12,6 +12,8 @@
 #include <string_view>
 #include <utility>
 
+#include "shm/system/owner.hpp"
+
 namespace tlsmux::engine {
 namespace {
 
@@ -36,7 +38,7 @@ struct Link {
   struct stat status{};
   bool is_kernels = false;  // leads to what a process has open, which has no path
 
-  [[nodiscard]] bool is_made_by_us() const { return status.st_uid == 0 || status.st_uid == ::geteuid(); }
+  [[nodiscard]] bool is_made_by_us() const { return shm::is_root_or_own(status.st_uid); }
 };
 
 std::expected<Link, SystemError> open_link(const std::string& path) {

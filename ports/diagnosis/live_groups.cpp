@@ -21,6 +21,7 @@
 #include "shm/group_part.hpp"
 #include "shm/row.hpp"
 #include "shm/segment.hpp"
+#include "shm/system/owner.hpp"
 #include "shm/system/unique_fd.hpp"
 
 namespace tlsmux::ports {
@@ -116,13 +117,12 @@ std::optional<LiveGroup> look_at(const std::string& lock_path) {
   const auto copy = read_object(lock_path.substr(0, lock_path.size() - kLockEnding.size()));
   const auto view = shm::GroupView::open(std::as_bytes(std::span(copy)));
   if (!view) return std::nullopt;
-  const auto owner = lock->status.st_uid;
   return LiveGroup{.name = std::string(shm::text_of(view->header().group)),
                    .engine_pid = view->header().engine_pid,
                    .boot_id = view->header().boot_id,
                    .ports = ports_of(*view),
                    .is_in_this_network = may_be_this_network(holder_in(lock->fd.get())),
-                   .is_trusted = owner == 0 || owner == ::geteuid()};
+                   .is_trusted = shm::is_root_or_own(lock->status.st_uid)};
 }
 
 }  // namespace

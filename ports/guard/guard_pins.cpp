@@ -15,6 +15,7 @@
 
 #include "ports/guard/port_guard.h"
 #include "ports/patient_lock.hpp"
+#include "shm/system/owner.hpp"
 
 namespace tlsmux::ports {
 namespace {
@@ -76,8 +77,7 @@ std::expected<shm::UniqueFd, std::string> GuardPins::lock() const {
   if (!folder) return failure(root_, errno);
   struct stat status{};
   if (::fstat(folder.get(), &status) != 0) return failure(root_, errno);
-  const bool is_ours = status.st_uid == ::geteuid() || status.st_uid == 0;
-  if (!is_ours || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+  if (!shm::is_root_or_own(status.st_uid) || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
     return std::unexpected(root_ + " belongs to uid " + std::to_string(status.st_uid) +
                            ", or others may write in it, who could take away what is pinned there: remove it, and "
                            "mount the bpffs with mode=700");

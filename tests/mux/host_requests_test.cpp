@@ -6,6 +6,7 @@
 
 #include "config/limits.hpp"
 #include "tests/mux/mux_rig.hpp"
+#include "tests/mux/scripted_tls.hpp"
 
 using namespace tlsmux;
 using test::MuxRig;
@@ -108,6 +109,22 @@ TEST_CASE("outcome.a reply's last byte may be accepted while the session ends") 
     CHECK(rig.outcome(tag) == "not_sent host_closed");
   }
   CHECK(rig.is_clean());
+}
+
+TEST_CASE("outcome.what TLS says of its own before a reply's record is none of the reply") {
+  for (const bool is_begun : {false, true}) {
+    CAPTURE(is_begun);
+    MuxRig rig(test::keyed_config());
+    test::TlsScript script;
+    test::bring_up_scripted(rig, 0, script);
+    const auto notice = host_asks(rig);
+    script.says_something_first = true;
+    const auto tag = rig.reply(notice, "9999 one");
+    rig.accept(0, test::kPlainHeaderBytes + (is_begun ? 1 : 0));
+    rig.fail_send(0, ECONNRESET);
+    rig.finish_close(0);
+    CHECK(rig.outcome(tag) == (is_begun ? "maybe_sent connection_lost" : "not_sent connection_lost"));
+  }
 }
 
 TEST_CASE("outcome.a reply goes out on the session that brought the message") {
