@@ -172,6 +172,7 @@ void Client::condemn(const Attachment& attachment, const char* why, std::int64_t
 std::expected<ChannelTicket*, SystemError> Client::enroll(const shm::Name& upstream, const ChannelSettings& settings,
                                                           int epoll, int nudge) {
   const std::lock_guard lock(mutex_);
+  hub_.make_room();  // from here on the ticket has an owner, or is gone: it names the owner's descriptor
   auto* ticket = registry_.add(upstream, settings, nudge);
   step_quietly(*ticket, now_ns());  // asks; the engine answers while the rest is done
   if (auto joined = hub_.join(epoll); !joined) {

@@ -3,6 +3,7 @@
 // Descriptors that every channel of a client watches, in the epoll instance of each. They come and go with engines,
 // while the instances stay. Not thread-safe: guarded by the client's mutex.
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <vector>
@@ -28,6 +29,10 @@ void unwatch(int epoll, int descriptor);
 
 class EventHub {
  public:
+  EventHub() { descriptors_.reserve(kDescriptorsMax); }
+
+  // The next join() needs no memory any more.
+  void make_room() { epolls_.reserve(epolls_.size() + 1); }
   // An error leaves everything as it was.
   std::expected<void, shm::SystemError> join(int epoll);
   void leave(int epoll);
@@ -35,6 +40,8 @@ class EventHub {
   void remove(int descriptor);
 
  private:
+  static constexpr std::size_t kDescriptorsMax = 3;  // the timer, the control socket, the engine's process
+
   std::vector<int> epolls_;
   std::vector<int> descriptors_;
 };

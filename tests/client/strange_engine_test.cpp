@@ -49,6 +49,10 @@ class Refuser {
     });
   }
 
+  ~Refuser() { ::shutdown(listener_.get(), SHUT_RDWR); }  // if nobody has asked
+  Refuser(const Refuser&) = delete;
+  Refuser& operator=(const Refuser&) = delete;
+
  private:
   shm::UniqueFd listener_;
   std::jthread thread_;
@@ -86,5 +90,7 @@ TEST_CASE("client.refusals give the terminal of an administrator's command no or
     const Refuser refuser(engine.control_socket, "no\x1b[2J\xc2\x9b entry");
     const auto text = run(command, engine);
     CHECK_MESSAGE(text.contains(R"(: no\x1b[2J\xc2\x9b entry)"), text);
+    CHECK_FALSE(text.contains('\x1b'));
+    CHECK_FALSE(text.contains('\x9b'));
   }
 }

@@ -14,6 +14,7 @@ thread_local std::uint64_t allocations_left = 0;  // until one fails; 0: none do
 
 ScarceMemory::ScarceMemory(std::uint64_t nth) : before_(std::exchange(allocations_left, nth)) {}
 ScarceMemory::~ScarceMemory() { allocations_left = before_; }
+bool ScarceMemory::has_struck() const { return allocations_left == 0; }
 
 AmpleMemory::AmpleMemory() : before_(std::exchange(allocations_left, 0)) {}
 AmpleMemory::~AmpleMemory() { allocations_left = before_; }

@@ -16,6 +16,9 @@ class ScarceMemory {
   ScarceMemory(ScarceMemory&&) = delete;
   ScarceMemory& operator=(ScarceMemory&&) = delete;
 
+  // Within its life, with a number that is not 0.
+  [[nodiscard]] bool has_struck() const;
+
  private:
   std::uint64_t before_;
 };
