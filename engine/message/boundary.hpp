@@ -35,8 +35,9 @@ class Boundary {
   [[nodiscard]] virtual bool is_within_question() const = 0;
   // False once either direction could not be understood, or goes on in another protocol.
   [[nodiscard]] virtual bool is_understood() const = 0;
-  // True once a message of either direction has said that it is the connection's last (HTTP's Connection: close).
-  [[nodiscard]] virtual bool says_last() const { return false; }
+  // True once no message can follow, whoever sends it: one of either direction has said that it is the last (HTTP's
+  // Connection: close), or another protocol may be spoken.
+  [[nodiscard]] virtual bool is_last() const { return false; }
   // How long the host says that it keeps an idle connection (HTTP's Keep-Alive: timeout); nothing: it does not say.
   [[nodiscard]] virtual std::optional<std::uint32_t> idle_max_s() const { return std::nullopt; }
 };

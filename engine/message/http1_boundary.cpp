@@ -1,6 +1,7 @@
 #include "engine/message/http1_boundary.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
@@ -237,7 +238,7 @@ class Http1Boundary final : public Boundary {
   }
   [[nodiscard]] bool is_within_question() const override { return !is_lost_ && !requests_.is_between(); }
   [[nodiscard]] bool is_understood() const override { return !is_lost_; }
-  [[nodiscard]] bool says_last() const override { return says_last_; }
+  [[nodiscard]] bool is_last() const override { return is_lost_ || says_last_; }
   [[nodiscard]] std::optional<std::uint32_t> idle_max_s() const override { return idle_max_s_; }
 
   // ---- For Direction.
@@ -274,10 +275,10 @@ class Http1Boundary final : public Boundary {
   }
 
  private:
-  // A body that means nothing (RFC 9110 sections 9.3.1 and 9.3.2): some hosts take it for the next request.
+  // A body that means nothing (RFC 9110 sections 9.3.1, 9.3.2, 9.3.5 and 9.3.8): some hosts take it for the next request.
   static bool has_doubtful_body(const Request& request) {
-    const bool means_nothing = request.method() == http::verb::get || request.method() == http::verb::head;
-    return means_nothing && request.announces_body();
+    constexpr std::array kWithout{http::verb::get, http::verb::head, http::verb::delete_, http::verb::trace};
+    return std::ranges::find(kWithout, request.method()) != kWithout.end() && request.announces_body();
   }
   static bool is_interim(const Response& response) { return response.status() / 100 == kContinueClass; }
 

@@ -33,6 +33,7 @@ struct Lease {
   bool said_close_notify = false;
   bool host_has_finished = false;
   bool is_intruded = false;  // the host has spoken while nobody had asked
+  bool is_spent = false;     // nobody after the holder gets it
 };
 
 }  // namespace tlsmux::engine::mux

@@ -15,13 +15,15 @@ std::optional<std::uint64_t> shorter(std::optional<std::uint64_t> one, std::uint
 }
 
 // Null: where nobody minds how a stream leaves its session, another may have it. But none could make anything of the rest
-// of a message, or of an answer to somebody else. Hosts that have never sent anything are not expected to answer.
+// of a message, or of an answer to somebody else. Hosts that have never sent anything are not expected to answer, unless by
+// their protocol.
 const char* why_nobody_can(const Upstream& upstream, const Session& session, bool has_read_all) {
   const auto& lease = session.lease;
   const bool is_known = lease.boundary != nullptr && lease.boundary->is_understood();
   if (is_known && lease.boundary->is_within_question()) return "its stream has ended within a message";
-  if (is_known && lease.boundary->says_last()) return "its messages say that the connection ends";
-  if (!lease.is_touched || !upstream.hosts_answer) return nullptr;
+  if (lease.boundary != nullptr && lease.boundary->is_last()) return "its messages say that the connection ends";
+  const bool hosts_answer = upstream.hosts_answer || upstream.settings->framing.kind == config::FramingKind::http1;
+  if (!lease.is_touched || !hosts_answer) return nullptr;
   const bool is_owed = is_known ? lease.boundary->is_owed() : lease.has_last_word;
   if (is_owed) return "its stream has ended before the host had answered";
   return is_known || has_read_all ? nullptr : "its stream has ended before it had read all";
@@ -70,7 +72,7 @@ const char* why_not_again(const Upstream& upstream, const Session& session, bool
   const auto& lease = session.lease;
   if (lease.host_has_finished) return "the host has closed it";
   if (lease.said_close_notify) return "its stream has ended, and told the host so";
-  if (session.is_outdated) return "the configuration has changed";
+  if (session.is_outdated || lease.is_spent) return "the configuration has changed";
   const auto& settings = *upstream.settings;
   const auto streams_max = settings.rotation.messages_max;
   if (streams_max != 0 && session.requests >= streams_max) return "it has carried messages_max";

@@ -287,6 +287,20 @@ void Leases::give_back(StreamId stream, bool has_read_all) {
   }
 }
 
+void Leases::reuse_changed(Upstream& upstream, config::StreamReuse before) {
+  const auto now = upstream.settings->streams.reuse;
+  // What `at_boundary` lets pass, `always` does, too; and of `never` no session is left.
+  const bool is_stricter = before == config::StreamReuse::always || now == config::StreamReuse::never;
+  if (before == now || !is_stricter) return;
+  for (auto* session : upstream.sessions) {
+    if (session->closing || session->requests == 0) continue;
+    session->lease.is_spent = true;
+    if (!session->is_up() || session->is_leased()) continue;
+    session->signed_off = true;  // as in give_back()
+    life_->drain(*session, "the configuration has changed");
+  }
+}
+
 void Leases::renew_boundary(Session& session) {
   const auto& upstream = state_->upstream_of(session);
   session.lease.boundary = message::make_boundary(upstream.settings->framing, upstream.framing);
@@ -332,7 +346,9 @@ bool Leases::received(Session& session, std::span<const std::byte> plaintext) {
 }
 
 void Leases::settle(Session& session) {
-  if (!session.lease.is_intruded || (!session.is_up() && !session.is_leased())) return;
+  if (!session.lease.is_intruded) return;
+  if (session.requests > 0) state_->upstream_of(session).hosts_answer = true;  // perhaps to a stream that has gone
+  if (!session.is_up() && !session.is_leased()) return;
   end_idle(session, Reason::stream_corrupt, "the host sent something that nobody had asked for");
 }
 

@@ -60,6 +60,8 @@ class Leases {
   // Brings those that wait to sessions that are free, and refuses those that wait in vain or for too long.
   void serve(Upstream& upstream);
   void refuse_waiting(Upstream& upstream, shm::Reason reason);
+  // After `streams.reuse` was something else: what streams have left on their sessions was judged by that.
+  void reuse_changed(Upstream& upstream, config::StreamReuse before);
 
   // ---- News of sessions, of all upstreams.
 

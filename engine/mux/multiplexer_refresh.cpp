@@ -1,4 +1,5 @@
 // What a refresh of the configuration changes while everything runs.
+#include "config/leases.hpp"
 #include "engine/mux/multiplexer.hpp"
 #include "shm/assert.hpp"
 
@@ -75,9 +76,10 @@ void Multiplexer::change_upstream(std::size_t index, std::shared_ptr<const confi
   auto& upstream = *state_.upstreams[index];
   if (upstream.next_settings != nullptr) return restart_upstream(index, std::move(settings), std::move(tls_client));
   TMX_ASSERT(session_places(*settings) <= upstream.sessions.size());
-  upstream.settings = std::move(settings);
+  const auto reuse_before = std::exchange(upstream.settings, std::move(settings))->streams.reuse;
   if (tls_client != nullptr) upstream.tls_client = std::move(tls_client);
   upstream.connect_options = connect_options_of(upstream.settings->tcp);
+  if (config::leases_sessions(*upstream.settings)) leases_.reuse_changed(upstream, reuse_before);
   pool_.change(upstream, replace_sessions);
 }
 

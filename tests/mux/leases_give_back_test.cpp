@@ -69,6 +69,18 @@ std::vector<Case> cases() {
       {"nobody minds, but the host ends it", http1, always, {get(), ok("Connection: close\r\n")}, false},
       {"nobody minds, but the request ends it", http1, always, {get("Connection: close\r\n"), ok()}, false},
       {"nobody minds, but the unanswered request ends it", http1, always, {get("Connection: close\r\n")}, false},
+      {"nobody minds, but the host says that it ends in what is not understood",
+       http1,
+       always,
+       {get(), ok("Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n")},
+       false},
+      {"nobody minds, but garbage follows", http1, always, {get(), ok() + "garbage"}, false},
+      {"nobody minds, but another protocol is spoken",
+       http1,
+       always,
+       {"CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"},
+       false},
+      {"nobody minds, but HTTP is answered", http1, always, {get()}, false},
       {"never, nothing", length, never, {}, false},
       {"never, question and answer", length, never, {kQuestion, kAnswer}, false},
   };
@@ -140,6 +152,68 @@ TEST_CASE("stream.a stream that has not read all takes its session with it where
     rig.mux.leases().give_back(stream, false);
     rig.mux.flush();
     CHECK(rig.session(0).is_up() == (framing == FramingKind::length));
+  }
+}
+
+TEST_CASE("stream.a host that answers when the stream has gone is one that answers") {
+  auto config = lease_config(1);
+  config.upstreams[0].streams.reuse = StreamReuse::always;
+  MuxRig rig(config);
+  rig.bring_up_all();
+  const auto ask_and_go = [&] {
+    const auto stream = rig.lease();
+    REQUIRE(rig.state(stream) == "open");
+    rig.write(stream, kQuestion);
+    rig.accept_all(0);
+    rig.give_back(stream);
+  };
+  ask_and_go();
+  REQUIRE(rig.session(0).is_up());
+  test::say_text(rig, 0, kAnswer);
+  rig.finish_close(0, rig.network[0].sending->size());
+  rig.mux.flush();
+  rig.bring_up_all();
+  ask_and_go();
+  CHECK_FALSE(rig.session(0).is_up());
+}
+
+TEST_CASE("stream.a session that was given back by one rule for its reuse is nobody's by a stricter one") {
+  struct Change {
+    StreamReuse before, after;
+    bool stays;
+  };
+  using enum StreamReuse;
+  const Change changes[] = {{always, at_boundary, false},
+                            {always, never, false},
+                            {at_boundary, never, false},
+                            {at_boundary, always, true},
+                            {always, always, true}};
+  for (const auto& change : changes) {
+    for (const bool is_leased : {false, true}) {
+      CAPTURE(static_cast<int>(change.before));
+      CAPTURE(static_cast<int>(change.after));
+      CAPTURE(is_leased);
+      auto config = lease_config(2);
+      config.upstreams[0].streams.reuse = change.before;
+      MuxRig rig(config);
+      rig.bring_up_all();
+      const auto first = rig.lease();
+      const auto used = rig.session_of(first);
+      rig.give_back(first);
+      const auto second = is_leased ? rig.lease() : first;
+      if (is_leased) REQUIRE(rig.session_of(second) == used);
+      auto settings = std::make_shared<config::UpstreamSettings>(config.upstreams[0]);
+      settings->streams.reuse = change.after;
+      rig.mux.change_upstream(0, settings, nullptr, false);
+      rig.mux.flush();
+      if (is_leased) {
+        CHECK(rig.session(used).is_up());
+        CHECK(rig.state(second) == "open");
+        rig.give_back(second);
+      }
+      CHECK(rig.session(used).is_up() == change.stays);
+      CHECK(rig.session(1 - used).is_up());  // nobody has had it
+    }
   }
 }
 

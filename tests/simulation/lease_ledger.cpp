@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "tests/simulation/ledger.hpp"
 
@@ -12,8 +13,9 @@ using config::StreamReuse;
 using shm::Reason;
 
 namespace {
+constexpr auto kOwed = "its session goes back with an answer owed";
 constexpr auto kSaidLast = "its session goes back, though its messages say that it ends";
-}
+}  // namespace
 
 void LeaseLedger::object(std::uint64_t stream, const Tenant& tenant, const std::string& what) {
   throw Violation("stream " + std::to_string(stream) + " (leased, upstream " + std::to_string(tenant.upstream) +
@@ -100,7 +102,7 @@ void LeaseLedger::observe(const SessionView& view, const config::StreamSettings&
   if (present != view.stream) {
     // It may have been in the pool within the turn, and not be up any more.
     if (present != 0) leave(connection, view, settings);
-    if (view.stream != 0) enter(view.connection, connection, view.stream);
+    if (view.stream != 0) enter(view, connection, settings);
   }
   if (view.stream == 0) return;
   const auto& tenant = tenants_.at(view.stream);
@@ -117,14 +119,17 @@ void LeaseLedger::check_held(const SessionView& view) {
   }
 }
 
-void LeaseLedger::enter(std::uint64_t number, Connection& connection, std::uint64_t stream) {
+void LeaseLedger::enter(const SessionView& view, Connection& connection, const config::StreamSettings& settings) {
+  const auto stream = view.stream;
   auto& tenant = tenants_.at(stream);
   if (tenant.connection != 0) object(stream, tenant, "it gets a second session");
   if (connection.is_over) object(stream, tenant, "it gets a session that was not fit for the pool");
   if (connection.host_closed) object(stream, tenant, "it gets a session that the host has closed");
   if (connection.is_intruded) object(stream, tenant, "it gets a session on which the host has spoken unasked");
+  if (connection.is_muddy && settings.reuse != StreamReuse::always)
+    object(stream, tenant, "it gets a session on which another has left something");
   if (connection.stream != 0) ++reused_;
-  tenant.connection = number;
+  tenant.connection = view.connection;
   tenant.from = connection.stream == 0 ? 0 : connection.told;
   connection.stream = stream;
   connection.is_leased = true;
@@ -147,13 +152,21 @@ void LeaseLedger::leave(Connection& connection, const SessionView& view, const c
     if (!view.is_sending) check_boundary(connection, number, tenant);
     return;
   }
-  const bool is_known = knows_messages(tenant.upstream) && !connection.has_lied && !connection.is_muddy;
-  const bool has_heard_all = connection.told == connection.said.size();
-  if (is_known && connection.must_close && has_heard_all && tenant.from + tenant.delivered == connection.told) {
-    object(number, tenant, kSaidLast);
-  }
+  check_left(connection, number, tenant);
   const bool is_between = std::ranges::find(tenant.ends, tenant.sealed) != tenant.ends.end() || tenant.sealed == 0;
   if (!is_between || view.is_sending || answered(connection, tenant) < tenant.ends.size()) connection.is_muddy = true;
+}
+
+// Where nobody minds.
+void LeaseLedger::check_left(const Connection& connection, std::uint64_t number, const Tenant& tenant) const {
+  if (!knows_messages(tenant.upstream) || connection.has_lied || connection.is_muddy) return;
+  const bool has_heard_all = connection.told == connection.said.size();
+  if (connection.must_close && has_heard_all && tenant.from + tenant.delivered == connection.told) {
+    object(number, tenant, kSaidLast);
+  }
+  if (config_->upstreams[tenant.upstream].framing.kind != FramingKind::http1) return;
+  const auto asked = std::ranges::count_if(tenant.ends, [&](auto end) { return end <= tenant.sealed; });
+  if (std::cmp_less(answered(connection, tenant), asked)) object(number, tenant, kOwed);
 }
 
 void LeaseLedger::check_boundary(const Connection& connection, std::uint64_t number, const Tenant& tenant) const {
@@ -164,7 +177,7 @@ void LeaseLedger::check_boundary(const Connection& connection, std::uint64_t num
   const auto last = std::ranges::find(tenant.ends, tenant.sealed);
   if (last == tenant.ends.end()) object(number, tenant, "its session goes back within a message of its own");
   const auto messages = static_cast<std::size_t>(last - tenant.ends.begin()) + 1;
-  if (answered(connection, tenant) != messages) object(number, tenant, "its session goes back with an answer owed");
+  if (answered(connection, tenant) != messages) object(number, tenant, kOwed);
   if (std::ranges::find(connection.answer_ends, connection.told) == connection.answer_ends.end()) {
     object(number, tenant, "its session goes back within an answer");
   }

@@ -124,7 +124,8 @@ class LeaseLedger {
   [[noreturn]] static void object(std::uint64_t stream, const Tenant& tenant, const std::string& what);
   void leave(Connection& connection, const SessionView& view, const config::StreamSettings& settings);
   void check_boundary(const Connection& connection, std::uint64_t stream, const Tenant& tenant) const;
-  void enter(std::uint64_t number, Connection& connection, std::uint64_t stream);
+  void check_left(const Connection& connection, std::uint64_t stream, const Tenant& tenant) const;
+  void enter(const SessionView& view, Connection& connection, const config::StreamSettings& settings);
   [[nodiscard]] bool knows_messages(std::uint32_t upstream) const;
   // Of a stream's messages, so many have had their answers, as far as the engine has been told.
   [[nodiscard]] std::size_t answered(const Connection& connection, const Tenant& tenant) const;
