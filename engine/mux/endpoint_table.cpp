@@ -99,13 +99,15 @@ void EndpointTable::count(Endpoint& endpoint, std::uint64_t started_ns, std::uin
   ++endpoint.fruitless;
 }
 
-void EndpointTable::fail(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns, shm::Reason reason,
-                         std::mt19937_64& random) {
+std::uint64_t EndpointTable::fail(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns,
+                                  shm::Reason reason, std::mt19937_64& random) {
   auto& endpoint = endpoints_[index];
   endpoint.failed = true;
   const bool is_known = endpoint.is_out() && endpoint.counted_ns >= started_ns;
   count(endpoint, started_ns, now_ns, reason);
-  if (!is_known) endpoint.retry_ns = now_ns + pause_ns(endpoint.fruitless, random);
+  const auto pause = pause_ns(endpoint.fruitless, random);
+  if (!is_known) endpoint.retry_ns = now_ns + pause;
+  return pause;
 }
 
 std::uint64_t EndpointTable::disappoint(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns,

@@ -62,9 +62,10 @@ class EndpointTable {
   void came_up(std::uint32_t index);
   // A session to it brought a message, or lasted.
   void was_of_use(std::uint32_t index) { endpoints_[index].fruitless = 0; }
-  // An attempt that began at `started_ns` came to nothing: out for a while. Several that fail together count once.
-  void fail(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns, shm::Reason reason,
-            std::mt19937_64& random);
+  // An attempt that began at `started_ns` came to nothing: out for a while. Several that fail together count once. Returns the
+  // pause after so many.
+  std::uint64_t fail(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns, shm::Reason reason,
+                     std::mt19937_64& random);
   // A session came up and ended without a message. Returns the pause until the next.
   std::uint64_t disappoint(std::uint32_t index, std::uint64_t started_ns, std::uint64_t now_ns, bool is_out,
                            shm::Reason reason, std::mt19937_64& random);

@@ -54,8 +54,11 @@ std::uint64_t SessionEnd::judge_end(Session& session) {
   // In TLS 1.3 a host turns a client's certificate down after the handshake (RFC 8446 section 4.4.2.4).
   const bool came_up = session.was_ready && session.end_reason != Reason::certificate_rejected_by_host;
   if (!came_up) {
-    endpoints.fail(session.endpoint, session.started_ns, state_->now_ns, session.end_reason, state_->random);
-    return 0;
+    const auto pause =
+        endpoints.fail(session.endpoint, session.started_ns, state_->now_ns, session.end_reason, state_->random);
+    // The endpoint is in again as soon as another session is up, which will come to the same end: this one has a pause of
+    // its own.
+    return session.was_ready ? pause : 0;
   }
   const auto longest_ns = upstream.settings->backoff.max_ms * kNanosecondsPerMillisecond;
   if (session.was_heard || session.state == SessionState::draining || state_->now_ns - session.ready_ns >= longest_ns) {
