@@ -1,30 +1,18 @@
 #include "client/cli/control_request.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <algorithm>
 #include <cerrno>
+
+#include "client/control_socket.hpp"
 
 namespace tlsmux::client::cli {
 
 using shm::SystemError;
 
 std::expected<shm::UniqueFd, SystemError> connect_to(const std::string& control_socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (control_socket.size() >= sizeof address.sun_path) {
-    return std::unexpected(SystemError{.code = ENAMETOOLONG, .message = control_socket + ": too long for a socket"});
-  }
-  std::ranges::copy(control_socket, address.sun_path);
-  shm::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!socket) return std::unexpected(shm::last_error("making a socket"));
-  const timeval timeout{.tv_sec = kAnswerTimeoutMs / 1000, .tv_usec = 0};
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    return std::unexpected(shm::last_error("connecting to " + control_socket));
-  }
-  return socket;
+  auto socket = connect_to_engine(control_socket, kAnswerTimeoutMs);
+  if (socket || socket.error().code != EAGAIN) return socket;
+  return std::unexpected(
+      SystemError{.code = ETIMEDOUT, .message = "more wait on " + control_socket + " than its engine has taken in"});
 }
 
 std::expected<shm::Packet, SystemError> receive_answer(const shm::UniqueFd& socket, int timeout_ms) {

@@ -15,7 +15,7 @@ namespace tlsmux::client::cli {
 
 inline constexpr int kAnswerTimeoutMs = 3000;
 
-// ECONNREFUSED or ENOENT: no engine.
+// ECONNREFUSED: no engine; ETIMEDOUT: it takes nobody in.
 std::expected<shm::UniqueFd, shm::SystemError> connect_to(const std::string& control_socket);
 
 // The next packet, within the time; a refusal is an error. ETIMEDOUT: none has come yet.

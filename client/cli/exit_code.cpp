@@ -11,7 +11,6 @@ int exit_code_of_error(int error) {
     case EPERM:
     case ECONNREFUSED:
     case ECONNRESET:
-    case ENOENT:
     case ENOTCONN:
     case ETIMEDOUT:
     case EPROTO: return kExitNoEngine;

@@ -19,9 +19,9 @@ namespace {
 namespace cli = tlsmux::client::cli;
 
 constexpr const char* kAfterword =
-    "Exit codes: 0 done, or the request was answered; 1 errors in the configuration, the request could not be made,\n"
-    "a drain had to end requests, a refresh or a port was refused, or ports --check found differences; 2 wrong usage;\n"
-    "3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, or no access to it.\n"
+    "Exit codes: 0 done, or the request was answered; 1 errors in the configuration, no such group or upstream, the\n"
+    "request could not be made, a drain had to end requests, a refresh or a port was refused, or ports --check found\n"
+    "differences; 2 wrong usage; 3 NOT_SENT; 4 MAYBE_SENT; 5 no engine, none that answers, or no access to it.\n"
     "Environment: TLSMUX_GROUP and TLSMUX_CONTROL_SOCKET stand in for --group and --control-socket.";
 
 void add_engine_options(CLI::App& command, std::string& group, std::string& control_socket) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "client/cli/control_request.hpp"
 #include "shm/control_protocol.hpp"
@@ -29,7 +30,7 @@ std::optional<std::uint32_t> stranger_of(int fd) {
   return status.st_uid;
 }
 
-bool is_no_engine(int code) { return code == ECONNREFUSED || code == ENOENT || code == ETIMEDOUT; }
+bool is_no_engine(int code) { return code == ECONNREFUSED || code == ETIMEDOUT; }
 
 }  // namespace
 
@@ -42,6 +43,22 @@ std::expected<std::vector<std::string>, SystemError> list_groups(const std::stri
     names.emplace_back(shm::text_of(reply.names[i]));
   }
   return names;
+}
+
+std::expected<std::vector<std::string>, SystemError> choose_groups(const std::string& control_socket,
+                                                                   const std::string& named) {
+  if (!named.empty()) return std::vector{named};
+  auto groups = list_groups(control_socket);
+  if (!groups && is_no_engine(groups.error().code)) {
+    auto error = groups.error();
+    if (error.code == ETIMEDOUT) error.message += ": is tlsmuxd running?";
+    error.message += " Name a group (--group) to see what the last engine may have left";
+    return std::unexpected(error);
+  }
+  if (groups && groups->empty()) {
+    return std::unexpected(SystemError{.code = EACCES, .message = "there is no group that this user may look at"});
+  }
+  return groups;
 }
 
 std::expected<ObservedGroup, SystemError> observe_group(const std::string& control_socket, const std::string& group) {

@@ -23,8 +23,12 @@ struct ObservedGroup {
   shm::GroupView view;  // into the mapping
 };
 
-// The groups that the caller may look at. ECONNREFUSED or ENOENT: no engine.
+// The groups that the caller may look at. ECONNREFUSED: no engine; ETIMEDOUT: it does not answer.
 std::expected<std::vector<std::string>, shm::SystemError> list_groups(const std::string& control_socket);
+
+// The one that was named, else all that the caller may look at: at least one. The error says what to do.
+std::expected<std::vector<std::string>, shm::SystemError> choose_groups(const std::string& control_socket,
+                                                                        const std::string& named);
 
 // EACCES: neither a member, nor root, nor the engine's user. Blocks for some seconds at the most.
 std::expected<ObservedGroup, shm::SystemError> observe_group(const std::string& control_socket,

@@ -1,7 +1,6 @@
 #include "client/cli/ports_claim.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <optional>
 
@@ -24,11 +23,6 @@ int fail(const char* command, const std::string& why, int exit_code) {
 
 int fail(const char* command, const shm::SystemError& error) {
   return fail(command, error.message, exit_code_of_error(error.code));
-}
-
-// No such label, and no such process: there is an engine, and access to it.
-int exit_code_of_refusal(int error) {
-  return error == ENOENT || error == ESRCH ? kExitFailed : exit_code_of_error(error);
 }
 
 bool fits_name(const std::string& group) { return !group.empty() && group.size() <= config::kNameBytesMax; }
@@ -71,7 +65,7 @@ int run_ports_claim(const PortsClaimOptions& options) {
                                 .reserved = {}};
   shm::set_text(request.label, type->label);
   const auto claimed = client->ask<shm::ClaimPortReply>(request);
-  if (!claimed) return fail("claim", claimed.error().message, exit_code_of_refusal(claimed.error().code));
+  if (!claimed) return fail("claim", claimed.error());
   if (claimed->share_port != 0) {
     std::fputs("tlsmux ports claim: the group's ports have holders: bind it with SO_REUSEPORT\n", stderr);
   }

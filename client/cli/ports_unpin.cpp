@@ -32,7 +32,7 @@ std::optional<std::string> find_server(const PortsUnpinOptions& options, const c
   };
   // Where no engine answers, but there is somebody, it is being restarted.
   const auto groups = list_groups(config.engine.control_socket);
-  if (groups || (groups.error().code != ECONNREFUSED && groups.error().code != ENOENT)) {
+  if (groups || groups.error().code != ECONNREFUSED) {
     return running("a live tlsmuxd answers at the control socket " + config.engine.control_socket);
   }
   for (const auto& group : config.groups) {

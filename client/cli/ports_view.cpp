@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -29,22 +28,10 @@ using Reports = std::vector<PortsReport>;
 std::expected<Reports, shm::SystemError> look(const PortsViewOptions& options) {
   const auto socket = control_socket_or_usual(options.control_socket);
   const auto group = or_environment(options.group, "TLSMUX_GROUP", "");
-  std::vector<std::string> names{group};
-  if (group.empty()) {
-    auto listed = list_groups(socket);
-    if (!listed) {
-      auto error = listed.error();
-      error.message += "; name a group to see what the last engine may have left";
-      return std::unexpected(error);
-    }
-    names = std::move(*listed);
-    if (names.empty()) {
-      return std::unexpected(
-          shm::SystemError{.code = EACCES, .message = "there is no group that this user may look at"});
-    }
-  }
+  const auto names = choose_groups(socket, group);
+  if (!names) return std::unexpected(names.error());
   Reports reports;
-  for (const auto& name : names) {
+  for (const auto& name : *names) {
     const auto observed = observe_group(socket, name);
     if (!observed) return std::unexpected(observed.error());
     auto report =

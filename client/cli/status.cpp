@@ -25,15 +25,10 @@ int fail(const shm::SystemError& error) {
 int run_status(const StatusOptions& options) {
   const auto socket = control_socket_or_usual(options.control_socket);
   const auto group = or_environment(options.group, "TLSMUX_GROUP", "");
-  std::vector<std::string> names{group};
-  if (group.empty()) {
-    auto listed = list_groups(socket);
-    if (!listed) return fail(listed.error());
-    if (listed->empty()) return fail({.code = EACCES, .message = "there is no group that this user may look at"});
-    names = std::move(*listed);
-  }
+  const auto names = choose_groups(socket, group);
+  if (!names) return fail(names.error());
   std::vector<GroupStatus> groups;
-  for (const auto& name : names) {
+  for (const auto& name : *names) {
     const auto observed = observe_group(socket, name);
     if (!observed) return fail(observed.error());
     groups.push_back(report(*observed, static_cast<std::uint64_t>(now_ns())));

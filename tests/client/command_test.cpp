@@ -108,6 +108,23 @@ TEST_CASE("client.send says what is wrong and exits accordingly") {
   CHECK(sent.exit_code == 1);
 }
 
+TEST_CASE("client.exit codes tell a missing engine from a name that it does not know") {
+  const FakeEngineNames names;
+  const auto options = names.options();
+  const auto socket = " --control-socket " + options.control_socket;
+  for (const auto* const command : {"send HOST --hex 41 --group G", "listen HOST --late --group G", "drain HOST",
+                                    "refresh", "status", "status --group G", "ports", "ports claim G dynamic"}) {
+    const auto missing = run("", command + socket, kOnlyErrors);
+    CHECK_MESSAGE(missing.exit_code == 5, command);
+    CHECK_MESSAGE(missing.text.contains("is tlsmuxd running?"), missing.text);
+  }
+  const ForkedEngine engine(options);
+  CHECK(run("", "send NOWHERE --hex 41" + at(options), kOnlyErrors).exit_code == 1);
+  CHECK(run("", "listen NOWHERE --late" + at(options), kOnlyErrors).exit_code == 1);
+  CHECK(run("", "send HOST --hex 41 --group NONE" + socket, kOnlyErrors).exit_code == 1);
+  CHECK(run("", "ports claim NONE dynamic" + socket, kOnlyErrors).exit_code == 1);
+}
+
 TEST_CASE("client.check lists every error of a configuration") {
   const auto path = "/tmp/tlsmux-check-" + std::to_string(::getpid()) + ".json";
   FILE* file = std::fopen(path.c_str(), "w");

@@ -73,7 +73,7 @@ TEST_CASE("outcome.drain of what does not exist says so") {
   Rig rig({"--mode", "echo"});
   const auto drained = run_tlsmux("drain nobody --control-socket " + rig.config.engine.control_socket);
   CHECK(drained.text == "tlsmux drain: nobody: there is no upstream of that name\n");
-  CHECK(drained.exit_code == 5);
+  CHECK(drained.exit_code == 1);
   rig.stop();
 }
 
