@@ -30,6 +30,16 @@ std::optional<std::uint32_t> stranger_of(int fd) {
   return status.st_uid;
 }
 
+std::expected<ObservedGroup, SystemError> map_left_object(const std::string& name, int fd) {
+  auto observed = map_object(name, fd);
+  if (observed) {
+    observed->engine_answers = false;
+    observed->stranger = stranger_of(fd);
+    observed->process = sight_of(observed->view.header().engine_pid);
+  }
+  return observed;
+}
+
 bool is_no_engine(int code) { return code == ECONNREFUSED || code == ETIMEDOUT; }
 
 }  // namespace
@@ -75,19 +85,12 @@ std::expected<ObservedGroup, SystemError> observe_group(const std::string& contr
   if (!is_no_engine(packet.error().code)) return std::unexpected(packet.error());
   const auto object = shm::open_group_object(group);
   if (!object) return std::unexpected(packet.error());
-  auto observed = map_object(group, object->get());
-  if (observed) {
-    observed->engine_answers = false;
-    observed->stranger = stranger_of(object->get());
-  }
-  return observed;
+  return map_left_object(group, object->get());
 }
 
-std::string no_engine_text(const std::optional<std::uint32_t>& stranger) {
-  const std::string text = "WARNING: no engine answers on the control socket; ";
-  if (!stranger) return text + "this is what the last one wrote\n";
-  return text + "these tables are of user " + std::to_string(*stranger) +
-         ", and made up unless the last engine was that user's\n";
+std::expected<ObservedGroup, SystemError> observe_left_group(const std::string& group) {
+  const auto object = shm::open_group_object(group);
+  if (!object) return std::unexpected(object.error());
+  return map_left_object(group, object->get());
 }
-
 }  // namespace tlsmux::client::cli

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "client/cli/process_facts.hpp"
 #include "shm/group_part.hpp"
 #include "shm/segment.hpp"
 #include "shm/system/system_error.hpp"
@@ -19,6 +20,7 @@ struct ObservedGroup {
   std::string name;
   bool engine_answers = true;
   std::optional<std::uint32_t> stranger = {};  // whose object it is when none answers, unless root's or the caller's
+  std::optional<ProcessSight> process = {};    // when none answers: what has the pid in the tables now
   shm::Mapping mapping;
   shm::GroupView view;  // into the mapping
 };
@@ -34,7 +36,7 @@ std::expected<std::vector<std::string>, shm::SystemError> choose_groups(const st
 std::expected<ObservedGroup, shm::SystemError> observe_group(const std::string& control_socket,
                                                              const std::string& group);
 
-// The line for people to read when no engine answers.
-std::string no_engine_text(const std::optional<std::uint32_t>& stranger);
+// What is in /dev/shm under the group's name, whoever has put it there.
+std::expected<ObservedGroup, shm::SystemError> observe_left_group(const std::string& group);
 
 }  // namespace tlsmux::client::cli

@@ -87,6 +87,7 @@ Json group_json(const PortsReport& report) {
           {"engine_state", report.engine_state},
           {"engine_started_s", report.engine_started_s},
           {"heartbeat_age_ns", report.heartbeat_age_ns},
+          {"engine_process", report.process ? Json(name_of(*report.process)) : Json()},
           {"kernel",
            {{"trouble", report.kernel_trouble},
             {"sees_bound_sockets", report.sees_bound_sockets},

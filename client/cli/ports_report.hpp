@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "client/cli/process_facts.hpp"
 #include "ports/protocol.hpp"
 #include "shm/group_part.hpp"
 #include "shm/layout.hpp"
@@ -102,6 +103,7 @@ struct PortsReport {
   std::string group;
   bool engine_answers = true;
   std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
+  std::optional<ProcessSight> process = {};    // the same
   std::uint32_t engine_pid = 0;
   std::string engine_state = {};
   std::int64_t engine_started_s = 0;

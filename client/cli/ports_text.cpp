@@ -4,7 +4,7 @@
 #include <map>
 #include <tuple>
 
-#include "client/cli/observe.hpp"
+#include "client/cli/engine_text.hpp"
 #include "client/cli/table.hpp"
 #include "client/cli/time_text.hpp"
 #include "ports/book/port_set.hpp"
@@ -14,7 +14,6 @@ namespace {
 
 using shm::PortState;
 
-constexpr std::uint64_t kHeartbeatWorryNs = 3'000'000'000;  // it comes every second at least
 constexpr std::size_t kDenialsShown = 10;
 
 std::string joined(const std::vector<std::string_view>& words, std::string_view between) {
@@ -49,14 +48,14 @@ std::string accounts_text(const char* what, const std::vector<PortAccount>& acco
 }
 
 std::string head_text(const PortsReport& report) {
-  auto text = "group " + escaped(report.group) + ": engine pid " + std::to_string(report.engine_pid) + ", " +
-              report.engine_state + ", started " + clock_text(report.engine_started_s, "%Y-%m-%d %H:%M:%S") + "\n";
-  if (!report.engine_answers) {
-    text += no_engine_text(report.stranger);
-  } else if (report.heartbeat_age_ns > kHeartbeatWorryNs) {
-    text += "WARNING: the engine's data loop has not moved for " +
-            span_text(static_cast<std::int64_t>(report.heartbeat_age_ns / 1'000'000'000)) + "\n";
-  }
+  auto text = engine_text({.group = report.group,
+                           .answers = report.engine_answers,
+                           .stranger = report.stranger,
+                           .process = report.process,
+                           .pid = report.engine_pid,
+                           .state = report.engine_state,
+                           .started_s = report.engine_started_s,
+                           .heartbeat_age_ns = report.heartbeat_age_ns});
   const auto users = accounts_text("users ", report.rules.users);
   const auto unix_groups = accounts_text("Unix groups ", report.rules.unix_groups);
   const auto* const between = users.empty() || unix_groups.empty() ? "" : "; ";

@@ -37,6 +37,7 @@ std::expected<Reports, shm::SystemError> look(const PortsViewOptions& options) {
     auto report =
         read_port_tables(name, observed->view, observed->engine_answers, static_cast<std::uint64_t>(now_ns()));
     report.stranger = observed->stranger;
+    report.process = observed->process;
     compare(report, ask_kernel(report));
     name_accounts(report);
     reports.push_back(std::move(report));

@@ -3,9 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tlsmux::client::cli {
@@ -55,6 +58,28 @@ bool is_fork_of(std::uint32_t pid, std::uint32_t parent) {
 }
 
 }  // namespace
+
+ProcessSight sight_of(std::uint32_t pid) {
+  const auto fields = stat_fields(pid);
+  if (!fields.empty()) {
+    const auto state = fields.front().front();
+    if (state == 'Z' || state == 'X') return ProcessSight::gone;
+    return state == 'T' || state == 't' ? ProcessSight::stopped : ProcessSight::there;
+  }
+  // /proc may hide those of others.
+  const bool is_pid = pid > 0 && std::in_range<pid_t>(pid);
+  const bool is_hidden = is_pid && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+  return is_hidden ? ProcessSight::there : ProcessSight::gone;
+}
+
+std::string_view name_of(ProcessSight sight) {
+  switch (sight) {
+    case ProcessSight::gone: return "gone";
+    case ProcessSight::stopped: return "stopped";
+    case ProcessSight::there: return "there";
+  }
+  return "unknown";
+}
 
 std::uint32_t parent_of(std::uint32_t pid) { return static_cast<std::uint32_t>(field_of(pid, kParentField)); }
 

@@ -11,6 +11,13 @@ namespace tlsmux::client::cli {
 // 0: there is no such process, or it has no parent that can be seen.
 std::uint32_t parent_of(std::uint32_t pid);
 
+enum class ProcessSight : std::uint8_t { gone, stopped, there };
+
+// Whether there is such a process, and whether a signal or a debugger has stopped it. A dead one that nobody has waited for is gone.
+ProcessSight sight_of(std::uint32_t pid);
+// "gone", "stopped", "there"
+std::string_view name_of(ProcessSight sight);
+
 // Whether a file of that name is mapped into it. False also where this user may not look.
 bool has_library(std::uint32_t pid, std::string_view file_name);
 

@@ -88,6 +88,7 @@ Json group_json(const GroupStatus& status) {
           {"engine_state", status.engine_state},
           {"engine_started_s", status.engine_started_s},
           {"heartbeat_age_ns", status.heartbeat_age_ns},
+          {"engine_process", status.process ? Json(name_of(*status.process)) : Json()},
           {"upstreams", upstreams},
           {"clients", clients}};
 }

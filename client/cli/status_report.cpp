@@ -169,6 +169,7 @@ GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns) {
   GroupStatus status{.group = observed.name,
                      .engine_answers = observed.engine_answers,
                      .stranger = observed.stranger,
+                     .process = observed.process,
                      .engine_pid = header.engine_pid,
                      .engine_state = state_name(header.state.load(std::memory_order_relaxed)),
                      .engine_started_s = header.engine_started_s,

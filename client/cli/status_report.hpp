@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/cli/observe.hpp"
+#include "client/cli/process_facts.hpp"
 
 namespace tlsmux::client::cli {
 
@@ -86,6 +87,7 @@ struct GroupStatus {
   std::string group;
   bool engine_answers = true;
   std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
+  std::optional<ProcessSight> process = {};    // the same
   std::uint32_t engine_pid = 0;
   std::string engine_state;
   std::int64_t engine_started_s = 0;

@@ -3,13 +3,13 @@
 #include <array>
 #include <cstdio>
 
+#include "client/cli/engine_text.hpp"
 #include "client/cli/table.hpp"
 #include "client/cli/time_text.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
 
-constexpr std::uint64_t kHeartbeatWorryNs = 3'000'000'000;  // it comes every second at least
 constexpr std::int64_t kCertificateWorryS = 30LL * 24 * 3600;
 
 std::string latency_text(std::uint64_t ns) {
@@ -143,14 +143,14 @@ std::string clients_text(const GroupStatus& status, std::int64_t now_s) {
 }  // namespace
 
 std::string status_text(const GroupStatus& status, std::int64_t now_s) {
-  auto text = "group " + escaped(status.group) + ": engine pid " + std::to_string(status.engine_pid) + ", " +
-              status.engine_state + ", started " + clock_text(status.engine_started_s, "%Y-%m-%d %H:%M:%S") + "\n";
-  if (!status.engine_answers) {
-    text += no_engine_text(status.stranger);
-  } else if (status.heartbeat_age_ns > kHeartbeatWorryNs) {
-    text += "WARNING: the engine's data loop has not moved for " +
-            span_text(static_cast<std::int64_t>(status.heartbeat_age_ns / 1'000'000'000)) + "\n";
-  }
+  auto text = engine_text({.group = status.group,
+                           .answers = status.engine_answers,
+                           .stranger = status.stranger,
+                           .process = status.process,
+                           .pid = status.engine_pid,
+                           .state = status.engine_state,
+                           .started_s = status.engine_started_s,
+                           .heartbeat_age_ns = status.heartbeat_age_ns});
   for (const auto& upstream : status.upstreams) text += "\n" + upstream_text(upstream, now_s);
   return text + "\n" + clients_text(status, now_s);
 }

@@ -328,12 +328,13 @@ TEST_CASE("client.ports JSON has stable keys and no bytes that are none") {
   group.row({.port = tcp(1000), .state = shm::PortState::bound, .pid = 80, .program = "a\xff\x1b\x7f\xc2\x9b"});
   group.socket(tcp(1000), 80, false, "a\xff\x1b\x7f\xc2\x9b");
   const auto json = cli::ports_json({group.report()}, cli::JsonLines::one);
-  CHECK(json.starts_with(R"({"groups":[{"group":"EBANKING","engine_answers":true,"engine_pid":50,)"
-                         R"("engine_state":"running","engine_started_s":1699999400,"heartbeat_age_ns":0,)"
-                         R"("kernel":{"trouble":"","sees_bound_sockets":true,"sockets_hidden":0,"holder_sockets":0},)"
-                         R"("rules":{"users":[{"uid":1000,"user":""}],"unix_groups":[{"gid":2000,"unix_group":""}],)"
-                         R"("static":[{"port":443,"protocols":["tcp"],"label":"https","program":""}],)"
-                         R"("dynamic":[{"from":1000,"to":1999,"protocols":["tcp","udp"]}]},)"));
+  CHECK(json.starts_with(
+      R"({"groups":[{"group":"EBANKING","engine_answers":true,"engine_pid":50,)"
+      R"("engine_state":"running","engine_started_s":1699999400,"heartbeat_age_ns":0,"engine_process":null,)"
+      R"("kernel":{"trouble":"","sees_bound_sockets":true,"sockets_hidden":0,"holder_sockets":0},)"
+      R"("rules":{"users":[{"uid":1000,"user":""}],"unix_groups":[{"gid":2000,"unix_group":""}],)"
+      R"("static":[{"port":443,"protocols":["tcp"],"label":"https","program":""}],)"
+      R"("dynamic":[{"from":1000,"to":1999,"protocols":["tcp","udp"]}]},)"));
   CHECK(json.contains(R"("ports":[{"port":1000,"protocol":"tcp","state":"bound","flags":[],"pid":80,"uid":1000,)"
                       R"("user":"","program":"a\ufffd\u001b\u007f\u009b","label":"",)"));
   CHECK(json.contains(R"("holders":[{"pid":80,"uid":4321,"user":"","program":"a\ufffd\u001b\u007f\u009b",)"

@@ -1,10 +1,15 @@
 // What `tlsmux status` shows, of made-up values: some are words of others, and reach root's terminal.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <string>
 
 #include "client/cli/ports_report.hpp"
 #include "client/cli/ports_text.hpp"
+#include "client/cli/process_facts.hpp"
 #include "client/cli/status_report.hpp"
 #include "client/cli/status_text.hpp"
 #include "client/cli/table.hpp"
@@ -63,6 +68,54 @@ TEST_CASE("client.status and ports tell whose tables they show when no engine an
       "engine was that user's\n";
   CHECK(cli::status_text(status, kNow).contains(warning));
   CHECK(cli::ports_text({.group = "g", .engine_answers = false, .stranger = 1000}, kNow).contains(warning));
+}
+
+TEST_CASE("client.status and ports say no more of an engine that does not answer than is known") {
+  auto status = hostile_status();
+  status.engine_pid = 4711;
+  CHECK(cli::status_text(status, kNow).contains(": engine pid 4711, running, started "));
+  status.heartbeat_age_ns = 35'000'000'000;
+  CHECK(cli::status_text(status, kNow).contains("\nWARNING: the engine's data loop has not moved for 35 s\n"));
+  status.engine_answers = false;
+  const std::string moved = "\nWARNING: by these tables its data loop last moved 35 s ago; there is ";
+  const auto text_with = [&](cli::ProcessSight process) {
+    status.process = process;
+    return cli::status_text(status, kNow);
+  };
+  CHECK(text_with(cli::ProcessSight::gone).contains(": engine pid 4711, last said: running, started "));
+  CHECK(text_with(cli::ProcessSight::gone).contains(moved + "no process 4711\n"));
+  CHECK(text_with(cli::ProcessSight::stopped).contains(moved + "a process 4711, stopped by a signal\n"));
+  CHECK(text_with(cli::ProcessSight::there).contains(moved + "a process 4711\n"));
+  CHECK(cli::status_json({status}).contains(R"("engine_process": "there")"));
+  const cli::PortsReport ports{.group = "g",
+                               .engine_answers = false,
+                               .process = cli::ProcessSight::gone,
+                               .engine_pid = 4711,
+                               .engine_state = "running",
+                               .heartbeat_age_ns = 35'000'000'000};
+  CHECK(cli::ports_text(ports, kNow).contains(": engine pid 4711, last said: running, started "));
+  CHECK(cli::ports_text(ports, kNow).contains(moved + "no process 4711\n"));
+}
+
+TEST_CASE("client.status sees whether a process is there, stopped or gone") {
+  CHECK(cli::sight_of(static_cast<std::uint32_t>(::getpid())) == cli::ProcessSight::there);
+  CHECK(cli::sight_of(0) == cli::ProcessSight::gone);
+  CHECK(cli::sight_of(UINT32_MAX) == cli::ProcessSight::gone);
+  const auto child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::raise(SIGSTOP);
+    ::_exit(0);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, WUNTRACED) == child);
+  CHECK(cli::sight_of(static_cast<std::uint32_t>(child)) == cli::ProcessSight::stopped);
+  REQUIRE(::kill(child, SIGKILL) == 0);
+  siginfo_t end{};
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOWAIT) == 0);
+  CHECK(cli::sight_of(static_cast<std::uint32_t>(child)) == cli::ProcessSight::gone);
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(cli::sight_of(static_cast<std::uint32_t>(child)) == cli::ProcessSight::gone);
 }
 
 TEST_CASE("client.status escapes lines and keeps their ends") {
