@@ -14,6 +14,7 @@
 namespace tlsmux::client::cli {
 
 inline constexpr int kAnswerTimeoutMs = 3000;
+inline constexpr int kLookIntervalMs = 1000;  // at the engine, while its answer takes time
 
 // ECONNREFUSED: no engine; ETIMEDOUT: it takes nobody in.
 std::expected<shm::UniqueFd, shm::SystemError> connect_to(const std::string& control_socket);

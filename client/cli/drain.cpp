@@ -1,36 +1,50 @@
 #include "client/cli/drain.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include "client/cli/control_request.hpp"
 #include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
-#include "client/cli/observe.hpp"
-#include "client/cli/status_report.hpp"
 #include "client/cli/table.hpp"
 #include "client/monotonic_clock.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
 
-constexpr int kProgressIntervalMs = 1000;
+bool is_open(const SessionStatus& session) {
+  return session.state == "ready" || session.state == "signing_on" || session.state == "draining";
+}
 
-// What the upstream still has to do, as one of the groups that use it shows it.
-void show_progress(const std::string& socket, const std::string& upstream) {
-  const auto groups = list_groups(socket);
-  for (const auto& group : groups.value_or(std::vector<std::string>{})) {
-    const auto observed = observe_group(socket, group);
-    if (!observed) continue;
-    for (const auto& each : report(*observed, static_cast<std::uint64_t>(now_ns())).upstreams) {
+// As one of the groups that use the upstream shows it.
+void show_progress(const std::vector<ObservedGroup>& groups, const std::string& upstream, std::uint64_t now_ns) {
+  for (const auto& group : groups) {
+    for (const auto& each : report(group, now_ns).upstreams) {
       if (each.name != upstream) continue;
-      std::fprintf(stderr, "%s drains: %u in flight, %u waiting, %u sessions\n", upstream.c_str(), each.in_flight,
-                   each.queued, each.sessions_ready);
+      std::fprintf(stderr, "%s\n", drain_progress(each).c_str());
       return;
     }
   }
 }
 
+// False: it is over.
+bool goes_on_waiting(EnginePatience& patience, const std::string& upstream) {
+  const auto now = static_cast<std::uint64_t>(now_ns());
+  const auto verdict = patience.look(now);
+  if (verdict.is_alive) show_progress(patience.groups(), upstream, now);
+  if (!verdict.words.empty()) std::fprintf(stderr, "tlsmux drain: %s\n", verdict.words.c_str());
+  return verdict.waits_on;
+}
+
 }  // namespace
+
+std::string drain_progress(const UpstreamStatus& upstream) {
+  const auto open = std::ranges::count_if(upstream.sessions, is_open);
+  return escaped(upstream.name) + " drains: " + std::to_string(upstream.in_flight) + " in flight, " +
+         std::to_string(upstream.queued) + " waiting, " + std::to_string(open) +
+         (open == 1 ? " session" : " sessions") + " open";
+}
 
 int run_drain(const DrainOptions& options) {
   const auto socket = control_socket_or_usual(options.control_socket);
@@ -42,10 +56,9 @@ int run_drain(const DrainOptions& options) {
   }
   shm::set_text(request.upstream, options.upstream);
   shm::DrainUpstreamReply reply;
-  const auto answered = ask(socket, request, reply, kProgressIntervalMs, [&] {
-    show_progress(socket, options.upstream);
-    return true;
-  });
+  EnginePatience patience(socket, static_cast<std::uint64_t>(now_ns()), options.patience);
+  const auto answered =
+      ask(socket, request, reply, kLookIntervalMs, [&] { return goes_on_waiting(patience, options.upstream); });
   if (!answered) {
     std::fprintf(stderr, "tlsmux drain: %s: %s\n", options.upstream.c_str(), escaped(answered.error().message).c_str());
     return exit_code_of_error(answered.error().code);

@@ -18,6 +18,8 @@
 //   C  writes an impossible tail into the completion ring
 //   H  writes an impossible head into the request ring, and looks at it no more
 //
+// Drains and refreshes are taken and never answered; whoever asks may look at the group, whose data loop has moved at the start.
+//
 // What the client has ended by itself is returned to it. Notices wait until the channel has lent a pair of slots. A reply
 // ends MAYBE_SENT (reply_sent). Upstreams: "HOST" opens, "HOST2" too (but not for unsolicited messages: EACCES),
 // "FORBIDDEN" is refused with EACCES, all others with ENOENT. Trace numbers come in blocks that follow each other.

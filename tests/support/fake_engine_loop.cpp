@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "client/monotonic_clock.hpp"
 #include "shm/client_part.hpp"
 #include "shm/doorbell.hpp"
 #include "shm/group_part.hpp"
@@ -77,6 +78,8 @@ void FakeEngineLoop::make_group() {
   shm::UpstreamRow row{};
   shm::set_text(row.last_error, options_.last_error);
   shm::write_row(part.upstreams()[0], row);
+  part.header().state.store(shm::EngineState::running);
+  part.header().heartbeat_ns.store(static_cast<std::uint64_t>(client::now_ns()));
   ports_.write_tables(part);
 }
 
@@ -190,7 +193,29 @@ bool FakeEngineLoop::read_control(FakeClient& client) {
     close_channel(client, close_request);
     return true;
   }
-  return read_port_message(client, *packet);
+  return read_order(client, *packet) || read_port_message(client, *packet);
+}
+
+// What operators ask. False: it is none.
+bool FakeEngineLoop::read_order(const FakeClient& client, const shm::Packet& packet) {
+  shm::ListGroupsRequest list;
+  shm::ObserveRequest observe;
+  shm::DrainUpstreamRequest drain;
+  shm::RefreshRequest refresh;
+  if (shm::read_message(packet, list)) {
+    shm::ListGroupsReply reply;
+    shm::set_text(reply.names[reply.count++], options_.group);
+    tell(client, reply);
+  } else if (shm::read_message(packet, observe)) {
+    if (shm::text_of(observe.group) != options_.group) {
+      refuse(client, ENOENT, "no such group");
+    } else {
+      tell(client, shm::ObserveReply{.header = {}, .group_bytes = group_.bytes().size()}, std::array{group_fd_.get()});
+    }
+  } else {
+    return shm::read_message(packet, drain) || shm::read_message(packet, refresh);
+  }
+  return true;
 }
 
 // False: it is none.

@@ -107,6 +107,7 @@ class FakeEngineLoop {
   void accept_client();
   bool read_control(FakeClient& client);
   void attach(FakeClient& client, const shm::AttachRequest& request);
+  bool read_order(const FakeClient& client, const shm::Packet& packet);
   bool read_port_message(FakeClient& client, const shm::Packet& packet);
   void open_channel(FakeClient& client, const shm::OpenChannelRequest& request);
   void close_channel(FakeClient& client, const shm::CloseChannelRequest& request);

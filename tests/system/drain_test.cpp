@@ -44,7 +44,7 @@ TEST_CASE("outcome.drain lets requests that are open end, and says what it had t
   rig.await_received(1);
   const auto drained = drain(rig, "--timeout-ms 1500");
   CHECK(drained.exit_code == 1);
-  CHECK_MESSAGE(drained.text.find("acquirer drains: 1 in flight, 0 waiting, 0 sessions\n") != std::string::npos,
+  CHECK_MESSAGE(drained.text.find("acquirer drains: 1 in flight, 0 waiting, 1 session open\n") != std::string::npos,
                 drained.text);
   CHECK(drained.text.find("acquirer is drained, but 1 request was not done in time and was ended\n") !=
         std::string::npos);
