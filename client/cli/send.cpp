@@ -67,6 +67,31 @@ void print_answer(std::span<const std::byte> answer, const SendOptions& options)
   }
 }
 
+// No session could be had, which the upstream's last error explains.
+bool is_about_sessions(tmx_reason reason) {
+  switch (reason) {
+    case TMX_REASON_NO_SESSION:
+    case TMX_REASON_NAME_NOT_RESOLVED:
+    case TMX_REASON_CONNECT_REFUSED:
+    case TMX_REASON_CONNECT_TIMEOUT:
+    case TMX_REASON_CONNECT_FAILED:
+    case TMX_REASON_HANDSHAKE_TIMEOUT:
+    case TMX_REASON_HANDSHAKE_FAILED:
+    case TMX_REASON_CERTIFICATE_UNTRUSTED:
+    case TMX_REASON_CERTIFICATE_EXPIRED:
+    case TMX_REASON_CERTIFICATE_WRONG_NAME:
+    case TMX_REASON_CERTIFICATE_MISSING:
+    case TMX_REASON_CERTIFICATE_REVOKED:
+    case TMX_REASON_CERTIFICATE_REJECTED_BY_HOST:
+    case TMX_REASON_CERTIFICATE_PIN_MISMATCH:
+    case TMX_REASON_NO_COMMON_SUITE:
+    case TMX_REASON_NO_COMMON_VERSION:
+    case TMX_REASON_SIGN_ON_REFUSED:
+    case TMX_REASON_SIGN_ON_TIMEOUT: return true;
+    default: return false;
+  }
+}
+
 std::expected<int, Failure> send(const SendOptions& options) {
   const auto message = read_message(options);
   if (!message) return std::unexpected(message.error());
@@ -86,9 +111,12 @@ std::expected<int, Failure> send(const SendOptions& options) {
   SendReport report{.outcome = result->outcome,
                     .reason = result->reason,
                     .last_error = {},
+                    .error_offset = result->error_offset,
+                    .error_field = result->error_field,
                     .milliseconds = took.count(),
                     .answer = std::span(response).first(result->length)};
-  if (report.outcome == TMX_NOT_SENT) report.last_error = channel->upstream_last_error();
+  if (report.outcome == TMX_NOT_SENT && is_about_sessions(report.reason))
+    report.last_error = channel->upstream_last_error();
   if (options.json) {
     std::fputs(send_json(report).c_str(), stdout);
   } else {
@@ -115,6 +143,9 @@ std::string send_text(const SendReport& report) {
   std::snprintf(numbers.data(), numbers.size(), " (after %.1f ms)\n", report.milliseconds);
   std::string text = tmx_outcome_name(report.outcome);
   text += std::string(" ") + tmx_reason_name(report.reason) + ": " + tmx_reason_text(report.reason);
+  if (report.reason == TMX_REASON_UNPARSABLE) {
+    text += "; field " + std::to_string(report.error_field) + ", at byte " + std::to_string(report.error_offset);
+  }
   if (!report.last_error.empty()) text += "; the upstream's last error: " + escaped(report.last_error);
   return text + numbers.data();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -12,7 +13,9 @@ namespace tlsmux::client::cli {
 struct SendReport {
   tmx_outcome outcome{};
   tmx_reason reason{};
-  std::string last_error;  // the upstream's, where the request was not sent
+  std::string last_error;          // the upstream's, where that is why the request was not sent
+  std::uint32_t error_offset = 0;  // of an unparsable message, as in tmx_result
+  std::uint16_t error_field = 0;
   double milliseconds = 0;
   std::span<const std::byte> answer;
 };

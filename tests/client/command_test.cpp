@@ -76,8 +76,16 @@ TEST_CASE("client.send prints the answer and exits by the outcome") {
   CHECK(sent.text.starts_with("ANSWERED 1 bytes in "));
   sent = run("", "send HOST --hex 52" + there, kOnlyErrors);
   CHECK(sent.text.starts_with("NOT_SENT overload: the queue or the in-flight limit is full"));
-  CHECK(sent.text.contains("certificate expired"));
+  CHECK_FALSE(sent.text.contains("certificate expired"));
   CHECK(sent.exit_code == 3);
+  sent = run("", "send HOST --hex 46" + there, kOnlyErrors);
+  CHECK(sent.text.starts_with("NOT_SENT handshake_failed: "));
+  CHECK(sent.text.contains("; the upstream's last error: certificate expired (after "));
+  sent = run("", "send HOST --hex 50" + there, kOnlyErrors);
+  CHECK(sent.text.starts_with("NOT_SENT unparsable: "));
+  CHECK(sent.text.contains("; field 11, at byte 42 (after "));
+  CHECK(
+      run("", "send HOST --hex 50 --json" + there, kOnlyOutput).text.contains(R"("error_field":11,"error_offset":42)"));
   sent = run("", "send HOST --hex 4c --json" + there, kOnlyOutput);
   CHECK(sent.text.starts_with(R"({"outcome":"MAYBE_SENT","reason":"host_closed",)"));
   CHECK(sent.exit_code == 4);

@@ -6,6 +6,7 @@
 //   L  seals it and loses it (host_closed)           l  the same, withheld
 //   Q  leaves it queued                              S  seals it and stays silent
 //   T  answers with a result longer than a slot, withheld
+//   F  refuses it (handshake_failed)
 //   K  kills the engine's process at once
 //   N  completes a request that does not exist       G  completes the request under a wrong generation
 //   B  returns a request that the client has not ended

@@ -132,6 +132,7 @@ void FakeChannel::perform(const shm::RequestDescriptor& request) {
     case 'A':
     case 'R':
     case 'P':
+    case 'F':
     case 'L': return finish(request, what, false);
     case 'a':
     case 'r':
@@ -172,7 +173,7 @@ void FakeChannel::perform(const shm::RequestDescriptor& request) {
 
 void FakeChannel::finish(const shm::RequestDescriptor& request, char what, bool withhold) {
   auto& control = controls[request.request_slot];
-  const bool refused = what == 'R' || what == 'P';
+  const bool refused = what == 'R' || what == 'P' || what == 'F';
   const bool lost = what == 'L' || what == 'E';
   const auto to = refused ? SlotState::refused : lost ? SlotState::lost : SlotState::answered;
   auto from = SlotState::queued;
@@ -180,7 +181,7 @@ void FakeChannel::finish(const shm::RequestDescriptor& request, char what, bool 
   completion.kind = CompletionKind::outcome;
   if (refused) {
     completion.outcome = Outcome::not_sent;
-    completion.reason = what == 'P' ? Reason::unparsable : Reason::overload;
+    completion.reason = what == 'P' ? Reason::unparsable : what == 'F' ? Reason::handshake_failed : Reason::overload;
     completion.error_field = what == 'P' ? 11 : 0;
     completion.error_offset = what == 'P' ? 42 : 0;
   } else {
