@@ -1,6 +1,11 @@
 // tlsmux: checks configurations, sends single messages, shows what an engine does.
 
+#include <algorithm>
+#include <cstdio>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -13,6 +18,7 @@
 #include "client/cli/send.hpp"
 #include "client/cli/status.hpp"
 #include "config/limits.hpp"
+#include "config/wording.hpp"
 
 namespace {
 
@@ -95,6 +101,22 @@ CLI::App* add_refresh(CLI::App& arguments, cli::RefreshOptions& options) {
   return command;
 }
 
+// What CLI11 only calls a command that is missing.
+std::optional<std::string> find_mistyped(CLI::App& arguments, std::string_view word) {
+  if (word.starts_with('-')) return std::nullopt;
+  std::vector<std::string_view> names;
+  for (const auto* command : arguments.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  if (std::ranges::find(names, word) != names.end()) return std::nullopt;
+  return "no command " + tlsmux::config::in_quotes(word) + "; " + tlsmux::config::suggestion(word, names);
+}
+
+int refuse(const std::string& why) {
+  std::fprintf(stderr, "%s\nRun with --help for more information.\n", why.c_str());
+  return cli::kExitUsage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -118,6 +140,9 @@ int main(int argc, char** argv) {
   try {
     arguments.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto mistyped = argc > 1 ? find_mistyped(arguments, argv[1]) : std::nullopt;
+    if (mistyped) return refuse(*mistyped);
+    if (const auto in_ports = ports.find_mistyped(error)) return refuse(*in_ports);
     return arguments.exit(error) == 0 ? cli::kExitDone : cli::kExitUsage;
   }
   if (check->parsed()) return cli::run_check(path);

@@ -1,7 +1,10 @@
 #include "client/cli/ports_commands.hpp"
 
+#include <string_view>
+
 #include "client/cli/ports_apply.hpp"
 #include "client/cli/ports_import.hpp"
+#include "config/wording.hpp"
 
 namespace tlsmux::client::cli {
 namespace {
@@ -37,6 +40,14 @@ int PortsCommands::run() const {
     if (command->parsed()) return run();
   }
   return run_ports_view(view_options_);
+}
+
+std::optional<std::string> PortsCommands::find_mistyped(const CLI::ParseError& error) const {
+  if (!parsed() || dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return std::nullopt;
+  std::vector<std::string_view> names;
+  for (const auto& [command, run] : commands_) names.push_back(command->get_name());
+  if (!config::nearest(view_options_.group, names)) return std::nullopt;
+  return "no command " + config::in_quotes(view_options_.group) + "; " + config::suggestion(view_options_.group, names);
 }
 
 CLI::App* PortsCommands::add(const std::string& name, const std::string& description, std::function<int()> run) {

@@ -4,6 +4,7 @@
 // own, ports_*.cpp.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,8 @@ class PortsCommands {
   PortsCommands& operator=(const PortsCommands&) = delete;
 
   [[nodiscard]] bool parsed() const { return ports_->parsed(); }
+  // What looks like a command and was taken for a group, after which more came than a group has. Nothing: it was not that.
+  [[nodiscard]] std::optional<std::string> find_mistyped(const CLI::ParseError& error) const;
   // Does what the arguments ask for. Returns the exit code.
   [[nodiscard]] int run() const;
 

@@ -133,6 +133,22 @@ TEST_CASE("client.exit codes tell a missing engine from a name that it does not 
   CHECK(run("", "ports claim NONE dynamic" + socket, kOnlyErrors).exit_code == 1);
 }
 
+TEST_CASE("client.mistyped commands are named") {
+  const auto words = [](const std::string& arguments) {
+    const auto printed = run("", arguments, kOnlyErrors);
+    CHECK(printed.exit_code == 2);
+    return printed.text.substr(0, printed.text.find('\n'));
+  };
+  CHECK(words("chekc file") == R"(no command "chekc"; did you mean "check"?)");
+  CHECK(words("prots") == R"(no command "prots"; did you mean "ports"?)");
+  CHECK(words("a\x1b") ==
+        "no command \"a\\u001b\"; give \"check\", \"send\", \"listen\", \"drain\", \"refresh\", "
+        "\"ports\" or \"status\"");
+  CHECK(words("ports clam NUP dynamic") == R"(no command "clam"; did you mean "claim"?)");
+  CHECK(words("check file more") == "The following argument was not expected: more");
+  CHECK_FALSE(words("ports NUP --jsn").contains("no command"));
+}
+
 TEST_CASE("client.check lists every error of a configuration") {
   const auto path = "/tmp/tlsmux-check-" + std::to_string(::getpid()) + ".json";
   FILE* file = std::fopen(path.c_str(), "w");
