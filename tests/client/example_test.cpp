@@ -44,8 +44,11 @@ TEST_CASE("client.the example says what is wrong") {
   const FakeEngineNames names;
   const auto options = names.options();
   const auto no_engine = run(options, "HOST A");
-  CHECK(no_engine.text == "attach: no engine listens on the control socket: is tlsmuxd running?\n");
+  CHECK(no_engine.text == "attach: no engine listens on " + options.control_socket + ": is tlsmuxd running?\n");
   CHECK(no_engine.exit_code == 1);
+  auto no_group = options;
+  no_group.group.clear();
+  CHECK(run(no_group, "HOST A").text == "attach: no group: give one, or set TLSMUX_GROUP\n");
   const ForkedEngine engine(options);
   CHECK(run(options, "NOWHERE A").text == "open: no such group, upstream or request\n");
 }

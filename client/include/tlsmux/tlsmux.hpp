@@ -126,6 +126,8 @@ class Channel {
     if (channel_ != nullptr) tmx_channel_discard(channel_);
   }
 
+  // Destroy its completions and buffers first, or assign empty ones to them (`completion = {}`): their destructors use the
+  // channel, which is gone after this.
   Result<void> close() {
     auto closed = detail::to_result(tmx_channel_close(channel_));
     if (closed) channel_ = nullptr;
