@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "client/cli/drain.hpp"
 #include "client/cli/engine_patience.hpp"
@@ -33,6 +34,30 @@ std::uint64_t beat_of(const cli::EnginePatience& patience) {
   REQUIRE(patience.groups().size() == 1);
   return patience.groups().front().view.header().heartbeat_ns.load();
 }
+
+// As tlsmuxd holds it.
+class HeldLock {
+ public:
+  explicit HeldLock(const std::string& group)
+      : path_("/dev/shm/" + shm::group_object_name(group) + ".lock"),
+        fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) {
+    struct flock all{};
+    all.l_type = F_WRLCK;
+    REQUIRE(::fcntl(fd_.get(), F_OFD_SETLK, &all) == 0);
+  }
+  HeldLock(const HeldLock&) = delete;
+  HeldLock& operator=(const HeldLock&) = delete;
+  ~HeldLock() { ::unlink(path_.c_str()); }
+
+  void name_holder(std::uint32_t pid) const {
+    const auto text = std::to_string(pid) + " 0          ";
+    REQUIRE(::pwrite(fd_.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  }
+
+ private:
+  std::string path_;
+  shm::UniqueFd fd_;
+};
 
 }  // namespace
 
@@ -85,6 +110,28 @@ TEST_CASE("client.patience with an engine whose data loop moves has no end") {
     CHECK(verdict.waits_on);
     CHECK(verdict.words.empty());
   }
+}
+
+TEST_CASE("client.patience finds the tables of an engine that hung before it was asked by its locks") {
+  const FakeEngineNames names;
+  auto options = names.options();
+  options.flaw = Flaw::silent;
+  const ForkedEngine engine(options);
+  const auto object = shm::open_group_object(options.group);
+  REQUIRE(object.has_value());
+  const auto mapping = shm::Mapping::map(object->get(), sizeof(shm::GroupHeader), shm::Access::read_only);
+  REQUIRE(mapping.has_value());
+  const auto engine_pid = reinterpret_cast<const shm::GroupHeader*>(mapping->bytes().data())->engine_pid;
+  const HeldLock lock(options.group);
+  const auto start = static_cast<std::uint64_t>(client::now_ns());
+  cli::EnginePatience patience(options.control_socket, start);
+  for (const auto& [pid, found] : {std::pair(static_cast<std::uint32_t>(::getpid()), 0U), std::pair(engine_pid, 1U)}) {
+    lock.name_holder(pid);
+    CHECK(patience.look(start).waits_on);
+    CHECK(patience.groups().size() == found);
+  }
+  CHECK(
+      patience.look(start + 10 * kSecondNs).words.starts_with("the engine (pid " + std::to_string(engine_pid) + ") "));
 }
 
 TEST_CASE("client.patience with an engine that nothing is known of says so") {
