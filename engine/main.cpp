@@ -10,8 +10,10 @@
 #include <CLI/CLI.hpp>
 
 #include "config/check/check_files.hpp"
+#include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
 #include "engine/broker/broker.hpp"
+#include "engine/check_tls.hpp"
 #include "engine/engine.hpp"
 #include "engine/self_test.hpp"
 
@@ -45,7 +47,11 @@ std::expected<config::Config, int> load(const std::string& path) {
 int start(const std::string& path, bool check_only) {
   auto settings = load(path);
   if (!settings) return settings.error();
-  if (check_only) return engine::kExitClean;
+  if (check_only) {
+    show(path + ": warning", config::find_start_problems(*settings));
+    const auto errors = engine::check_tls(*settings);
+    return errors.empty() ? engine::kExitClean : show(path, errors);
+  }
   return engine::broker::run_broker(std::move(*settings), path, engine::run_engine);
 }
 

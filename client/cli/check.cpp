@@ -1,8 +1,14 @@
 #include "client/cli/check.hpp"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
+#include <vector>
 
 #include "client/cli/exit_code.hpp"
+#include "config/check/check_files.hpp"
+#include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
 #include "ports/diagnosis/machine_check.hpp"
 
@@ -16,20 +22,25 @@ std::string counted(std::size_t count, const char* noun) {
 }  // namespace
 
 int run_check(const std::string& path) {
-  auto errors = config::find_errors(path);
+  auto errors = config::check_config_file(path);
+  std::ranges::move(config::find_errors(path), std::back_inserter(errors));
   std::vector<ports::PortInUse> in_use;
+  config::ConfigErrors start_problems;
   if (errors.empty()) {
     if (const auto config = config::load(path)) {
       auto machine = ports::check_machine(*config);
       errors = std::move(machine.errors);
       in_use = std::move(machine.in_use);
+      start_problems = config::find_start_problems(*config);
     } else {
       errors = config.error();  // the file has changed meanwhile
     }
   }
   std::fputs(config::format_errors(path, errors).c_str(), stderr);
   for (const auto& port : in_use) std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), port.text().c_str());
-  const std::string warnings = in_use.empty() ? "" : ", " + counted(in_use.size(), "warning");
+  std::fputs(config::format_errors(path + ": warning", start_problems).c_str(), stderr);
+  const auto count = in_use.size() + start_problems.size();
+  const std::string warnings = count == 0 ? "" : ", " + counted(count, "warning");
   if (!errors.empty()) {
     std::fprintf(stderr, "%s%s\n", counted(errors.size(), "error").c_str(), warnings.c_str());
     return kExitFailed;

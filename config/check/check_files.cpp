@@ -16,7 +16,9 @@
 #include "config/check/findings.hpp"
 #include "config/identity.hpp"
 #include "config/json/json_pointer.hpp"
+#include "config/pem_words.hpp"
 #include "config/private_file_words.hpp"
+#include "config/text_file.hpp"
 #include "config/wording.hpp"
 
 namespace tlsmux::config {
@@ -42,9 +44,13 @@ Problem readable_file_problem(const std::string& path, const std::string& conten
   return std::nullopt;
 }
 
-Problem pem_problem(const std::string& path) {
+Problem pem_problem(const std::string& path, const PemContent& content) {
   struct stat status{};
-  return readable_file_problem(path, "PEM text", status);
+  if (auto problem = readable_file_problem(path, "PEM text", status)) return problem;
+  const auto text = read_text_file(path, kPemFileBytesMax, "PEM file");
+  if (!text) return in_quotes(path) + " " + text.error();
+  if (text->contains(content.mark)) return std::nullopt;
+  return in_quotes(path) + " " + std::string(content.missing);
 }
 
 Problem mode_problem(const std::string& path, mode_t mode, const std::string& what_others_may) {
@@ -60,6 +66,16 @@ Problem secret_problem(const std::string& path, const std::string& content, cons
   if (auto problem = mode_problem(path, status.st_mode, what_others_may)) return problem;
   if (status.st_uid == 0 || status.st_uid == engine_uid) return std::nullopt;
   return owned_by_stranger(path, status.st_uid);
+}
+
+// tlsmuxd makes the last folder of the path, and no other.
+Problem socket_folder_problem(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (std::filesystem::is_directory(folder, error)) return std::nullopt;
+  if (std::filesystem::exists(folder, error)) return in_quotes(folder.native()) + " is no folder";
+  if (error || std::filesystem::exists(folder.parent_path(), error) || error) return std::nullopt;
+  return "the folder " + in_quotes(folder.native()) + " does not exist, nor does the one that it would be in; make it";
 }
 
 // Of a file that is made if it is missing.
@@ -115,6 +131,7 @@ void check_engine(const EngineSettings& engine, Findings& findings) {
       findings.add("/engine/user", std::move(account.error()));
     }
   }
+  findings.add_problem("/engine/control_socket", socket_folder_problem(engine.control_socket));
   if (!engine.state_directory.empty()) {
     findings.add_problem("/engine/state_directory", state_directory_problem(engine.state_directory));
   }
@@ -132,15 +149,18 @@ void check_tls_files(const TlsSettings& tls, const std::string& pointer, uid_t e
   const auto check = [&](std::string_view key, const std::string& path, auto problem_of) {
     if (!path.empty()) findings.add_problem(pointer_to(pointer, key), problem_of(path));
   };
-  check("ca_file", tls.ca_file, pem_problem);
+  const auto holds = [](const PemContent& content) {
+    return [&content](const std::string& path) { return pem_problem(path, content); };
+  };
+  check("ca_file", tls.ca_file, holds(kPemAuthorities));
   check("ca_directory", tls.ca_directory, ca_directory_problem);
-  check("certificate_file", tls.certificate_file, pem_problem);
+  check("certificate_file", tls.certificate_file, holds(kPemCertificate));
   check("key_file", tls.key_file,
         [&](const std::string& path) { return secret_problem(path, "PEM text", "use the private key", engine_uid); });
   check("passphrase_file", tls.passphrase_file, [&](const std::string& path) {
     return secret_problem(path, "the passphrase in its first line", "read the passphrase", engine_uid);
   });
-  check("crl_file", tls.crl_file, pem_problem);
+  check("crl_file", tls.crl_file, holds(kPemRevocationLists));
   check("key_log_file", tls.key_log_file, key_log_problem);
 }
 

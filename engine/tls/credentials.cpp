@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 
+#include "config/pem_words.hpp"
 #include "shm/shared_copy.hpp"
 
 namespace tlsmux::engine::tls {
@@ -16,13 +17,11 @@ namespace {
 
 using Parsed = std::expected<void, std::string>;
 
-constexpr std::string_view kCertificateMark = "-----BEGIN CERTIFICATE-----";
-constexpr std::string_view kRevocationListMark = "-----BEGIN X509 CRL-----";
 // "BEGIN ENCRYPTED PRIVATE KEY" (PKCS #8), or "Proc-Type: 4,ENCRYPTED" in the older forms.
 constexpr std::string_view kEncryptedMark = "ENCRYPTED";
 
-std::unexpected<std::string> wrong(const std::string& name, const std::string& what) {
-  return std::unexpected("\"" + name + "\" " + what);
+std::unexpected<std::string> wrong(const std::string& name, std::string_view what) {
+  return std::unexpected("\"" + name + "\" " + std::string(what));
 }
 
 // mbedTLS takes PEM with its terminating zero, which a std::string has.
@@ -32,9 +31,9 @@ int parse_chain(CertificateChain& chain, const std::string& pem) {
 
 Parsed parse_authorities(Credentials& credentials, const std::vector<PemFile>& files) {
   for (const PemFile& file : files) {
-    if (!file.pem.contains(kCertificateMark)) {
+    if (!file.pem.contains(config::kPemAuthorities.mark)) {
       if (file.from_directory) continue;
-      return wrong(file.name, "holds no CA certificate in PEM form (BEGIN CERTIFICATE)");
+      return wrong(file.name, config::kPemAuthorities.missing);
     }
     // Above 0 is the number of certificates of a kind mbedTLS does not know: usual in bundles of public CAs.
     const int code = parse_chain(credentials.authorities, file.pem);
@@ -45,9 +44,7 @@ Parsed parse_authorities(Credentials& credentials, const std::vector<PemFile>& f
 }
 
 Parsed parse_certificate(Credentials& credentials, const PemFile& file) {
-  if (!file.pem.contains(kCertificateMark)) {
-    return wrong(file.name, "holds no certificate in PEM form (BEGIN CERTIFICATE)");
-  }
+  if (!file.pem.contains(config::kPemCertificate.mark)) return wrong(file.name, config::kPemCertificate.missing);
   const int code = parse_chain(credentials.certificate, file.pem);
   if (code < 0) return wrong(file.name, "cannot be read as a certificate: " + library_words(code));
   if (code > 0) return wrong(file.name, "holds a certificate that cannot be read");
@@ -56,10 +53,8 @@ Parsed parse_certificate(Credentials& credentials, const PemFile& file) {
 }
 
 Parsed parse_revocation_lists(Credentials& credentials, const PemFile& file) {
-  if (!file.pem.contains(kRevocationListMark)) {
-    return wrong(file.name,
-                 "holds no revocation list in PEM form (BEGIN X509 CRL); one in DER form is converted by `openssl crl "
-                 "-inform DER`");
+  if (!file.pem.contains(config::kPemRevocationLists.mark)) {
+    return wrong(file.name, config::kPemRevocationLists.missing);
   }
   const int code =
       mbedtls_x509_crl_parse(credentials.revocation_lists.get(),

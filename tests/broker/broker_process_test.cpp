@@ -18,6 +18,7 @@
 #include "engine/broker/broker_client.hpp"
 #include "shm/system/seqpacket.hpp"
 #include "tests/broker/broker_process.hpp"
+#include "tests/support/pem_text.hpp"
 
 using namespace tlsmux;
 using test::BrokerProcess;
@@ -72,7 +73,7 @@ TEST_CASE("engine.broker of an engine that dies in a refresh has the one configu
       "config.json", R"({"engine": {"control_socket": ")" + config.engine.control_socket + R"("}, "groups": [)" +
                          group(new_group) + R"(], "upstreams": [{"name": "host", "groups": [")" + new_group +
                          R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}], "tls": {"ca_file": ")" +
-                         folder.add("ca.pem", "not looked at") + R"("}}]})");
+                         folder.add("ca.pem", test::kPemText) + R"("}}]})");
   // The first dies before it has told the broker to adopt, the second right after.
   const auto engine_main = [&](const config::Config& present, engine::EngineResources resources) {
     engine::broker::BrokerClient client(resources.broker_socket.get());

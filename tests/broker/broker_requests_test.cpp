@@ -19,6 +19,7 @@
 #include "shm/system/sealed_text.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/broker/process.hpp"
+#include "tests/support/pem_text.hpp"
 
 using namespace tlsmux;
 using engine::broker::Answer;
@@ -284,7 +285,7 @@ TEST_CASE("engine.broker reads the configuration anew, and adopts it only when t
   CHECK(text_of_candidate(true).find("config.json") != std::string::npos);  // there is none
   CHECK(ask(Operation::adopt_candidate).reply.error == ENOENT);
 
-  const auto ca_file = desk.folder.add("authority.pem", "not looked at");
+  const auto ca_file = desk.folder.add("authority.pem", test::kPemText);
   const auto group = test::unique_group();
   const auto upstream = [&](const std::string& name) {
     return R"({"name": ")" + name + R"(", "groups": [")" + group +
@@ -312,7 +313,7 @@ TEST_CASE("engine.broker reads the configuration anew, and adopts it only when t
 
 TEST_CASE("hostile.broker makes objects of a candidate's groups only where it adds them") {
   Desk desk;
-  const auto ca_file = desk.folder.add("authority.pem", "not looked at");
+  const auto ca_file = desk.folder.add("authority.pem", test::kPemText);
   const auto load = [&](const std::vector<std::string>& groups) {
     std::string list;
     for (const auto& group : groups)

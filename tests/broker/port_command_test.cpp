@@ -15,6 +15,7 @@
 #include "shm/system/unique_fd.hpp"
 #include "tests/broker/broker_process.hpp"
 #include "tests/ports/guard_rig.hpp"
+#include "tests/support/pem_text.hpp"
 #include "tests/system/command.hpp"
 
 using namespace tlsmux;
@@ -56,7 +57,7 @@ struct Scene {
 TEST_CASE("ports.apply puts reservation and guard in place with no engine, and unpin takes them away") {
   if (skip_without_guard()) return;
   const Scene scene;
-  std::ignore = scene.folder.add("ca.pem", "not looked at");
+  std::ignore = scene.folder.add("ca.pem", test::kPemText);
   scene.rig.network().set_sysctl(kSysctl, "80");
   const auto applied = scene.run("apply " + scene.config);
   CHECK_MESSAGE(applied.exit_code == 0, applied.text);
@@ -97,7 +98,7 @@ TEST_CASE("ports.apply puts reservation and guard in place with no engine, and u
 TEST_CASE("ports.apply tells whose lock it is that makes a group look served") {
   if (skip_without_guard()) return;
   const Scene scene;
-  std::ignore = scene.folder.add("ca.pem", "not looked at");
+  std::ignore = scene.folder.add("ca.pem", test::kPemText);
   const auto path = "/dev/shm/" + shm::group_object_name(scene.group) + ".lock";
   const shm::UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   REQUIRE(lock);
@@ -119,7 +120,7 @@ TEST_CASE("ports.apply tells whose lock it is that makes a group look served") {
 TEST_CASE("ports.apply says what is missing, and the other level holds") {
   if (skip_without_guard()) return;
   const Scene scene;
-  std::ignore = scene.folder.add("ca.pem", "not looked at");
+  std::ignore = scene.folder.add("ca.pem", test::kPemText);
   const auto elsewhere = scene.folder.add("elsewhere.json", scene.text_of(scene.folder.path()));
   const auto applied = scene.run("apply " + elsewhere);
   CHECK(applied.exit_code == 1);

@@ -20,6 +20,7 @@
 #include "shm/segment.hpp"
 #include "shm/system/shared_names.hpp"
 #include "tests/broker/broker_process.hpp"
+#include "tests/support/pem_text.hpp"
 
 using namespace tlsmux;
 using engine::broker::GroupLock;
@@ -230,7 +231,7 @@ TEST_CASE("engine.broker starts, and adds a group, although another user holds t
       "config.json", R"({"engine": {"control_socket": ")" + config.engine.control_socket + R"("}, "groups": [)" +
                          group(present) + "," + group(added) + R"(], "upstreams": [{"name": "host", "groups": [")" +
                          added + R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}], "tls": {"ca_file": ")" +
-                         folder.add("ca.pem", "not looked at") + R"("}}]})");
+                         folder.add("ca.pem", test::kPemText) + R"("}}]})");
   const Stranger strangers[] = {{Plant::held_file, lock_path(present), ""},
                                 {Plant::full_directory, object_path(present), ""},
                                 {Plant::held_file, lock_path(added), ""},

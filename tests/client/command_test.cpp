@@ -1,6 +1,7 @@
 // The `tlsmux` command as scripts use it.
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -165,6 +166,18 @@ TEST_CASE("client.check lists every error of a configuration") {
   CHECK(run("", "--version", kOnlyOutput).text == "tlsmux " TLSMUX_VERSION "\n");
 }
 
+TEST_CASE("client.check does not trust a file that others may change") {
+  const tlsmux::test::TemporaryFolder folder;
+  const auto path = folder.add("config.json", R"({"groups": [{"name": "G", "users": ["0"]}], "upstreams": [
+    {"name": "U", "groups": ["G"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
+  CHECK(run("", "check " + path, kOnlyErrors).exit_code == 0);
+  REQUIRE(::chmod(path.c_str(), 0666) == 0);
+  const auto checked = run("", "check " + path, kOnlyErrors);
+  CHECK(checked.text.starts_with(path + ": has mode 0666, so that others may decide which files tlsmuxd opens"));
+  CHECK(checked.text.ends_with("; type: chmod go-w " + path + "\n1 error\n"));
+  CHECK(checked.exit_code == 1);
+}
+
 TEST_CASE("client.check warns of ports that somebody has who may not") {
   const tlsmux::shm::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in own{};
@@ -177,7 +190,7 @@ TEST_CASE("client.check warns of ports that somebody has who may not") {
   const tlsmux::test::TemporaryFolder folder;
   const auto path = folder.add("config.json", R"({
     "groups": [{"name": "G", "users": ["4000000000"], "ports": {"static": [{"port": )" +
-                                                  port + R"(, "label": "a"}], "enforcement": {"reservation": true}}}],
+                                    port + R"(, "label": "a"}], "enforcement": {"reservation": true}}}],
     "upstreams": [{"name": "U", "groups": ["G"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
   const auto warned = run("", "check " + path, kOnlyErrors);
   CHECK(warned.text.starts_with(path + ": warning: port " + port + "/tcp of group G is held by "));

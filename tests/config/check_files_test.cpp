@@ -9,13 +9,17 @@
 #include <string>
 #include <vector>
 
+#include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
+#include "config/pem_words.hpp"
 #include "tests/config/config_text.hpp"
+#include "tests/support/pem_text.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace tlsmux::config::test {
 
+using tlsmux::test::kPemText;
 using tlsmux::test::TemporaryFolder;
 
 namespace {
@@ -55,7 +59,7 @@ Config with_files(const Files& files) {
 
 TEST_CASE("config.files that exist and are private are good") {
   const TemporaryFolder folder;
-  const std::string file = folder.add("file.pem", "x");
+  const std::string file = folder.add("file.pem", kPemText);
   Config config =
       with_files({.ca_file = file, .ca_directory = folder.path(), .certificate_file = file, .key_file = file});
   config.engine.log.file = folder.path() + "/log";
@@ -95,9 +99,31 @@ TEST_CASE("config.files that are missing, empty or no files are errors") {
                                              "\" is no file; give the path of a file that holds PEM text\n");
 }
 
+TEST_CASE("config.files that hold something else are errors") {
+  const TemporaryFolder folder;
+  const std::string key = folder.add("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+  const std::string certificate = folder.add("certificate.pem", kPemText);
+  Config config = with_files({.ca_file = key, .certificate_file = key, .key_file = key});
+  config.upstreams[0].tls.crl_file = certificate;
+  CHECK(in_words(check_files(config)) ==
+        "FILE: /upstreams/0/tls/ca_file: \"" + key +
+            "\" holds no CA certificate in PEM form (BEGIN CERTIFICATE)\n"
+            "FILE: /upstreams/0/tls/certificate_file: \"" +
+            key +
+            "\" holds no certificate in PEM form (BEGIN CERTIFICATE)\n"
+            "FILE: /upstreams/0/tls/crl_file: \"" +
+            certificate +
+            "\" holds no revocation list in PEM form (BEGIN X509 CRL); one in DER form is converted by `openssl crl "
+            "-inform DER`\n");
+  config = with_files({.ca_file = folder.add("large.pem", std::string(kPemFileBytesMax + 1, ' '))});
+  const ConfigErrors errors = check_files(config);
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].message.ends_with("large.pem\" is larger than 8388608 bytes; is this a PEM file?"));
+}
+
 TEST_CASE("config.a private key that others may use is an error") {
   const TemporaryFolder folder;
-  const std::string key = folder.add("key.pem", "x");
+  const std::string key = folder.add("key.pem", kPemText);
   const Config config = with_files({.certificate_file = key, .key_file = key});
   for (const mode_t mode : {0644U, 0640U, 0604U, 0620U, 0601U}) {
     REQUIRE(chmod(key.c_str(), mode) == 0);
@@ -119,7 +145,7 @@ TEST_CASE("config.a private key of somebody else is an error") {
     return;
   }
   const TemporaryFolder folder;
-  const std::string key = folder.add("key.pem", "x");
+  const std::string key = folder.add("key.pem", kPemText);
   Config config = with_files({.certificate_file = key, .key_file = key});
   CHECK(check_files(config).empty());
   REQUIRE(chown(key.c_str(), 65534, 65534) == 0);
@@ -137,7 +163,7 @@ TEST_CASE("config.a private key of somebody else is an error") {
 TEST_CASE("config.a file that this user may not read is an error") {
   const TemporaryFolder folder;
   REQUIRE(chmod(folder.path().c_str(), 0755) == 0);
-  const std::string file = folder.add("ca.pem", "x");
+  const std::string file = folder.add("ca.pem", kPemText);
   REQUIRE(chmod(file.c_str(), 0) == 0);
   const WithoutRoot without_root;
   const ConfigErrors errors = check_files(with_files({.ca_file = file}));
@@ -148,7 +174,7 @@ TEST_CASE("config.a file that this user may not read is an error") {
 
 TEST_CASE("config.users and Unix groups that do not exist are errors") {
   const TemporaryFolder folder;
-  Config config = with_files({.ca_file = folder.add("ca.pem", "x")});
+  Config config = with_files({.ca_file = folder.add("ca.pem", kPemText)});
   config.engine.user = "4294967295";
   config.groups[0].users = {"root", "no-such-user-here", "99999999999"};
   config.groups[1].unix_groups = {"no-such-group-here"};
@@ -163,6 +189,42 @@ TEST_CASE("config.users and Unix groups that do not exist are errors") {
 }
 
 }  // namespace
+
+TEST_CASE("config.control socket's folder is made by tlsmuxd, but not the one above") {
+  const TemporaryFolder folder;
+  Config config;
+  config.engine.control_socket = folder.path() + "/a/control.sock";
+  CHECK(check_files(config).empty());
+  config.engine.control_socket = folder.path() + "/a/b/control.sock";
+  CHECK(in_words(check_files(config)) == "FILE: /engine/control_socket: the folder \"" + folder.path() +
+                                             "/a/b\" does not exist, nor does the one that it would be in; make it\n");
+  config.engine.control_socket = folder.add("file", "x") + "/control.sock";
+  CHECK(in_words(check_files(config)) == "FILE: /engine/control_socket: \"" + folder.path() + "/file\" is no folder\n");
+}
+
+TEST_CASE("config.folders that tlsmuxd could not write to are told to who may start it, and to nobody else") {
+  const TemporaryFolder folder;
+  REQUIRE(chmod(folder.path().c_str(), 0755) == 0);
+  std::filesystem::create_directory(folder.path("closed"));
+  REQUIRE(chmod(folder.path("closed").c_str(), 0555) == 0);
+  Config config;
+  config.engine.control_socket = folder.path("closed/run/control.sock");
+  config.engine.log.file = folder.path("closed/log");
+  if (geteuid() == 0) CHECK(find_start_problems(config).empty());
+  const WithoutRoot without_root;
+  const auto why = "\"" + folder.path("closed") + "\" cannot be written to: Permission denied (for uid " +
+                   std::to_string(geteuid()) + ", should it start tlsmuxd)\n";
+  const auto words = "FILE: /engine/control_socket: " + why + "FILE: /engine/log/file: " + why;
+  CHECK(in_words(find_start_problems(config)) == words);
+  config.engine.user = std::to_string(geteuid());
+  CHECK(in_words(find_start_problems(config)) == words);
+  config.engine.user = "root";
+  CHECK(find_start_problems(config).empty());
+  config.engine.user.clear();
+  config.engine.log.file = "/dev/null";
+  config.engine.control_socket = "/tmp/control.sock";
+  CHECK(find_start_problems(config).empty());
+}
 
 TEST_CASE("config.log that is a FIFO or a folder is an error, and standard output is none") {
   const TemporaryFolder folder;

@@ -23,6 +23,7 @@
 #include "shm/segment.hpp"
 #include "tests/fuzz/choices.hpp"
 #include "tests/fuzz/own_network.hpp"
+#include "tests/support/pem_text.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace tlsmux;
@@ -64,10 +65,11 @@ struct Files {
   Files() {
     port = port_of(make_listener());
     for (const auto* name : {"state", "authorities", "more"}) std::filesystem::create_directory(folder.path(name));
-    for (const auto* name : {"authorities/one.pem", "authorities/two.pem", "more/three.pem", "ca.pem", "client.pem",
-                             "client.key", "crl.pem", "passphrase", "secret"}) {
+    for (const auto* name : {"authorities/one.pem", "authorities/two.pem", "more/three.pem", "client.pem", "client.key",
+                             "crl.pem", "passphrase", "secret"}) {
       static_cast<void>(folder.add(name, name));
     }
+    static_cast<void>(folder.add("ca.pem", test::kPemText));
     static_cast<void>(folder.add(
         "config.json", R"({"groups": [{"name": ")" + group_name() +
                            R"(", "users": ["0"]}], "upstreams": [{"name": "host", "groups": [")" + group_name() +

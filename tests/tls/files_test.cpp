@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -18,6 +20,7 @@
 #include "engine/broker/broker_client.hpp"
 #include "engine/broker/broker_requests.hpp"
 #include "engine/broker/file_access.hpp"
+#include "engine/check_tls.hpp"
 #include "engine/log/log.hpp"
 #include "engine/refresh/tls_files.hpp"
 #include "shm/system/seqpacket.hpp"
@@ -132,6 +135,29 @@ TEST_CASE("tls.files all come through the broker and make a session, whose secre
     CHECK(value_in(warning, "file") == tls.key_log_file);
     CHECK(warning.contains("CAN DECRYPT"));
   }
+}
+
+TEST_CASE("tls.files are parsed by the check of tlsmuxd as by an engine, which opens no key log for it") {
+  const TemporaryFolder folder;
+  auto tls = all_files(folder);
+  std::filesystem::create_directory(folder.path("authorities"));
+  tls.ca_directory = folder.path("authorities");
+  REQUIRE(::rename(tls.ca_file.c_str(), folder.path("authorities/ca.pem").c_str()) == 0);
+  tls.ca_file.clear();
+  CHECK(engine::check_tls(with_upstream(tls)).empty());
+  CHECK(::access(tls.key_log_file.c_str(), F_OK) != 0);
+
+  tls.key_file = folder.add("other.key", host_identity(KeyKind::rsa).key_pem());
+  tls.passphrase_file.clear();
+  auto errors = engine::check_tls(with_upstream(tls));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].pointer == "/upstreams/0/tls");
+  CHECK(errors[0].message ==
+        "\"" + tls.key_file + "\" is not the key of the certificate in \"" + tls.certificate_file + "\"");
+  tls.key_file = folder.path("none.key");
+  errors = engine::check_tls(with_upstream(tls));
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].message == "opening " + tls.key_file + ": No such file or directory");
 }
 
 TEST_CASE("tls.files of a key log are not opened unless the environment allows it") {
