@@ -123,6 +123,19 @@ TEST_CASE("engine.log file is appended to") {
   CHECK(failed.error().code == ENOENT);
 }
 
+TEST_CASE("engine.log file that is copied and emptied goes on from its start") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.path("log");
+  auto output = engine::open_log({.level = config::LogLevel::info, .file = file});
+  REQUIRE(output);
+  Log log(config::LogLevel::info, std::move(*output), Log::Mode::synchronous);
+  log.info("before");
+  const auto bytes = std::filesystem::file_size(file);
+  std::filesystem::resize_file(file, 0);
+  log.info("afterw");
+  CHECK(std::filesystem::file_size(file) == bytes);
+}
+
 TEST_CASE("engine.log file that is a FIFO or a socket keeps nobody waiting and is refused") {
   const test::TemporaryFolder folder;
   const auto path = folder.path() + "/log";
