@@ -76,7 +76,7 @@ std::expected<control::ControlSettings, shm::SystemError> control_settings(
     auto membership = accounts.membership(config.groups[i], "/groups/" + std::to_string(i));
     if (!membership) {
       const auto& first = membership.error().front();
-      return std::unexpected(shm::SystemError{.code = EINVAL, .message = first.pointer + ": " + first.message});
+      return std::unexpected(shm::SystemError{.code = ENOENT, .message = first.pointer + ": " + first.message});
     }
     settings.groups.push_back({.name = config.groups[i].name,
                                .membership = std::move(*membership),
@@ -273,9 +273,10 @@ bool report_confinement(const std::expected<confinement::Confinement, shm::Syste
   return true;
 }
 
-// Of names that are not found, the reason may be a file that the engine may not read.
+// Of what is not found, or not permitted, the reason may be a file that the engine may not read.
 void report_end(const shm::SystemError& error, int landlock_version, Log& log) {
-  if (landlock_version == 0) return log.error("engine_cannot_start", {{"why", error.message}});
+  const bool is_missing = error.code == ENOENT || error.code == EACCES;
+  if (landlock_version == 0 || !is_missing) return log.error("engine_cannot_start", {{"why", error.message}});
   std::string readable;
   for (const auto path : confinement::readable_paths()) readable.append(readable.empty() ? "" : " ").append(path);
   log.error("engine_cannot_start", {{"why", error.message}, {"landlock_lets_read", readable}});

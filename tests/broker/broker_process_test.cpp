@@ -16,6 +16,9 @@
 #include <doctest/doctest.h>
 
 #include "engine/broker/broker_client.hpp"
+#include "engine/confinement/confinement.hpp"
+#include "engine/confinement/file_rules.hpp"
+#include "engine/engine.hpp"
 #include "shm/system/seqpacket.hpp"
 #include "tests/broker/broker_process.hpp"
 #include "tests/support/pem_text.hpp"
@@ -110,6 +113,27 @@ TEST_CASE("engine.broker ends with an engine that ends by itself") {
   REQUIRE(::kill(engine, SIGTERM) == 0);
   CHECK(broker.wait() == engine::kExitClean);
   CHECK(test::residue(config.groups[0].name) == 0);
+}
+
+TEST_CASE("engine.start that fails names what Landlock lets be read if a file is missing, and else does not") {
+  namespace confinement = engine::confinement;
+  const test::TemporaryFolder folder;
+  auto config = test::broker_config(folder);
+  config.upstreams.resize(1);
+  config.upstreams[0].name = "acquirer";
+  const auto last_words = [&](const std::string& ca_file) {
+    config.upstreams[0].tls.ca_file = ca_file;
+    BrokerProcess broker(config, engine::run_engine);
+    const auto line = broker.log().wait_for("event=engine_cannot_start");
+    CHECK(broker.wait() == engine::kExitCannotStart);
+    return line;
+  };
+  const auto wrong = last_words(folder.add("ca.pem", "hello"));
+  CHECK_MESSAGE(wrong.contains("holds no CA certificate"), wrong);
+  CHECK_MESSAGE(!wrong.contains("landlock"), wrong);
+  const auto missing = last_words(folder.path("none.pem"));
+  const bool has_rules = confinement::kernel_landlock_version() > 0 && !confinement::is_instrumented();
+  CHECK_MESSAGE(missing.contains(" landlock_lets_read=\"/etc ") == has_rules, missing);
 }
 
 TEST_CASE("engine.broker gives up when the first engine cannot start") {

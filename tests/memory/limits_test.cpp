@@ -22,8 +22,6 @@
 
 #include "engine/broker/engine_resources.hpp"
 #include "engine/broker/resource_limits.hpp"
-#include "engine/confinement/confinement.hpp"
-#include "engine/confinement/file_rules.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/confinement/forbidden_call.hpp"
 #include "tests/confinement/sanitizer.hpp"
@@ -59,10 +57,7 @@ void check_refusal(const std::function<bool()>& prepare, const std::string& word
   EngineProcess engine(folder, config, {.prepare = prepare, .wait_until_serving = false});
   const auto line = engine.log().wait_for("event=engine_cannot_start");
   CHECK_MESSAGE(line.find(words) != std::string::npos, line);
-  // Where files are restricted it may be that which keeps an engine from starting.
-  namespace confinement = engine::confinement;
-  const bool has_rules = confinement::kernel_landlock_version() > 0 && !confinement::is_instrumented();
-  CHECK_MESSAGE((line.find(" landlock_lets_read=\"/etc ") != std::string::npos) == has_rules, line);
+  CHECK_MESSAGE(line.find("landlock") == std::string::npos, line);
   CHECK(engine.wait() == engine::kExitCannotStart);
   CHECK(engine.log().count("event=engine_cannot_start") == 1);
   CHECK(engine.log().count("event=engine_restarted") == 0);
