@@ -23,9 +23,10 @@ using namespace tlsmux;
 
 constexpr const char* kAfterword =
     "Exit codes: 0 ended as told, 1 errors in the configuration, 2 wrong usage, 3 cannot start (the reason is in the\n"
-    "log), 4 the engine had to be killed since it did not end. SIGTERM and SIGINT let open requests end first; SIGHUP "
-    "has the\n"
-    "configuration file read again, as `tlsmux refresh` does.";
+    "log), 4 the engine had to be killed since it did not end, 5 --selftest said NO: tlsmuxd may start all the same, "
+    "as\n"
+    "without locked memory. SIGTERM and SIGINT let open requests end first; SIGHUP has the configuration file read\n"
+    "again, as `tlsmux refresh` does.";
 
 int show(const std::string& path, const config::ConfigErrors& errors) {
   std::ignore = std::fputs(config::format_errors(path, errors).c_str(), stderr);
@@ -67,7 +68,7 @@ int report_self_test(const std::string& path) {
                               finding.words.empty() ? "" : ": ", finding.words.c_str());
     std::ignore = std::fflush(stdout);
   });
-  return is_whole ? engine::kExitClean : engine::kExitCannotStart;
+  return is_whole ? engine::kExitClean : engine::kExitNotInForce;
 }
 
 int run(int argc, char** argv) {

@@ -9,6 +9,9 @@
 
 namespace tlsmux::engine {
 
+// Of `tlsmuxd --selftest` when something is not in force, with which tlsmuxd may start all the same.
+inline constexpr int kExitNotInForce = 5;
+
 struct SelfTestFinding {
   std::string what;
   bool is_in_force = false;

@@ -21,6 +21,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/confinement/file_rules.hpp"
+#include "engine/self_test.hpp"
 #include "tests/broker/process.hpp"
 #include "tests/confinement/ambient_capabilities.hpp"
 #include "tests/confinement/forbidden_call.hpp"
@@ -100,7 +101,7 @@ TEST_CASE("engine.tlsmuxd --selftest says what is in force, a line each") {
   const bool has_landlock = engine::confinement::kernel_landlock_version() > 0;
   CHECK(has_line(report, "yes      files of the engine (Landlock): version ") == has_landlock);
   CHECK(has_line(report, "NO       files of the engine (Landlock): ") != has_landlock);
-  CHECK(report.code == (lines_with(report.text, "NO ").empty() ? 0 : 3));
+  CHECK(report.code == (lines_with(report.text, "NO ").empty() ? 0 : engine::kExitNotInForce));
 }
 
 TEST_CASE("engine.tlsmuxd --selftest judges as the engine's user, not as root") {
@@ -136,7 +137,7 @@ TEST_CASE("engine.tlsmuxd --selftest says which rights its broker lacks, and whe
   const auto config = folder.add("nobody.json", config_of(R"("engine": {"user": "nobody"})"));
   const auto deaf = self_test([] { return withhold({CAP_KILL}); }, config);
   INFO(deaf.text);
-  CHECK(deaf.code == 3);
+  CHECK(deaf.code == engine::kExitNotInForce);
   CHECK(has_line(deaf, "NO       becoming the engine's user, and stopping it: needs CAP_KILL: "));
   CHECK(has_line(deaf, "yes      a user without rights: uid 65534"));
   const auto bound = self_test([] { return withhold({CAP_SETUID, CAP_SETGID}); }, config);
@@ -151,7 +152,7 @@ TEST_CASE("engine.tlsmuxd --selftest says which rights its broker lacks, and whe
       },
       config);
   INFO(cramped.text);
-  CHECK(cramped.code == 3);
+  CHECK(cramped.code == engine::kExitNotInForce);
   const auto found = lines_with(cramped.text, "NO       room for tables in /dev/shm: 8192 bytes are free, ");
   REQUIRE(found.size() == 1);
   CHECK(found.front().find("--shm-size") != std::string::npos);
@@ -188,7 +189,7 @@ TEST_CASE("engine.tlsmuxd --selftest says what is missing, and what to do") {
         Lack{SYS_landlock_create_ruleset, ENOSYS, "files of the engine (Landlock)", "lsm="}}) {
     const auto report = self_test([&] { return is_nobody() && forbid_call(lack.call, lack.error); });
     INFO(report.text);
-    CHECK(report.code == 3);
+    CHECK(report.code == engine::kExitNotInForce);
     CHECK(lines_with(report.text, "").size() == kLines);
     const auto found = lines_with(report.text, "NO       " + lack.what + ": ");
     REQUIRE(found.size() == 1);
@@ -202,7 +203,7 @@ TEST_CASE("engine.tlsmuxd --selftest with a configuration is about that one") {
   const auto off = folder.add("off.json", config_of(R"("engine": {"confinement": "off"})"));
   const auto report = self_test([] { return true; }, off);
   INFO(report.text);
-  CHECK(report.code == 3);
+  CHECK(report.code == engine::kExitNotInForce);
   CHECK(has_line(report, "NO       system calls of the broker (seccomp): /engine/confinement is off"));
   CHECK(has_line(report, "NO       system calls of the engine (seccomp): "));
   CHECK(has_line(report, "NO       files of the engine (Landlock): "));
