@@ -34,7 +34,7 @@ SelfTestFinding finding(std::string what, bool is_in_force, std::string words) {
 
 SelfTestFinding open_files(const config::Config& config) {
   const auto needed = broker::descriptors_needed(config);
-  const auto files = broker::raise_limits(needed).open_files;
+  const auto files = broker::raise_limits(needed);
   return finding("open files", files >= needed,
                  files >= needed ? std::to_string(files) + ", of which " + std::to_string(needed) + " may be needed"
                                  : std::to_string(files) + ", but " + std::to_string(needed) +

@@ -61,10 +61,9 @@ std::uint64_t descriptors_needed(const config::Config& config) {
   return needed;
 }
 
-RaisedLimits raise_limits(std::uint64_t open_files) {
-  // Without a limit the engine locks all its memory.
-  return {.open_files = raise(RLIMIT_NOFILE, std::min(open_files, open_files_of_kernel())),
-          .locked_memory_bytes = raise(RLIMIT_MEMLOCK, RLIM_INFINITY)};
+std::uint64_t raise_limits(std::uint64_t open_files) {
+  raise(RLIMIT_MEMLOCK, RLIM_INFINITY);  // without a limit the engine locks all its memory
+  return raise(RLIMIT_NOFILE, std::min(open_files, open_files_of_kernel()));
 }
 
 std::string advice_for_open_files(std::uint64_t needed) {
@@ -79,24 +78,14 @@ std::string advice_for_open_files(std::uint64_t needed) {
 void raise_limits(const config::Config& config, Log& log, pid_t engine) {
   const auto needed = descriptors_needed(config);
   const auto raised = raise_limits(needed);
-  if (raised.open_files < needed) {
-    log.warning("privilege_missing", {{"what", "open_files"},
-                                      {"limit", raised.open_files},
-                                      {"wanted", needed},
-                                      {"needs", advice_for_open_files(needed)}});
+  if (raised < needed) {
+    log.warning(
+        "privilege_missing",
+        {{"what", "open_files"}, {"limit", raised}, {"wanted", needed}, {"needs", advice_for_open_files(needed)}});
   }
   rlimit own{};
   if (engine != 0 && ::getrlimit(RLIMIT_NOFILE, &own) == 0 && ::prlimit(engine, RLIMIT_NOFILE, &own, nullptr) != 0) {
     log.warning("engine_limit_not_raised", {{"what", "open_files"}, {"error", std::strerror(errno)}});
-  }
-  if (raised.locked_memory_bytes != RLIM_INFINITY) {
-    log.warning("privilege_missing",
-                {{"what", "locked_memory_bytes"},
-                 {"limit", raised.locked_memory_bytes},
-                 {"wanted", "infinity"},
-                 {"needs",
-                  "CAP_SYS_RESOURCE, LimitMEMLOCK=infinity of the systemd unit, --ulimit memlock=-1 of the "
-                  "container, or ulimit -Hl unlimited"}});
   }
 }
 

@@ -38,12 +38,12 @@ TEST_CASE("engine.limit of open files goes as far as the kernel has it, if more 
   test::ChildProcess child([&] {
     const rlimit low{.rlim_cur = 256, .rlim_max = 256};
     if (::setrlimit(RLIMIT_NOFILE, &low) != 0) return 1;
-    return raise_limits(most + 1).open_files == most ? 0 : 2;
+    return raise_limits(most + 1) == most ? 0 : 2;
   });
   CHECK(child.wait() == 0);
 }
 
-TEST_CASE("engine.limit of locked memory that stays is told with what is wanted and what to set") {
+TEST_CASE("engine.limit of locked memory that stays is left to the engine to tell, which may lock all the same") {
   if (test::skip_without_root("gives up root")) return;
   test::LogPipe pipe;
   test::ChildProcess child([&] {
@@ -55,9 +55,6 @@ TEST_CASE("engine.limit of locked memory that stays is told with what is wanted 
     return 0;
   });
   pipe.take_writing_end().reset();
-  const auto line = pipe.wait_for("event=privilege_missing what=locked_memory_bytes");
-  CHECK(test::value_in(line, "limit") == std::to_string(4U << 20));
-  CHECK(test::value_in(line, "wanted") == "infinity");
-  CHECK_MESSAGE(line.find("--ulimit memlock=-1") != std::string::npos, line);
   CHECK(child.wait() == 0);
+  CHECK(pipe.rest().empty());
 }

@@ -177,7 +177,7 @@ TEST_CASE("faults.started without root it works and says what it could not do") 
   config.groups[0].users = {"0", std::to_string(kNobody)};
   config.upstreams[0].tls.ca_file = folder.add("ca.pem", host::read_file(host::certificate_file("ca.pem")), 0644);
   EngineProcess engine(folder, config, {.prepare = [] { return become_user(kNobody); }});
-  const auto line = engine.log().wait_for("event=privilege_missing");
+  const auto line = engine.log().wait_for("event=memory_not_locked");
   CHECK_MESSAGE(line.find("needs=") != std::string::npos, line);
   engine.await_sessions(1);
   Requester requester(config);
