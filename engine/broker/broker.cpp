@@ -20,6 +20,7 @@
 #include "engine/broker/port_table_store.hpp"
 #include "engine/broker/predecessor_objects.hpp"
 #include "engine/broker/resource_limits.hpp"
+#include "engine/broker/start_failure.hpp"
 #include "engine/broker/supervisor.hpp"
 #include "engine/broker/trace_locks.hpp"
 #include "engine/confinement/confinement.hpp"
@@ -62,7 +63,7 @@ void report_privileges(const EngineIdentity& identity, Log& log) {
 int supervise(config::Config& config, const std::string& path, const EngineMain& engine_main, int log_output,
               Log& log) {
   const auto cannot_start = [&](const std::string& why) {
-    log.error("cannot_start", {{"error", why}});
+    report_start_failure(why, log_output, log);
     return kExitCannotStart;
   };
   const auto identity = resolve_engine_identity(config.engine);

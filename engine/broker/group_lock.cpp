@@ -104,7 +104,8 @@ std::expected<GroupLock, std::string> GroupLock::take(const std::string& group) 
     const auto result = lock_file(fd.get());
     if (result == LockResult::failed) return std::unexpected(shm::last_error("locking " + path).message);
     if (result == LockResult::held) {
-      return std::unexpected("group " + group + " is served by a live engine" + holder_in_words(fd.get()));
+      return std::unexpected("group " + group + " is served by a live engine" + holder_in_words(fd.get()) +
+                             "; stop its tlsmuxd, or take the group out of one of the two configurations");
     }
     if (is_still_named(path, fd.get())) return GroupLock(group, path, std::move(fd), {});
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/broker/service_notice.hpp"
+#include "engine/broker/start_failure.hpp"
 #include "shm/segment.hpp"
 #include "shm/system/pidfd.hpp"
 #include "shm/system/seqpacket.hpp"
@@ -64,12 +65,12 @@ bool Supervisor::start_first() {
   if (!start_engine()) return false;
   signals_ = open_signals();
   if (!signals_) {
-    parts_.log.error("cannot_start", {{"error", shm::last_error("making a signalfd").message}});
+    report_start_failure(shm::last_error("making a signalfd").message, parts_.log_output, parts_.log);
     return false;
   }
   auto listener = ControlListener::create(parts_.config.engine.control_socket);
   if (!listener) {
-    parts_.log.error("cannot_start", {{"error", listener.error()}});
+    report_start_failure(listener.error(), parts_.log_output, parts_.log);
     return false;
   }
   if (parts_.scope.ports != nullptr) repair_at_ = Clock::now() + kPortsLookedAfterEvery;
@@ -225,7 +226,11 @@ void Supervisor::on_engine_end() {
   }
   parts_.log.error("engine_died", {{"pid", pid}, {"end", end.description}, {"lived_ms", lived.count()}});
   if (stopping_) return end_with(killed_ ? kExitKilled : kExitClean);
-  if (!ever_served_ && end.exited && end.code == kExitCannotStart) return end_with(kExitCannotStart);
+  if (!ever_served_ && end.exited && end.code == kExitCannotStart) {
+    report_start_failure("the first engine could not; the line engine_cannot_start of the log says why",
+                         parts_.log_output, parts_.log);
+    return end_with(kExitCannotStart);
+  }
   if (!unserved_since_) unserved_since_ = Clock::now();
   ++restarts_;
   start_at_ = Clock::now() + policy_.next_delay(lived);

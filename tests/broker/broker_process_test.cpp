@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdlib>
@@ -198,6 +199,21 @@ TEST_CASE("engine.broker of a group that is served already refuses to start") {
   // Neither did the first any harm.
   CHECK(test::residue(config.groups[0].name) == 2);
   CHECK(test::can_connect(config.engine.control_socket));
+  CHECK(first.stop() == engine::kExitClean);
+}
+
+TEST_CASE("engine.broker whose log is a file says on standard error, too, why it cannot start") {
+  const test::TemporaryFolder folder;
+  auto config = test::broker_config(folder);
+  BrokerProcess first(config, test::serve_until_told);
+  first.log().wait_for("event=engine_serving");
+  config.engine.log.file = folder.path("log");
+  BrokerProcess second(config, test::serve_until_told);
+  CHECK(second.wait() == engine::kExitCannotStart);
+  const auto words = second.log().rest();  // its standard error
+  CHECK_MESSAGE(words.starts_with("tlsmuxd: cannot start: group " + config.groups[0].name + " is served"), words);
+  CHECK(words.ends_with("\n"));
+  CHECK(std::ranges::count(words, '\n') == 1);
   CHECK(first.stop() == engine::kExitClean);
 }
 

@@ -33,7 +33,9 @@ TEST_CASE("engine.group lock keeps a second engine out and leaves no file") {
     first->name_holder(4711);
     const auto second = GroupLock::take(group);
     REQUIRE(!second);
-    CHECK(second.error() == "group " + group + " is served by a live engine (pid 4711)");
+    CHECK(second.error() == "group " + group +
+                                " is served by a live engine (pid 4711); stop its tlsmuxd, or take the group out of "
+                                "one of the two configurations");
     struct stat status{};
     REQUIRE(::stat(path_of_lock(group).c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
