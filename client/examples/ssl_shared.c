@@ -1,7 +1,9 @@
 /* OpenSSL's calls on a session that the engine shares, or on one of its own: ssl_shared HOST PORT TEXT [1|0]
  * 1: the session must be shared; 0: it must not; without: as TLSMUX_SSL and the engine's rules say.
  *
- *     cc ssl_shared.c $(pkg-config --cflags --libs tlsmux_ssl) -o ssl_shared      libtlsmux_ssl comes before libssl */
+ *     cc -std=c11 ssl_shared.c $(pkg-config --cflags --libs tlsmux_ssl) -o ssl_shared      libtlsmux_ssl comes before libssl */
+#define _POSIX_C_SOURCE 200809L /* getaddrinfo, with -std=c11 */
+#include <errno.h>
 #include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -30,16 +32,25 @@ static int connect_to(const char* host, const char* port) {
   return tcp;
 }
 
+/* errno says something only if it was a system call that failed. */
+static int failed(SSL* ssl, const char* what, int result) {
+  const int is_call = SSL_get_error(ssl, result) == SSL_ERROR_SYSCALL && errno != 0;
+  fprintf(stderr, "%s failed%s%s\n", what, is_call ? ": " : "", is_call ? strerror(errno) : "");
+  ERR_print_errors_fp(stderr);
+  return 0;
+}
+
 static int talk(SSL* ssl, const char* text) {
-  if (SSL_connect(ssl) != 1) return 0;
+  int got = SSL_connect(ssl);
+  if (got != 1) return failed(ssl, "the handshake", got);
   fprintf(stderr, "%s, %s, %s\n", tmx_SSL_is_shared(ssl) ? "shared" : "not shared", SSL_get_version(ssl),
           SSL_get_cipher(ssl));
-  if (SSL_write(ssl, text, (int)strlen(text)) <= 0) return 0;
+  got = SSL_write(ssl, text, (int)strlen(text));
+  if (got <= 0) return failed(ssl, "writing", got);
   SSL_shutdown(ssl); /* no more is asked; answers still come */
   char buffer[4096];
-  int got = 0;
   while ((got = SSL_read(ssl, buffer, sizeof buffer)) > 0) fwrite(buffer, 1, (size_t)got, stdout);
-  return SSL_get_error(ssl, got) == SSL_ERROR_ZERO_RETURN;
+  return SSL_get_error(ssl, got) == SSL_ERROR_ZERO_RETURN || failed(ssl, "reading", got);
 }
 
 int main(int argc, char** argv) {
@@ -56,10 +67,6 @@ int main(int argc, char** argv) {
   if (argc > 4 && tmx_SSL_set_shared(ssl, atoi(argv[4])) != 1) fprintf(stderr, "it cannot be said any more\n");
 
   const int is_good = talk(ssl, argv[3]);
-  if (!is_good) {
-    perror("TLS");
-    ERR_print_errors_fp(stderr);
-  }
   SSL_free(ssl);
   SSL_CTX_free(context);
   close(tcp);

@@ -3,7 +3,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <thread>
+#include <tuple>
+
 #include "tests/support/skip.hpp"
+#include "tests/wrapper/loopback_listener.hpp"
 #include "tests/wrapper/scene.hpp"
 
 using namespace tlsmux::test;
@@ -326,6 +331,20 @@ TEST_CASE("wrapper.a program of another libssl is left alone") {
   const auto done = run({TLSMUX_FOREIGN_PROGRAM}, {"LD_PRELOAD=" TLSMUX_SSL_LIBRARY}, gate);
   CHECK(done.errors.empty());
   CHECK(done.output == "42\n");
+}
+
+TEST_CASE("wrapper.the example says that its handshake failed, and no error that there was none") {
+  const Gate gate;
+  const LoopbackListener listener;
+  const std::jthread host([&] {
+    const auto accepted = listener.accept();
+    std::array<char, 5> header{};
+    std::ignore = ::recv(accepted.get(), header.data(), header.size(), MSG_WAITALL);
+  });
+  const auto done = run({TLSMUX_SSL_EXAMPLE, "127.0.0.1", std::to_string(listener.port()), "hello", "0"}, {}, gate);
+  CHECK(done.exit_code == 1);
+  CHECK_MESSAGE(done.errors.starts_with("the handshake failed"), done.errors);
+  CHECK_MESSAGE(!done.errors.contains("Success"), done.errors);
 }
 
 TEST_CASE("wrapper.the example") {
