@@ -85,7 +85,11 @@ int run_ports_apply(const std::string& path) {
   std::fputs(table_of(*config, state).c_str(), stdout);
   const bool lacks_reservation = say_what_is_missing("reservation", state.reservation);
   const bool lacks_guard = say_what_is_missing("guard", state.guard);
-  return lacks_reservation || lacks_guard ? kExitFailed : kExitDone;
+  if (!lacks_reservation && !lacks_guard) return kExitDone;
+  if (::geteuid() != 0) {
+    std::fprintf(stderr, "tlsmux ports apply: this takes root, and is uid %u\n", static_cast<unsigned>(::geteuid()));
+  }
+  return kExitFailed;
 }
 
 }  // namespace tlsmux::client::cli

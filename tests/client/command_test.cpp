@@ -188,7 +188,8 @@ TEST_CASE("client.check warns of ports that somebody has who may not") {
   REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &bytes) == 0);
   const auto port = std::to_string(ntohs(own.sin_port));
   const tlsmux::test::TemporaryFolder folder;
-  const auto path = folder.add("config.json", R"({
+  const auto path =
+      folder.add("config.json", R"({"engine": {"control_socket": ")" + folder.path("control.sock") + R"("},
     "groups": [{"name": "G", "users": ["4000000000"], "ports": {"static": [{"port": )" +
                                     port + R"(, "label": "a"}], "enforcement": {"reservation": true}}}],
     "upstreams": [{"name": "U", "groups": ["G"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
@@ -197,6 +198,20 @@ TEST_CASE("client.check warns of ports that somebody has who may not") {
   CHECK(warned.text.contains("pid " + std::to_string(::getpid())));
   CHECK(run("", "check " + path, kOnlyOutput).text == path + ": no errors, 1 warning\n");
   CHECK(warned.exit_code == 0);
+}
+
+TEST_CASE("client.ports apply says that it takes root") {
+  const tlsmux::test::TemporaryFolder folder;
+  const auto path =
+      folder.add("config.json", R"({"engine": {"control_socket": ")" + folder.path("control.sock") + R"("},
+    "groups": [{"name": "G", "users": ["0"], "ports": {"static": [{"port": 1414, "label": "a"}],
+                "enforcement": {"reservation": true}}}],
+    "upstreams": [{"name": "U", "groups": ["G"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})",
+                 0644);
+  const auto as_nobody = ::geteuid() == 0 ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
+  const auto applied = run(as_nobody, "ports apply " + path, kOnlyErrors);
+  CHECK_MESSAGE(applied.text.contains("tlsmux ports apply: this takes root, and is uid "), applied.text);
+  CHECK(applied.exit_code == 1);
 }
 
 TEST_CASE("client.ports are imported from a services file, and exported to one") {
