@@ -78,7 +78,7 @@ int run(int argc, char** argv) {
   std::string path;
   bool check_only = false;
   arguments.add_option("CONFIG", path, "the configuration file (JSON)");
-  arguments.add_flag("--check", check_only, "only say what is wrong with the configuration");
+  arguments.add_flag("--check", check_only, "only say what is wrong with the configuration, its certificates and keys");
   bool is_self_test = false;
   arguments.add_flag("--selftest", is_self_test,
                      "only say what of the confinement would be in force, with CONFIG if there is one");
