@@ -119,9 +119,10 @@ TEST_CASE("client.a client goes on with the next engine by itself") {
 TEST_CASE("client.a call waits for the next engine") {
   const FakeEngineNames names;
   const auto options = names.options();
-  auto engine = std::make_unique<ForkedEngine>(options);
+  ForkedEngine engine(options);
+  ForkedEngine next_engine(options, ForkedEngine::Begins::later);
   const AttachedClient attached(options);
-  engine->kill();
+  engine.kill();
   tmx_result result{};
   // The first may still meet the old engine's memory.
   const int error = tmx_call(attached.channel, "A", 1, nullptr, 0, 30, &result);
@@ -132,7 +133,7 @@ TEST_CASE("client.a call waits for the next engine") {
     CHECK(tmx_call(attached.channel, "A", 1, nullptr, 0, kLongMs, &result) == 0);
     CHECK(result.outcome == TMX_ANSWERED);
   });
-  engine = std::make_unique<ForkedEngine>(options);
+  next_engine.begin();
   caller.join();
 }
 
@@ -309,7 +310,12 @@ TEST_CASE("client.an engine that breaks the request ring is left") {
 TEST_CASE("client.channels of several threads all find the next engine") {
   const FakeEngineNames names;
   const auto options = names.options();
-  auto engine = std::make_unique<ForkedEngine>(options);
+  constexpr std::size_t kEngines = 6;
+  std::vector<std::unique_ptr<ForkedEngine>> engines;
+  for (std::size_t i = 0; i < kEngines; ++i) {
+    engines.push_back(std::make_unique<ForkedEngine>(options, ForkedEngine::Begins::later));
+  }
+  engines[0]->begin();
   auto wanted = attach_options(options);
   tmx_client* client = nullptr;
   REQUIRE(tmx_attach(&wanted, &client) == 0);
@@ -341,11 +347,11 @@ TEST_CASE("client.channels of several threads all find the next engine") {
       tmx_channel_close(channel);
     });
   }
-  for (int round = 0; round < 5; ++round) {
+  for (std::size_t next = 1; next < kEngines; ++next) {
     const auto before = answered.load();
     wait_until([&] { return answered.load() > before + 300; });
-    engine->kill();
-    engine = std::make_unique<ForkedEngine>(options);
+    engines[next - 1]->kill();
+    engines[next]->begin();
   }
   const auto before = answered.load();
   wait_until([&] { return answered.load() > before + 300; });

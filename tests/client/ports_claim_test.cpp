@@ -238,12 +238,13 @@ TEST_CASE("ports.what an engine had not read of releases when it died is told to
 TEST_CASE("ports.a claim that waits is asked again of the next engine") {
   const FakeEngineNames names;
   const auto options = with_ports(names.options(), 50, 0);
-  auto engine = std::make_unique<ForkedEngine>(options);
+  ForkedEngine engine(options);
+  ForkedEngine next_engine(options, ForkedEngine::Begins::later);
   const PortClient attached(options);
-  engine->signal(SIGSTOP);
+  engine.signal(SIGSTOP);
   std::thread claimer([&] { CHECK(attached.claim() == 2000); });
-  engine->kill();
-  engine = std::make_unique<ForkedEngine>(options);
+  engine.kill();
+  next_engine.begin();
   claimer.join();
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 
 #include "shm/assert.hpp"
@@ -129,23 +130,32 @@ FakePortLog ThreadEngine::ports() {
   return log;
 }
 
-ForkedEngine::ForkedEngine(const FakeEngineOptions& options) {
-  std::array<int, 2> ready{};
-  TMX_ASSERT(::pipe(ready.data()) == 0);
+ForkedEngine::ForkedEngine(const FakeEngineOptions& options, Begins begins) {
+  std::array<int, 2> pair{};
+  TMX_ASSERT(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+  command_ = shm::UniqueFd(pair[0]);
+  shm::UniqueFd its_end(pair[1]);
   pid_ = ::fork();
   TMX_ASSERT(pid_ >= 0);
   if (pid_ == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    command_.reset();
+    char byte = 0;
+    if (::read(its_end.get(), &byte, 1) != 1) ::_exit(0);
     FakeEngineLoop loop(options);
-    ::close(ready[1]);
-    ::close(ready[0]);
+    TMX_ASSERT(::write(its_end.get(), &byte, 1) == 1);
+    its_end.reset();
     loop.run();
     ::_exit(0);
   }
-  ::close(ready[1]);
-  char nothing = 0;
-  TMX_ASSERT(::read(ready[0], &nothing, 1) == 0);  // the child has closed its end: it listens
-  ::close(ready[0]);
+  if (begins == Begins::now) begin();
+}
+
+void ForkedEngine::begin() {
+  char byte = 0;
+  TMX_ASSERT(::write(command_.get(), &byte, 1) == 1);
+  TMX_ASSERT(::read(command_.get(), &byte, 1) == 1);
+  command_.reset();
 }
 
 ForkedEngine::~ForkedEngine() {

@@ -133,13 +133,17 @@ class ThreadEngine {
   std::thread thread_;
 };
 
-// In a process of its own.
+// In a process of its own. A fork of a process with threads may hang in the allocator of a sanitizer, which another thread had
+// locked: where there will be threads, engines are made before them, and begin later.
 class ForkedEngine {
  public:
-  explicit ForkedEngine(const FakeEngineOptions& options);
+  enum class Begins : std::uint8_t { now, later };
+  explicit ForkedEngine(const FakeEngineOptions& options, Begins begins = Begins::now);
   ForkedEngine(const ForkedEngine&) = delete;
   ForkedEngine& operator=(const ForkedEngine&) = delete;
   ~ForkedEngine();  // kills it if need be
+
+  void begin();  // if it was to do so later; it listens then
 
   void signal(int number) const;
   void kill();       // and waits until it is gone
@@ -147,6 +151,7 @@ class ForkedEngine {
 
  private:
   pid_t pid_ = -1;
+  shm::UniqueFd command_;  // of a pair of sockets: a byte has it begin, and is sent back when it listens
 };
 
 }  // namespace tlsmux::test
