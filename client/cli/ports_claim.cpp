@@ -33,7 +33,7 @@ std::uint32_t owner_or_shell(std::uint32_t pid) { return pid != 0 ? pid : asking
 std::optional<std::string> find_obstacle(const PortsReport& tables, ports::Port port, std::uint32_t owner) {
   const auto number = std::to_string(port.number) + "/" + std::string(ports::name(port.protocol));
   const auto row = std::ranges::find(tables.ports, port, &PortReport::port);
-  if (row == tables.ports.end()) return number + " is nobody's in group " + tables.group;
+  if (row == tables.ports.end()) return number + " is nobody's in group " + tables.engine.group;
   if (row->pid != owner) {
     return number + " is " + std::string(state_name(*row->state)) +
            (row->pid == 0 ? "" : " by pid " + std::to_string(row->pid) + " (" + row->program + ")") + ", not by pid " +
@@ -83,7 +83,7 @@ int run_ports_release(const PortsReleaseOptions& options) {
   const auto observed = observe_group(control_socket, options.group);
   if (!observed) return fail("release", observed.error());
   const ports::Port port{.protocol = *protocol, .number = options.port};
-  const auto tables = read_port_tables(options.group, observed->view, observed->engine_answers, 0);
+  const auto tables = read_port_tables(*observed, 0);
   if (const auto obstacle = find_obstacle(tables, port, owner)) return fail("release", *obstacle, kExitFailed);
   const shm::ReleasePortRequest request{
       .header = {}, .protocol = ports::bit_of(*protocol), .port = options.port, .in_use = 0, .owner_pid = owner};

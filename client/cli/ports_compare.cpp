@@ -133,7 +133,7 @@ class Comparison {
     bool is_known = false;
     for (const auto& each : port.holders) {
       is_known = is_known || each.is_member.has_value();
-      if (each.is_member != false || each.pid == report_.engine_pid || each.pid == facts_.broker_pid) continue;
+      if (each.is_member != false || each.pid == report_.engine.pid || each.pid == facts_.broker_pid) continue;
       differ("stranger", process_text(each.pid, each.program, each.uid) + " is no member of the group");
     }
     if (is_known || port.state != PortState::external || port.is_held == false || port.pid == 0) return;

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "client/cli/engine_json.hpp"
 #include "client/cli/ports_text.hpp"
 
 namespace tlsmux::client::cli {
@@ -81,32 +82,28 @@ Json denial_json(const PortDenialReport& denial) {
 }
 
 Json group_json(const PortsReport& report) {
-  return {{"group", report.group},
-          {"engine_answers", report.engine_answers},
-          {"engine_pid", report.engine_pid},
-          {"engine_state", report.engine_state},
-          {"engine_started_s", report.engine_started_s},
-          {"heartbeat_age_ns", report.heartbeat_age_ns},
-          {"engine_process", report.process ? Json(name_of(*report.process)) : Json()},
-          {"kernel",
-           {{"trouble", report.kernel_trouble},
-            {"sees_bound_sockets", report.sees_bound_sockets},
-            {"sockets_hidden", report.sockets_hidden},
-            {"holder_sockets", report.holder_sockets}}},
-          {"rules", rules_json(report.rules)},
-          {"dynamic_ports", counts_json(report.dynamic_ports)},
-          {"dynamic_free", counts_json(report.dynamic_free)},
-          {"levels", array_of(report.levels,
-                              [](const PortLevelReport& each) -> Json {
-                                return {{"level", each.level}, {"state", state_name(each.state)}, {"text", each.text}};
-                              })},
-          {"claims", report.claims},
-          {"claims_refused", report.claims_refused},
-          {"denials", report.denials},
-          {"denials_lost", report.denials_lost},
-          {"differences", count_differences(report)},
-          {"ports", array_of(report.ports, port_json)},
-          {"last_denials", array_of(report.last_denials, denial_json)}};
+  auto json = engine_json(report.engine);
+  json.update({{"kernel",
+                {{"trouble", report.kernel_trouble},
+                 {"sees_bound_sockets", report.sees_bound_sockets},
+                 {"sockets_hidden", report.sockets_hidden},
+                 {"holder_sockets", report.holder_sockets}}},
+               {"rules", rules_json(report.rules)},
+               {"dynamic_ports", counts_json(report.dynamic_ports)},
+               {"dynamic_free", counts_json(report.dynamic_free)},
+               {"levels", array_of(report.levels,
+                                   [](const PortLevelReport& each) -> Json {
+                                     return {
+                                         {"level", each.level}, {"state", state_name(each.state)}, {"text", each.text}};
+                                   })},
+               {"claims", report.claims},
+               {"claims_refused", report.claims_refused},
+               {"denials", report.denials},
+               {"denials_lost", report.denials_lost},
+               {"differences", count_differences(report)},
+               {"ports", array_of(report.ports, port_json)},
+               {"last_denials", array_of(report.last_denials, denial_json)}});
+  return json;
 }
 
 }  // namespace

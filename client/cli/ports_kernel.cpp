@@ -87,9 +87,9 @@ void ask_about_processes(KernelFacts& facts) {
 
 KernelFacts ask_kernel(const PortsReport& report) {
   KernelFacts facts;
-  if (share_network(static_cast<std::uint32_t>(::getpid()), report.engine_pid) == false) {
+  if (share_network(static_cast<std::uint32_t>(::getpid()), report.engine.pid) == false) {
     facts.trouble = "the engine is in another network namespace than this command: nsenter -t " +
-                    std::to_string(report.engine_pid) + " -n tlsmux ports";
+                    std::to_string(report.engine.pid) + " -n tlsmux ports";
     return facts;
   }
   facts.trouble = ask_about_sockets(report, facts);
@@ -101,7 +101,7 @@ KernelFacts ask_kernel(const PortsReport& report) {
   facts.owners = ports::find_socket_owners(inodes);
   add_owners_in_table(report, inodes, facts);
   ask_about_processes(facts);
-  facts.broker_pid = parent_of(report.engine_pid);
+  facts.broker_pid = parent_of(report.engine.pid);
   return facts;
 }
 

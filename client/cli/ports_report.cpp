@@ -98,23 +98,15 @@ void read_summary(const shm::GroupView& view, PortsReport& report) {
 
 }  // namespace
 
-PortsReport read_port_tables(std::string_view group, const shm::GroupView& view, bool engine_answers,
-                             std::uint64_t now_ns) {
-  const auto& header = view.header();
-  const auto heartbeat_ns = header.heartbeat_ns.load(std::memory_order_relaxed);
-  PortsReport report{.group = std::string(group),
-                     .engine_answers = engine_answers,
-                     .engine_pid = header.engine_pid,
-                     .engine_state = state_name(header.state.load(std::memory_order_relaxed)),
-                     .engine_started_s = header.engine_started_s,
-                     .heartbeat_age_ns = now_ns > heartbeat_ns ? now_ns - heartbeat_ns : 0};
+PortsReport read_port_tables(const ObservedGroup& observed, std::uint64_t now_ns) {
+  PortsReport report{.engine = engine_facts(observed, now_ns)};
   report.levels.push_back({.level = "api",
-                           .state = engine_answers ? PortEnforcement::on : PortEnforcement::missing,
-                           .text = engine_answers ? "" : "no engine answers"});
-  read_rules(view, report.rules);
-  read_ports(view, report.ports);
-  read_denials(view, report.last_denials);
-  read_summary(view, report);
+                           .state = observed.engine_answers ? PortEnforcement::on : PortEnforcement::missing,
+                           .text = observed.engine_answers ? "" : "no engine answers"});
+  read_rules(observed.view, report.rules);
+  read_ports(observed.view, report.ports);
+  read_denials(observed.view, report.last_denials);
+  read_summary(observed.view, report);
   return report;
 }
 

@@ -10,7 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "client/cli/process_facts.hpp"
+#include "client/cli/engine_facts.hpp"
+#include "client/cli/observe.hpp"
 #include "ports/protocol.hpp"
 #include "shm/group_part.hpp"
 #include "shm/layout.hpp"
@@ -100,14 +101,7 @@ struct PortDenialReport {
 };
 
 struct PortsReport {
-  std::string group;
-  bool engine_answers = true;
-  std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
-  std::optional<ProcessSight> process = {};    // the same
-  std::uint32_t engine_pid = 0;
-  std::string engine_state = {};
-  std::int64_t engine_started_s = 0;
-  std::uint64_t heartbeat_age_ns = 0;
+  EngineFacts engine;
   std::string kernel_trouble = {};   // why the kernel was not asked; empty: it was
   bool sees_bound_sockets = true;    // of TCP, those that neither listen nor are connected
   std::uint32_t sockets_hidden = 0;  // whose holder this user may not see, or that no process has open
@@ -125,8 +119,7 @@ struct PortsReport {
 };
 
 // The tables alone. Rows that the engine keeps changing, or died while changing, are left out. `now_ns` is CLOCK_MONOTONIC.
-PortsReport read_port_tables(std::string_view group, const shm::GroupView& view, bool engine_answers,
-                             std::uint64_t now_ns);
+PortsReport read_port_tables(const ObservedGroup& observed, std::uint64_t now_ns);
 
 [[nodiscard]] std::uint32_t count_differences(const PortsReport& report);
 

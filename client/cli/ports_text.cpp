@@ -48,14 +48,7 @@ std::string accounts_text(const char* what, const std::vector<PortAccount>& acco
 }
 
 std::string head_text(const PortsReport& report) {
-  auto text = engine_text({.group = report.group,
-                           .answers = report.engine_answers,
-                           .stranger = report.stranger,
-                           .process = report.process,
-                           .pid = report.engine_pid,
-                           .state = report.engine_state,
-                           .started_s = report.engine_started_s,
-                           .heartbeat_age_ns = report.heartbeat_age_ns});
+  auto text = engine_text(report.engine);
   const auto users = accounts_text("users ", report.rules.users);
   const auto unix_groups = accounts_text("Unix groups ", report.rules.unix_groups);
   const auto* const between = users.empty() || unix_groups.empty() ? "" : "; ";

@@ -34,10 +34,7 @@ std::expected<Reports, shm::SystemError> look(const PortsViewOptions& options) {
   for (const auto& name : *names) {
     const auto observed = observe_group(socket, name);
     if (!observed) return std::unexpected(observed.error());
-    auto report =
-        read_port_tables(name, observed->view, observed->engine_answers, static_cast<std::uint64_t>(now_ns()));
-    report.stranger = observed->stranger;
-    report.process = observed->process;
+    auto report = read_port_tables(*observed, static_cast<std::uint64_t>(now_ns()));
     compare(report, ask_kernel(report));
     name_accounts(report);
     reports.push_back(std::move(report));

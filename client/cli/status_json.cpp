@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "client/cli/engine_json.hpp"
 #include "client/cli/status_text.hpp"
 
 namespace tlsmux::client::cli {
@@ -82,15 +83,10 @@ Json group_json(const GroupStatus& status) {
   Json clients = Json::array();
   for (const auto& upstream : status.upstreams) upstreams.push_back(upstream_json(upstream));
   for (const auto& client : status.clients) clients.push_back(client_json(client));
-  return {{"group", status.group},
-          {"engine_answers", status.engine_answers},
-          {"engine_pid", status.engine_pid},
-          {"engine_state", status.engine_state},
-          {"engine_started_s", status.engine_started_s},
-          {"heartbeat_age_ns", status.heartbeat_age_ns},
-          {"engine_process", status.process ? Json(name_of(*status.process)) : Json()},
-          {"upstreams", upstreams},
-          {"clients", clients}};
+  auto json = engine_json(status.engine);
+  json["upstreams"] = std::move(upstreams);
+  json["clients"] = std::move(clients);
+  return json;
 }
 
 }  // namespace

@@ -154,30 +154,8 @@ void add_clients(const shm::GroupView& view, GroupStatus& status) {
 
 }  // namespace
 
-std::string state_name(shm::EngineState state) {
-  switch (state) {
-    case shm::EngineState::starting: return "starting";
-    case shm::EngineState::running: return "running";
-    case shm::EngineState::draining: return "draining";
-    case shm::EngineState::stopped: return "stopped";
-  }
-  return "unknown";
-}
-
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns) {
-  const auto& header = observed.view.header();
-  GroupStatus status{.group = observed.name,
-                     .engine_answers = observed.engine_answers,
-                     .stranger = observed.stranger,
-                     .process = observed.process,
-                     .engine_pid = header.engine_pid,
-                     .engine_state = state_name(header.state.load(std::memory_order_relaxed)),
-                     .engine_started_s = header.engine_started_s,
-                     .heartbeat_age_ns = 0,
-                     .upstreams = {},
-                     .clients = {}};
-  const auto heartbeat_ns = header.heartbeat_ns.load(std::memory_order_relaxed);
-  status.heartbeat_age_ns = now_ns > heartbeat_ns ? now_ns - heartbeat_ns : 0;
+  GroupStatus status{.engine = engine_facts(observed, now_ns), .upstreams = {}, .clients = {}};
   add_upstreams(observed.view, status);
   add_clients(observed.view, status);
   return status;

@@ -4,12 +4,11 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "client/cli/engine_facts.hpp"
 #include "client/cli/observe.hpp"
-#include "client/cli/process_facts.hpp"
 
 namespace tlsmux::client::cli {
 
@@ -84,21 +83,12 @@ struct ClientStatus {
 };
 
 struct GroupStatus {
-  std::string group;
-  bool engine_answers = true;
-  std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
-  std::optional<ProcessSight> process = {};    // the same
-  std::uint32_t engine_pid = 0;
-  std::string engine_state;
-  std::int64_t engine_started_s = 0;
-  std::uint64_t heartbeat_age_ns = 0;
+  EngineFacts engine;
   std::vector<UpstreamStatus> upstreams;
   std::vector<ClientStatus> clients;
 };
 
 // `now_ns` is CLOCK_MONOTONIC. Rows that the engine keeps changing, or died while changing, are left out.
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns);
-
-std::string state_name(shm::EngineState state);
 
 }  // namespace tlsmux::client::cli

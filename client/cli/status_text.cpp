@@ -143,14 +143,7 @@ std::string clients_text(const GroupStatus& status, std::int64_t now_s) {
 }  // namespace
 
 std::string status_text(const GroupStatus& status, std::int64_t now_s) {
-  auto text = engine_text({.group = status.group,
-                           .answers = status.engine_answers,
-                           .stranger = status.stranger,
-                           .process = status.process,
-                           .pid = status.engine_pid,
-                           .state = status.engine_state,
-                           .started_s = status.engine_started_s,
-                           .heartbeat_age_ns = status.heartbeat_age_ns});
+  auto text = engine_text(status.engine);
   for (const auto& upstream : status.upstreams) text += "\n" + upstream_text(upstream, now_s);
   return text + "\n" + clients_text(status, now_s);
 }

@@ -112,7 +112,7 @@ class Group {
   [[nodiscard]] cli::PortsReport report() {
     const auto view = shm::GroupView::open(bytes());
     REQUIRE(view.has_value());
-    auto report = cli::read_port_tables("EBANKING", *view, true, 0);
+    auto report = cli::read_port_tables({.name = "EBANKING", .mapping = {}, .view = *view}, 0);
     cli::compare(report, facts);
     return report;
   }

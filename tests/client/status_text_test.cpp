@@ -38,8 +38,7 @@ cli::GroupStatus hostile_status() {
                                .address = hostile("address"),
                                .tls_version = hostile("version"),
                                .suite = hostile("suite")});
-  return {.group = hostile("group"),
-          .engine_state = "running",
+  return {.engine = {.group = hostile("group"), .state = "running"},
           .upstreams = {upstream},
           .clients = {{.pid = 1, .program = hostile("program")}}};
 }
@@ -59,27 +58,27 @@ TEST_CASE("client.status text and JSON give a terminal no orders") {
 TEST_CASE("client.status and ports tell whose tables they show when no engine answers") {
   auto status = hostile_status();
   CHECK_FALSE(cli::status_text(status, kNow).contains("WARNING"));
-  status.engine_answers = false;
+  status.engine.answers = false;
   CHECK(cli::status_text(status, kNow)
             .contains("\nWARNING: no engine answers on the control socket; this is what the last one wrote\n"));
-  status.stranger = 1000;
+  status.engine.stranger = 1000;
   const auto* const warning =
       "\nWARNING: no engine answers on the control socket; these tables are of user 1000, and made up unless the last "
       "engine was that user's\n";
   CHECK(cli::status_text(status, kNow).contains(warning));
-  CHECK(cli::ports_text({.group = "g", .engine_answers = false, .stranger = 1000}, kNow).contains(warning));
+  CHECK(cli::ports_text({.engine = {.group = "g", .answers = false, .stranger = 1000}}, kNow).contains(warning));
 }
 
 TEST_CASE("client.status and ports say no more of an engine that does not answer than is known") {
   auto status = hostile_status();
-  status.engine_pid = 4711;
+  status.engine.pid = 4711;
   CHECK(cli::status_text(status, kNow).contains(": engine pid 4711, running, started "));
-  status.heartbeat_age_ns = 35'000'000'000;
+  status.engine.heartbeat_age_ns = 35'000'000'000;
   CHECK(cli::status_text(status, kNow).contains("\nWARNING: the engine's data loop has not moved for 35 s\n"));
-  status.engine_answers = false;
+  status.engine.answers = false;
   const std::string moved = "\nWARNING: by these tables its data loop last moved 35 s ago; there is ";
   const auto text_with = [&](cli::ProcessSight process) {
-    status.process = process;
+    status.engine.process = process;
     return cli::status_text(status, kNow);
   };
   CHECK(text_with(cli::ProcessSight::gone).contains(": engine pid 4711, last said: running, started "));
@@ -87,12 +86,12 @@ TEST_CASE("client.status and ports say no more of an engine that does not answer
   CHECK(text_with(cli::ProcessSight::stopped).contains(moved + "a process 4711, stopped by a signal\n"));
   CHECK(text_with(cli::ProcessSight::there).contains(moved + "a process 4711\n"));
   CHECK(cli::status_json({status}).contains(R"("engine_process": "there")"));
-  const cli::PortsReport ports{.group = "g",
-                               .engine_answers = false,
-                               .process = cli::ProcessSight::gone,
-                               .engine_pid = 4711,
-                               .engine_state = "running",
-                               .heartbeat_age_ns = 35'000'000'000};
+  const cli::PortsReport ports{.engine = {.group = "g",
+                                          .answers = false,
+                                          .process = cli::ProcessSight::gone,
+                                          .pid = 4711,
+                                          .state = "running",
+                                          .heartbeat_age_ns = 35'000'000'000}};
   CHECK(cli::ports_text(ports, kNow).contains(": engine pid 4711, last said: running, started "));
   CHECK(cli::ports_text(ports, kNow).contains(moved + "no process 4711\n"));
 }
