@@ -103,7 +103,7 @@ std::expected<UniqueFd, SystemError> create_group_object(std::string_view group,
   const RemovedName cleanup{aside};
   try {
     bi::shared_memory_object::remove(name.c_str());  // its memory may be needed
-    bi::shared_memory_object object(bi::create_only, aside.c_str(), bi::read_write, bi::permissions(0640));
+    const bi::shared_memory_object object(bi::create_only, aside.c_str(), bi::read_write, bi::permissions(0640));
     UniqueFd fd(::fcntl(object.get_mapping_handle().handle, F_DUPFD_CLOEXEC, 0));
     if (!fd) return std::unexpected(last_error("duplicating the descriptor of " + path));
     // The umask may have taken bits away.

@@ -48,7 +48,7 @@ void check_own_certificate(const TlsSettings& tls, const std::string& pointer, F
 // Calls `problem_of` with each text that is not there already.
 template <typename ProblemOf>
 void check_each(const std::vector<std::string>& texts, const std::string& pointer, Findings& findings,
-                ProblemOf problem_of) {
+                const ProblemOf& problem_of) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string entry = pointer_to(pointer, i);
     if (std::ranges::count(std::span(texts).first(i), texts[i]) > 0) {

@@ -68,7 +68,7 @@ std::uint64_t raise_limits(std::uint64_t open_files) {
 
 std::string advice_for_open_files(std::uint64_t needed) {
   const auto of_kernel = open_files_of_kernel();
-  const std::string own =
+  std::string own =
       "CAP_SYS_RESOURCE, LimitNOFILE= of the systemd unit, --ulimit nofile= of the container, or ulimit -Hn";
   if (needed <= of_kernel) return own;
   return "sysctl fs.nr_open=" + std::to_string(needed) + " or more (it is " + std::to_string(of_kernel) + "), then " +

@@ -48,7 +48,8 @@ bool take(std::string_view& text, TraceRange& range) {
 // A line of them.
 bool take(std::string_view& text, PackedTraceRanges& ranges) {
   while (take(text, " ")) {
-    if (ranges.count == kTraceRangesMax || !take(text, ranges.ranges[ranges.count++])) return false;
+    if (ranges.count == kTraceRangesMax || !take(text, ranges.ranges[ranges.count])) return false;
+    ++ranges.count;
   }
   return take(text, "\n");
 }

@@ -62,7 +62,7 @@ void ClientRegistry::on_socket(ClientId id) {
     }
     return end(*connection, false);
   }
-  if (packet) return on_message(*connection, std::move(*packet));
+  if (packet) return on_message(*connection, *packet);
   if (packet.error().code == EAGAIN) return;
   if (packet.error().code == EPROTO) return detach(*connection, EPROTO, packet.error().message);
   end(*connection, false);

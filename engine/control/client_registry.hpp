@@ -109,7 +109,7 @@ class ClientRegistry {
 
  private:
   // client_requests.cpp: one for each message that a client may send.
-  void on_message(Connection& connection, shm::Packet packet);
+  void on_message(Connection& connection, const shm::Packet& packet);
   void on_unreadable(Connection& connection, const shm::Packet& packet);
   void on_attach(Connection& connection, const shm::AttachRequest& request);
   void on_mapped(Connection& connection, const shm::MappedNotice& notice);

@@ -38,7 +38,7 @@ Denial lacking(const shm::SystemError& error) { return {.error = EAGAIN, .text =
 
 }  // namespace
 
-void ClientRegistry::on_message(Connection& connection, shm::Packet packet) {
+void ClientRegistry::on_message(Connection& connection, const shm::Packet& packet) {
   shm::ControlHeader header;
   if (shm::control_header(packet, header) == nullptr) return on_unreadable(connection, packet);
   switch (header.type) {

@@ -234,7 +234,7 @@ void ControlServer::on_need(std::uint64_t shard, const NeedTraceNumbers& need) {
                                                 {"needs", advice_for_trace_numbers(reserved.error().code)}});
     }
   }
-  shards_[shard].commands->post(std::move(grant));
+  shards_[shard].commands->post(grant);
 }
 
 void ControlServer::start_draining(std::string_view reason) {

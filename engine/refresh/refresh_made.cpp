@@ -54,7 +54,7 @@ std::expected<ApplyConfig, std::string> Refresh::make_upstream(const config::Ups
   spare_places = places_left;
   for (std::size_t i = 0; i < rows_.size(); ++i) rows_[i].taken = rows_taken(*next_config_, i);
   config_ = std::exchange(next_config_, nullptr);
-  upstreams_.push_back(std::move(upstream));
+  upstreams_.push_back(upstream);
   ApplyConfig order{.config = config_, .upstreams = {}, .groups_added = {}, .groups_removed = {}, .is_answered = false};
   order.upstreams.push_back({.kind = ApplyConfig::Kind::added, .index = index, .tls_client = std::move(*client)});
   return order;

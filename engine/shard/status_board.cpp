@@ -70,8 +70,8 @@ shm::GroupTables group_tables(const config::Config& config, std::size_t group) {
   return tables;
 }
 
-StatusBoard::StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s,
-                         Share share)
+StatusBoard::StatusBoard(const config::Config& config, std::span<const shm::GroupPart> parts,
+                         std::int64_t wall_offset_s, Share share)
     : share_(std::move(share)), shards_(config.engine.shards), wall_offset_s_(wall_offset_s) {
   TMX_ASSERT(parts.size() == config.groups.size());
   for (const auto& part : parts) add(config, {.part = part});

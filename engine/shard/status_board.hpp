@@ -43,10 +43,11 @@ class StatusBoard {
 
   // One part for each group of the config, in its order. `wall_offset_s` added to a monotonic time in seconds gives
   // seconds since 1970.
-  StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s, Share share);
+  StatusBoard(const config::Config& config, std::span<const shm::GroupPart> parts, std::int64_t wall_offset_s,
+              Share share);
   // Of an engine with one shard.
-  StatusBoard(const config::Config& config, std::vector<shm::GroupPart> parts, std::int64_t wall_offset_s)
-      : StatusBoard(config, std::move(parts), wall_offset_s, Share{}) {}
+  StatusBoard(const config::Config& config, std::span<const shm::GroupPart> parts, std::int64_t wall_offset_s)
+      : StatusBoard(config, parts, wall_offset_s, Share{}) {}
 
   // The upstream's row in the group's table; nothing when the group may not use it.
   [[nodiscard]] std::optional<std::uint32_t> upstream_row(std::uint32_t group, std::uint32_t upstream) const;

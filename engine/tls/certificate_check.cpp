@@ -96,7 +96,7 @@ void CertificateCheck::look_at(const mbedtls_x509_crt& certificate, int depth, s
   if (depth == 0 && !unpinned_words_.empty()) add_fault(unpinned_words_);
   if (flags == 0) return;
 
-  std::string words = words_of(flags & ~std::uint32_t{MBEDTLS_X509_BADCERT_OTHER}, certificate);
+  const std::string words = words_of(flags & ~std::uint32_t{MBEDTLS_X509_BADCERT_OTHER}, certificate);
   if (words.empty() && !more.empty()) more.erase(0, std::string_view(" and ").size());
   faults_.push_back({flags, "certificate \"" + name_text(certificate.subject) + "\" " + words + more});
 }

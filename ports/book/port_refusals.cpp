@@ -84,9 +84,10 @@ ClaimRefusal taken(const PortPlan& plan, const PortEntry& entry, bool is_owner_d
       return {EADDRINUSE, port + " is kept ready for " + owner + "; ask for any dynamic port, or use another"};
     default: break;
   }
-  if (is_owner_dead)
+  if (is_owner_dead) {
     return {EADDRINUSE,
             port + " was held by " + owner + ", which has ended, and a socket may still be there; try again"};
+  }
   return {EADDRINUSE, port + " is held by " + owner + "; end that, or use another; " + look(plan)};
 }
 

@@ -188,15 +188,13 @@ void PortBook::bind_seen(Port port, const PortOwner& owner, std::uint64_t bound_
   }
   if (record->is_on_offer || bound_ns < record->granted_ns) return;
   record->changed_in = sweeps_begun_;
-  if (record->holder == PortHolders::kNobody) {
-    observe(*record, owner, now_ns);
-    record->entry.socket_inode = 0;
-  } else if (record->holder == holders_.find(owner)) {
+  const bool is_held = record->holder != PortHolders::kNobody;
+  if (is_held && record->holder == holders_.find(owner)) {
     if (record->entry.state == PortState::leased) set_released(*record, false);
     set_alarm(*record, 0);
     set_state(*record, PortState::bound, now_ns);
     record->absences = 0;
-  } else if (record->is_released) {
+  } else if (!is_held || record->is_released) {
     observe(*record, owner, now_ns);
     record->entry.socket_inode = 0;
   }

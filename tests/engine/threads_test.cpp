@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstring>
 #include <random>
+#include <span>
 #include <thread>
 
 #include "client/attached_channel.hpp"
@@ -221,7 +222,7 @@ TEST_CASE("ring.engine and clients as threads on one mapping") {
   tls_clients.push_back(std::make_unique<test::PlainTlsClient>());
   engine::Shard shard(
       config, {.network = world, .workers = world, .events = world, .bells = world, .stream_sockets = stream_sockets},
-      std::move(tls_clients), engine::StatusBoard(config, {group.part}, 0), test::seed());
+      std::move(tls_clients), engine::StatusBoard(config, std::span(&group.part, 1), 0), test::seed());
   shard.set_time(static_cast<std::uint64_t>(now_ns()));
   shard.start();
 

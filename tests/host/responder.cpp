@@ -179,7 +179,7 @@ void Responder::schedule(const Fate& fate, std::uint64_t now_ns, Reaction& react
 }
 
 void Responder::append_answer(std::string& out) {
-  std::string body = swapped_tpdu(envelope_.tpdu) + swapped_base1(envelope_.header) + built_;
+  const std::string body = swapped_tpdu(envelope_.tpdu) + swapped_base1(envelope_.header) + built_;
   append_split(body, out);
 }
 

@@ -178,7 +178,8 @@ config::UpstreamSettings make_change(Random& random, const config::UpstreamSetti
     const auto group = random.pick(original.groups);
     if (group != original.subscriber_group) std::erase(present.groups, group);
   }
-  std::ranges::rotate(present.endpoints, present.endpoints.begin() + number(random, 0, 2) % present.endpoints.size());
+  const auto first = static_cast<std::ptrdiff_t>(number(random, 0, 2) % present.endpoints.size());
+  std::ranges::rotate(present.endpoints, present.endpoints.begin() + first);
   if (present.endpoints.size() > 1 && random.below(2) == 0) present.endpoints.pop_back();
   for (auto& endpoint : present.endpoints) endpoint.priority = number(random, 0, 1);
   return present;
