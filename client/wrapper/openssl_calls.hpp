@@ -158,6 +158,7 @@
 namespace tlsmux::wrapper {
 
 struct OpensslCalls {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): no member's name stands in parentheses
 #define TLSMUX_OPENSSL_CALL(name) decltype(&::name) name = nullptr;
   TLSMUX_OPENSSL_CALLS(TLSMUX_OPENSSL_CALL)
 #undef TLSMUX_OPENSSL_CALL

@@ -10,7 +10,7 @@ using Context = std::unique_ptr<X509_STORE_CTX, FreeContext>;
 
 X509_STORE* store_of(SSL* ssl) {
   X509_STORE* store = nullptr;
-  openssl().SSL_ctrl(ssl, SSL_CTRL_GET_VERIFY_CERT_STORE, 0, &store);
+  openssl().SSL_ctrl(ssl, SSL_CTRL_GET_VERIFY_CERT_STORE, 0, static_cast<void*>(&store));
   return store != nullptr ? store : openssl().SSL_CTX_get_cert_store(openssl().SSL_get_SSL_CTX(ssl));
 }
 

@@ -58,7 +58,7 @@ void Shard::start() {
 // ---- Commands ----
 
 void Shard::execute(ShardCommand command) {
-  std::visit([this](auto&& one) { run(std::move(one)); }, std::move(command));
+  std::visit([this](auto&& one) { run(std::forward<decltype(one)>(one)); }, std::move(command));
 }
 
 void Shard::run(AdmitClient&& command) {

@@ -50,7 +50,7 @@ inline void prefetch(std::span<const std::span<const std::byte>> parts) {
   for (const auto part : parts) {
     const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
     for (auto line = begin & ~(kCacheLineBytes - 1); line < begin + part.size(); line += kCacheLineBytes) {
-      __builtin_prefetch(reinterpret_cast<const void*>(line));
+      __builtin_prefetch(reinterpret_cast<const void*>(line));  // NOLINT(performance-no-int-to-ptr)
       // GCC 12 takes a loop of prefetches alone for one that does nothing, and leaves it out.
       __asm__ volatile("");
     }

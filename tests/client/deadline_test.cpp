@@ -98,10 +98,11 @@ TEST_CASE("outcome.deadlines and answers race and every request has one outcome"
     const auto dice = random >> 60;
     if (sent < kRequests) {
       const int error = send(attached.channel, dice == 0 ? "S" : dice == 1 ? "Q" : "A", sent, 1);
-      if (error == 0)
+      if (error == 0) {
         ++sent;
-      else
+      } else {
         CHECK(error == -EAGAIN);
+      }
     }
     if (dice == 2 && sent > 0) tmx_cancel(attached.channel, sent - 1);
     std::array<tmx_completion, 8> completions{};

@@ -97,10 +97,9 @@ TEST_CASE("client.freeing a child's copies unmaps nothing that the child has map
   const AttachedClient attached(options);
   tmx_buffer buffer;
   REQUIRE(tmx_reserve(attached.channel, &buffer) == 0);
-  const auto page = reinterpret_cast<std::uintptr_t>(buffer.data) & ~std::uintptr_t{4095};
+  auto* const page = static_cast<std::byte*>(buffer.data) - reinterpret_cast<std::uintptr_t>(buffer.data) % 4096;
   CHECK(in_child([&] {
-    auto* mine = ::mmap(reinterpret_cast<void*>(page), 4096, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    auto* mine = ::mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (mine == MAP_FAILED) return false;  // the parent's segment was inherited after all
     std::memset(mine, 42, 4096);
     if (tmx_channel_close(attached.channel) != 0 || tmx_detach(attached.client) != 0) return false;

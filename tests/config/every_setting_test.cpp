@@ -20,7 +20,7 @@ namespace {
 // Converts to whatever a field is.
 struct AnyValue {
   template <class Field>
-  operator Field() const;  // NOLINT(google-explicit-constructor): that is its purpose
+  operator Field() const;  // implicit: that is its purpose
 };
 
 // How many fields a struct has: as many as it can be initialised with.

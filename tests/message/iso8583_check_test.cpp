@@ -123,7 +123,7 @@ TEST_CASE("iso8583.what is wrong with a key is found before any message comes") 
 
 TEST_CASE("iso8583.what is wrong with the engine's own messages is found with field and reason") {
   using Settings = config::UpstreamSettings;
-  const auto field = [](std::uint32_t number, std::string value) {
+  const auto field = [](std::uint32_t number, const std::string& value) {
     return [number, value](Settings& s) { s.sign_on.messages[0].fields[number] = value; };
   };
   check_cases({

@@ -35,7 +35,6 @@ TEST_CASE("stream.as much is sealed as there is room for, and room is told when 
   rig.bring_up_all();
   const auto stream = rig.lease();
   const auto text = pattern(300'000);
-  std::string heard;
   std::size_t written = 0;
   std::size_t waits = 0;
   while (written < text.size()) {

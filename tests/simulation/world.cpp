@@ -282,7 +282,7 @@ bool World::step_anywhere() {
       case 2: any = engine_ != nullptr && engine_->step(); break;
       case 3: any = step_client(); break;
       case 4: any = start_engine(); break;
-      case 5: any = step_stream_process(); break;
+      default: any = step_stream_process(); break;
     }
     if (any) return true;
   }

@@ -29,7 +29,7 @@ TEST_CASE("stream.bytes that are no message end the stream after the answers tha
   one.write(framed("good"));
   CHECK(one.asked().size() == 1);
   one.answer("fine");
-  one.write(std::string("\177\177 too long", 12));
+  one.write("\177\177 too long");
   CHECK(one.read().data == framed("fine"));
   CHECK(one.read().is_lost);
   CHECK(one.read().reason == shm::Reason::unparsable);

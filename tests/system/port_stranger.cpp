@@ -64,7 +64,7 @@ void PortStranger::Unmap::operator()(Tallies* tallies) const { ::munmap(tallies,
 class PortStranger::Work {
  public:
   Work(Tallies& tallies, const ports::PortSet& others, ports::PortSet all)
-      : tallies_(tallies), all_(std::move(all)), random_(seed() + static_cast<std::uint64_t>(::getpid())) {
+      : tallies_(tallies), all_(all), random_(seed() + static_cast<std::uint64_t>(::getpid())) {
     for (std::uint32_t port = 0; port <= 0xffff; ++port) {
       if (others.contains(static_cast<std::uint16_t>(port))) others_.push_back(static_cast<std::uint16_t>(port));
     }
@@ -141,7 +141,7 @@ PortStranger::PortStranger(const PortScene& scene, const Identity& who, const po
     auto all = scene.ports_of(0);
     all |= scene.ports_of(1);
     try {
-      Work(*tallies_, others, std::move(all)).run();
+      Work(*tallies_, others, all).run();
     } catch (...) {  // doctest's, printed already: goes_on() fails
       return 1;
     }

@@ -36,8 +36,10 @@ std::vector<std::byte> der_of(const X509* certificate) {
 engine::tls::PeerCertificates certificates_of(SSL* host) {
   engine::tls::PeerCertificates certificates{der_of(SSL_get_certificate(host))};
   STACK_OF(X509)* others = nullptr;
+  // NOLINTBEGIN(bugprone-multi-level-implicit-pointer-conversion): in OpenSSL's macros
   SSL_get0_chain_certs(host, &others);
   if (others == nullptr) SSL_CTX_get0_chain_certs(SSL_get_SSL_CTX(host), &others);
+  // NOLINTEND(bugprone-multi-level-implicit-pointer-conversion)
   for (int i = 0; i < sk_X509_num(others); ++i) certificates.push_back(der_of(sk_X509_value(others, i)));
   return certificates;
 }

@@ -60,7 +60,7 @@ inline std::string_view text_of(const Mti& mti) { return {mti.data(), mti.size()
 // One pass over one message. The specification and the message must outlive it.
 class Walk {
  public:
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): places are written before they are read
+  // Places are written before they are read.
   Walk(const config::Iso8583Spec& spec, const MessageBytes& message) : spec_(spec), message_(message) {}
 
   // Reads MTI and bitmaps. `header_bytes` of the message stand in front of them. First of all calls, once.
