@@ -50,7 +50,8 @@ inline void prefetch(std::span<const std::span<const std::byte>> parts) {
   for (const auto part : parts) {
     const auto begin = reinterpret_cast<std::uintptr_t>(part.data());
     for (auto line = begin & ~(kCacheLineBytes - 1); line < begin + part.size(); line += kCacheLineBytes) {
-      __builtin_prefetch(reinterpret_cast<const void*>(line));  // NOLINT(performance-no-int-to-ptr)
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): of the line, which may begin before the part
+      __builtin_prefetch(reinterpret_cast<const void*>(line));
       // GCC 12 takes a loop of prefetches alone for one that does nothing, and leaves it out.
       __asm__ volatile("");
     }

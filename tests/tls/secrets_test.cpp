@@ -100,7 +100,7 @@ TEST_CASE("tls.key bytes are wiped and leave no copy when moved") {
   SecretBytes moved = std::move(key);
   CHECK(moved.bytes().data() == where.data());
   CHECK(moved.bytes().size() == 13);
-  CHECK(key.empty());  // NOLINT(bugprone-use-after-move)
+  CHECK(key.empty());  // NOLINT(bugprone-use-after-move): that is asked
   moved.wipe();
   CHECK(std::ranges::all_of(where, [](std::byte byte) { return byte == std::byte{0}; }));
   CHECK(moved.bytes().size() == 13);
