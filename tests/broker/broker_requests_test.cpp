@@ -293,7 +293,7 @@ TEST_CASE("engine.broker reads the configuration anew, and adopts it only when t
   };
   const auto text = R"({"groups": [{"name": ")" + group + R"(", "users": ["0"]}], "upstreams": [)" + upstream("one") +
                     "," + upstream("two") + "]}";
-  const auto path = desk.folder.add("config.json", text);
+  std::ignore = desk.folder.add("config.json", text);
   const auto bundle = config::parse_bundle(text_of_candidate(false));
   REQUIRE(bundle);
   CHECK(bundle->text == text);

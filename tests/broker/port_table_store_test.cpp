@@ -171,7 +171,7 @@ TEST_CASE("ports.kept tables that are damaged are left aside, with one line in t
   room.keep(kEntries);
   const auto good = room.read();
   const auto image_at = good.find('\n', good.find("sum ")) + 1;
-  const auto check = [&](std::string text, const char* why) {
+  const auto check = [&](const std::string& text, const char* why) {
     room.write(text);
     room.check_ignored(why);
   };
@@ -191,7 +191,7 @@ TEST_CASE("ports.kept tables that are damaged are left aside, with one line in t
   check(good + "more", "damaged");
 
   // Whole, but no image of tables.
-  const auto with_image = [&](std::string image) {
+  const auto with_image = [&](const std::string& image) {
     return good.substr(0, good.find("sum ")) + "sum " + shm::fnv_text(image) + "\n" + image;
   };
   auto image = good.substr(image_at);

@@ -40,8 +40,9 @@ struct Store {
     return *reserved;
   }
   [[nodiscard]] TraceStore::Reserved go_on(std::uint32_t blocks, std::vector<TraceRange> held = {}) {
-    const engine::TraceHolds holds{.all = engine::pack(held),
-                                   .kept = engine::pack({held.begin(), held.end() - held.size() / 2})};
+    const engine::TraceHolds holds{
+        .all = engine::pack(held),
+        .kept = engine::pack({held.begin(), held.begin() + std::ssize(held) - std::ssize(held) / 2})};
     const auto reserved = present.reserve("ACQUIRER", settings, {.blocks = blocks, .held = holds}, kNoonS);
     REQUIRE(reserved.has_value());
     return *reserved;

@@ -37,6 +37,7 @@ class Refuser {
     address.sun_family = AF_UNIX;
     std::ranges::copy(path, address.sun_path);
     listener_ = shm::UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    REQUIRE(listener_.get() >= 0);
     REQUIRE(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     REQUIRE(::listen(listener_.get(), 1) == 0);
     thread_ = std::jthread([this, words] {

@@ -41,7 +41,8 @@ shm::UniqueFd make_listener() {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  fuzz::require(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+  fuzz::require(socket.get() >= 0 &&
+                    ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
                     ::listen(socket.get(), 1) == 0,
                 "no listener");
   return socket;

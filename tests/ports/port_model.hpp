@@ -61,7 +61,6 @@ class PortModel {
     std::vector<ports::HeldPort> held;
     std::map<Port, std::size_t> holders;  // the processes that were looked up
     std::set<Port> absent_claims;
-    std::uint64_t number = 0;
   };
 
   // port_model_steps.cpp: what processes ask for, and what the desk does.

@@ -222,7 +222,7 @@ TEST_CASE("outcome.refresh that removes a group drops its orphans, and says how 
   changed.upstreams[0].groups.pop_back();
   CHECK(change_over(rig, changed).exit_code == 0);
   rig.engine().log().wait_for("event=orphans_dropped");
-  const auto line = rig.engine().log().wait_for("why=\"the group was removed from the configuration\" orphans=3");
+  rig.engine().log().wait_for("why=\"the group was removed from the configuration\" orphans=3");
   rig.stop();
 }
 
