@@ -133,7 +133,7 @@ const std::vector<Row> kLost = {
     {"a byte that nobody asked for", {kGet, kOk, "< \r"}},
     {"an answer to half a question", {"> GET / HTTP/1.1\r\nHost:", "< HTTP/1.1 408 Request Timeout\r\n\r\n"}},
     {"HTTP/2", {"> PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}},
-    {"TLS", {"> \x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n"}},
+    {"TLS", {"> \x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n"s}},
     {"no HTTP", {"> QUIT\r\n\r\n"}},
     {"no HTTP from the host", {kGet, "< 220 smtp.example\r\n\r\n"}},
     {"an empty line first", {"> \r\n" + kGet.substr(2)}},
