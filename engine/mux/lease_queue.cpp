@@ -13,17 +13,18 @@ void LeaseQueue::push(WaitingStream stream) {
   ++size_;
 }
 
-std::size_t LeaseQueue::group_in_turn() const {
-  TMX_ASSERT(size_ > 0);
-  auto group = turn_ % groups_.size();
-  while (groups_[group].empty()) group = (group + 1) % groups_.size();
-  return group;
+const WaitingStream* LeaseQueue::front(const std::vector<bool>& passed_over) const {
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    const auto group = (turn_ + i) % groups_.size();
+    const bool is_passed_over = group < passed_over.size() && passed_over[group];
+    if (!groups_[group].empty() && !is_passed_over) return &groups_[group].front();
+  }
+  return nullptr;
 }
 
-const WaitingStream& LeaseQueue::front() const { return groups_[group_in_turn()].front(); }
-
-WaitingStream LeaseQueue::take() {
-  const auto group = group_in_turn();
+WaitingStream LeaseQueue::take(const WaitingStream& front) {
+  const auto group = front.group;
+  TMX_ASSERT(!groups_[group].empty() && &groups_[group].front() == &front);
   auto stream = std::move(groups_[group].front());
   groups_[group].pop_front();
   --size_;

@@ -32,10 +32,10 @@ class LeaseQueue {
   [[nodiscard]] std::size_t size() const { return size_; }
 
   void push(WaitingStream stream);
-  // Whose turn it is. Requires that somebody waits.
-  [[nodiscard]] const WaitingStream& front() const;
-  // That one; then it is the next group's turn.
-  WaitingStream take();
+  // Whose turn it is, but for the groups that are `passed_over`, by index; null: nobody else waits.
+  [[nodiscard]] const WaitingStream* front(const std::vector<bool>& passed_over = {}) const;
+  // That one; then it is the next group's turn. Requires that it waits.
+  WaitingStream take(const WaitingStream& front);
   // Wherever it is; costs nobody a turn.
   void remove(StreamId stream);
   // One whose time is over, if there is any.
@@ -44,8 +44,6 @@ class LeaseQueue {
   [[nodiscard]] std::uint64_t earliest_deadline_ns() const;
 
  private:
-  [[nodiscard]] std::size_t group_in_turn() const;
-
   std::vector<std::deque<WaitingStream>> groups_;
   std::size_t turn_ = 0;
   std::size_t size_ = 0;

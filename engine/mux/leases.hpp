@@ -84,6 +84,7 @@ class Leases {
     StreamId stream;
     std::uint32_t upstream = kNone;  // kNone: has no lease, and waits for none
     std::uint32_t session = kNone;   // index; kNone: it waits
+    std::uint32_t group = 0;
   };
 
   Place* find(StreamId stream);
@@ -93,7 +94,8 @@ class Leases {
   void grant(Session& session, const WaitingStream& waiting);
   void refuse(Upstream& upstream, const WaitingStream& waiting, shm::Reason reason, std::string_view words);
   void refuse_overdue(Upstream& upstream);
-  bool refuse_next(Upstream& upstream);
+  bool refuse_in_vain(Upstream& upstream, const WaitingStream& next);
+  bool is_part_of_others(const Upstream& upstream, std::uint32_t group);
   [[nodiscard]] bool is_hopeful(const Upstream& upstream) const;
   void renew_boundary(Session& session);
   void settle_doubt(Session& session);

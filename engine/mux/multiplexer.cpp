@@ -112,8 +112,7 @@ void Multiplexer::start() { pool_.start(); }
 std::optional<shm::Reason> Multiplexer::why_in_vain(std::size_t index, std::uint32_t group) const {
   const auto& upstream = *state_.upstreams[index];
   if (state_.draining) return shm::Reason::engine_draining;
-  const bool is_shut_out = group < upstream.groups_shut_out.size() && upstream.groups_shut_out[group];
-  if (upstream.removed || is_shut_out) return shm::Reason::upstream_removed;
+  if (upstream.removed || upstream.is_shut_out(group)) return shm::Reason::upstream_removed;
   if (upstream.draining) return shm::Reason::upstream_draining;
   if (!life_.is_hopeful(upstream)) {
     const bool known = upstream.last_error_reason != shm::Reason::none;

@@ -7,6 +7,7 @@
 
 namespace tlsmux::engine::mux {
 
+using config::sessions_max;
 using shm::Reason;
 using shm::SessionState;
 
@@ -17,10 +18,6 @@ constexpr std::uint32_t kAgeJitterPercent = 10;
 // A host that still shows the certificate that is about to expire is asked again after this part of the margin.
 constexpr std::uint32_t kCertificateRetryPart = 8;
 constexpr std::uint32_t kCertificateRetrySMin = 60;
-
-std::uint32_t sessions_max(const config::UpstreamSettings& settings) {
-  return std::max(settings.sessions, settings.sessions_max);
-}
 
 // Ends in good order, or is about to.
 bool is_leaving(const Session& session) {

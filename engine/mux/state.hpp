@@ -187,6 +187,10 @@ struct Upstream {
   std::string last_error;
   std::uint64_t last_error_ns = 0;
   bool changed = true;  // since its row was last written
+
+  [[nodiscard]] bool is_shut_out(std::uint32_t group) const {
+    return group < groups_shut_out.size() && groups_shut_out[group];
+  }
 };
 
 // Near its limit: more than three quarters of what it may have in flight.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "config/leases.hpp"
+#include "engine/mux/guaranteed_parts.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::streams {
@@ -35,7 +36,8 @@ void Streams::mark(Stream& stream) {
 // ---- Opening ----
 
 std::optional<std::string> Streams::why_full(const NewStream& stream) const {
-  const auto open_max = multiplexer_->upstreams()[stream.upstream]->settings->streams.open_max;
+  const auto& upstream = *multiplexer_->upstreams()[stream.upstream];
+  const auto open_max = upstream.settings->streams.open_max;
   const auto open = counts(stream.upstream).open;
   if (open >= open_max) {
     return "the upstream has all its " + std::to_string(open_max) +
@@ -46,7 +48,14 @@ std::optional<std::string> Streams::why_full(const NewStream& stream) const {
     return "the process has " + std::to_string(own->second) + " of the upstream's " + std::to_string(open_max) +
            " streams, more than are left for all others: raise its streams/open_max in the configuration";
   }
-  return std::nullopt;
+  mux::GuaranteedParts parts(upstream, open_max);
+  for (auto one = open_.lower_bound({stream.upstream, {}}); one != open_.end() && one->first.first == stream.upstream;
+       ++one) {
+    parts.hold(one->first.second.group, one->second);
+  }
+  if (parts.may_have_another(stream.group)) return std::nullopt;
+  return "what is left of the upstream's " + std::to_string(open_max) +
+         " streams is kept for other groups: raise its streams/open_max in the configuration";
 }
 
 void Streams::turn_away(const NewStream& stream, std::string_view why) {

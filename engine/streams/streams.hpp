@@ -57,7 +57,7 @@ class Streams final : public mux::LeaseHolders {
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
 
   // Why there is no room for one more, in words; nothing: there is. A process has as many of an upstream's
-  // streams.open_max as are left for others, and one more.
+  // streams.open_max as are left for others, and one more; a group leaves the others their parts.
   [[nodiscard]] std::optional<std::string> why_full(const NewStream& stream) const;
   // Counts and logs it.
   void turn_away(const NewStream& stream, std::string_view why);

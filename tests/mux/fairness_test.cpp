@@ -9,11 +9,8 @@ using test::MuxRig;
 namespace {
 
 config::Config shared_config() {
-  auto config = test::keyed_config();
+  auto config = test::for_two_groups(test::keyed_config());
   config.engine.in_flight_max = 500;
-  config.groups.push_back(config.groups[0]);
-  config.groups[1].name = "others";
-  config.upstreams[0].groups.push_back("others");
   config.upstreams[0].in_flight_max = 1;
   return config;
 }

@@ -8,6 +8,7 @@ using namespace tlsmux;
 using engine::mux::EventKind;
 using engine::mux::StreamId;
 using shm::SessionState;
+using test::for_two_groups;
 using test::frame;
 using test::lease_config;
 using test::MuxRig;
@@ -163,11 +164,7 @@ TEST_CASE("stream.who has waited for wait_ms is told why") {
 }
 
 TEST_CASE("stream.groups that wait have their turns, and within a group who came first is first") {
-  auto config = lease_config(1);
-  config.groups.push_back(config.groups[0]);
-  config.groups[1].name = "other";
-  config.upstreams[0].groups.emplace_back("other");
-  MuxRig rig(config);
+  MuxRig rig(for_two_groups(lease_config(1)));
   rig.bring_up_all();
   auto holder = rig.lease(0);
   std::vector<StreamId> many;
@@ -184,6 +181,43 @@ TEST_CASE("stream.groups that wait have their turns, and within a group who came
     order.push_back(holder);
   }
   CHECK(order == std::vector{few[0], many[0], few[1], many[1], many[2], many[3], many[4]});
+}
+
+TEST_CASE("stream.a group that keeps its sessions leaves the others their part of them") {
+  MuxRig rig(for_two_groups(lease_config(4)));  // one of them is guaranteed to each
+  rig.bring_up_all();
+  std::vector<StreamId> greedy;
+  for (int i = 0; i < 4; ++i) greedy.push_back(rig.lease(0, 1'000));
+  for (int i = 0; i < 3; ++i) CHECK(rig.state(greedy[i]) == "open");
+  CHECK(rig.state(greedy[3]) == "waits");
+  SUBCASE("and they get it at once") {
+    const auto mine = rig.lease(1);
+    CHECK(rig.state(mine) == "open");
+    CHECK(rig.state(rig.lease(1)) == "waits");
+    rig.give_back(mine);
+    CHECK(rig.state(greedy[3]) == "waits");
+  }
+  SUBCASE("and has another one when it gives one back") {
+    rig.give_back(greedy[0]);
+    CHECK(rig.state(greedy[3]) == "open");
+  }
+  SUBCASE("and waits in vain if it does not") {
+    rig.advance_ms(1'000);
+    CHECK(rig.state(greedy[3]) == "refused overload");
+  }
+  SUBCASE("and is refused as all are when the upstream goes") {
+    rig.mux.drain_upstream(0, 5'000);
+    rig.mux.flush();
+    CHECK(rig.state(greedy[3]) == "refused upstream_draining");
+  }
+  SUBCASE("but not one that may not use the upstream any more") {
+    rig.mux.shut_out_groups(0, {false, true});
+    auto settings = rig.config.upstreams[0];
+    settings.groups.pop_back();
+    rig.mux.change_upstream(0, std::make_shared<const config::UpstreamSettings>(settings), nullptr, false);
+    rig.mux.flush();
+    CHECK(rig.state(greedy[3]) == "open");
+  }
 }
 
 TEST_CASE("stream.who goes away while it waits is not told anything, and costs nobody a turn") {

@@ -41,6 +41,13 @@ config::Config keyed_config() {
   return config;
 }
 
+config::Config for_two_groups(config::Config config) {
+  config.groups.push_back(config.groups[0]);
+  config.groups[1].name = "other";
+  config.upstreams[0].groups.emplace_back("other");
+  return config;
+}
+
 MuxRig::MuxRig(config::Config settings, std::size_t send_memory_bytes, const std::vector<std::uint16_t>& source_ports,
                MuxListeners listeners)
     : config(std::move(settings)),

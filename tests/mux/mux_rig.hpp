@@ -17,6 +17,8 @@ namespace tlsmux::test {
 config::Config fifo_config();
 // The same with the first four bytes of a message as its key.
 config::Config keyed_config();
+// Its first upstream has another group, "other".
+config::Config for_two_groups(config::Config config);
 
 // Who is told instead of the rig's own `callers` and `holders`, for tests of what is behind them.
 struct MuxListeners {

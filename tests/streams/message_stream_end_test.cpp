@@ -6,6 +6,7 @@
 
 using namespace tlsmux;
 using test::by_key;
+using test::for_two_groups;
 using test::framed;
 using test::framed_all;
 using test::in_order;
@@ -230,7 +231,28 @@ TEST_CASE("stream.those of an upstream that is removed, or of a group that is sh
   CHECK(rig.heard(mine).reason == shm::Reason::upstream_draining);
 }
 
-TEST_CASE("stream.an upstream has no more streams than it may, and no process keeps the others out") {
+TEST_CASE("stream.a group that opens as many as it can leaves the others their part of them") {
+  auto config = for_two_groups(in_order());
+  config.upstreams[0].streams.open_max = 8;  // two of them are guaranteed to each group
+  StreamRig rig(config);
+  rig.rig.bring_up_all();
+  const auto why_full = [&](std::uint32_t group, std::uint32_t pid) {
+    return rig.streams.why_full({.upstream = 0, .group = group, .pid = pid}).value_or("");
+  };
+  // A process for each, since one may have only as many as are left for others.
+  for (std::uint32_t pid = 1; pid <= 6; ++pid) {
+    CHECK(why_full(0, pid).empty());
+    rig.open({.pid = pid});
+  }
+  CHECK(why_full(0, 7).contains("is kept for other groups"));
+  for (std::uint32_t pid = 1; pid <= 2; ++pid) {
+    CHECK(why_full(1, pid).empty());
+    rig.open({.pid = pid, .group = 1});
+  }
+  CHECK(why_full(1, 3).contains("has all its 8 streams"));
+}
+
+TEST_CASE("stream.an upstream has no more streams than it may, and a process no more than are left for all others") {
   auto config = in_order();
   config.upstreams[0].streams.open_max = 4;
   StreamRig rig(config);
