@@ -77,6 +77,8 @@ void StreamLedger::composed(std::uint64_t stream, std::uint64_t number, std::spa
   if (entry.is_leased) return leases_->composed(stream, framed);
   entry.written += framed.size();
   if (number == 0) return;
+  // An engine that stops has closed it, and its process does not know yet.
+  if (entry.has_left) return ledger_->client_died(asker_of(stream));
   entry.asked.push_back(number);
   entry.ends.push_back(entry.written);
 }
