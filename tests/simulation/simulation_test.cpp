@@ -44,6 +44,12 @@ std::uint64_t worlds_per_real_one() {
   return number_in_environment("TLSMUX_REAL_TLS_ONE_IN").value_or(simulation::kWorldsPerRealOne);
 }
 
+// For the command that repeats a world, which depends on it.
+std::string real_tls_setting() {
+  const auto set = number_in_environment("TLSMUX_REAL_TLS_ONE_IN");
+  return set ? "TLSMUX_REAL_TLS_ONE_IN=" + std::to_string(*set) + " " : "";
+}
+
 void print(const Statistics& seen) {
   std::printf("%" PRIu64 " runs (%" PRIu64 " with real TLS), %" PRIu64 " steps, %" PRIu64 " engines, %" PRIu64
               " clients, %" PRIu64 " requests: answered=%" PRIu64 " not_sent=%" PRIu64 " maybe_sent=%" PRIu64
@@ -106,7 +112,7 @@ TEST_CASE("simulation.every request ends in exactly one true outcome, whatever f
   Statistics seen;
   for (std::uint64_t i = 0; i < runs; ++i) {
     const auto seed = first + i;
-    INFO("replay: TLSMUX_SIMULATION_TRACE=1 TLSMUX_SEED=" << seed << " " << program);
+    INFO("replay: TLSMUX_SIMULATION_TRACE=1 " << real_tls_setting() << "TLSMUX_SEED=" << seed << " " << program);
     try {
       seen.add(World(seed, is_traced, worlds_per_real_one()).run());
     } catch (const Violation& violation) {
