@@ -151,6 +151,7 @@ class EngineProcess {
   void set_subscriber(std::uint32_t upstream);
   void note_settings();
   void observe_leases();
+  void check_waiting(const engine::mux::Upstream& upstream);
   engine::StatusBoard make_board();
   GroupMemory& make_group_memory(std::size_t group);
   [[nodiscard]] shm::GroupPart format(std::size_t group, std::span<std::byte> memory) const;

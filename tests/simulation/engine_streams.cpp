@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <utility>
+#include <vector>
 
 #include "config/leases.hpp"
+#include "engine/mux/lease_pool.hpp"
 #include "tests/simulation/engine_process.hpp"
 
 namespace tlsmux::simulation {
@@ -34,6 +37,7 @@ void EngineProcess::take(const engine::StreamOpened& reply) {
     throw Violation("a stream is refused with " + std::to_string(reply.error) + ": " + reply.error_text);
   }
   if (reply.error == ENOENT && removed_.empty()) throw Violation("a stream's upstream is not found");
+  if (reply.error_text.contains("kept for other groups")) context_.note(Seen::stream_kept_for_others);
   asked.mapped()->engine_closed = true;
   context_.streams.turned_away(reply.number);
 }
@@ -93,7 +97,27 @@ void EngineProcess::check_streams() {
   }
   if (open != streams.size()) throw Violation("streams are miscounted");
   if (!is_fast_asleep()) return;
+  for (const auto& upstream : upstreams) check_waiting(*upstream);
   for_each_leased([&](const engine::mux::Upstream&, const SessionView& view) { context_.leases.check_held(view); });
+}
+
+// Whose group has less than its part does not wait while a session is free.
+void EngineProcess::check_waiting(const engine::mux::Upstream& upstream) {
+  const auto is_free = [](const auto* session) { return engine::mux::is_free(*session); };
+  if (upstream.lease_queue.empty() || std::ranges::none_of(upstream.sessions, is_free)) return;
+  std::map<std::uint32_t, std::size_t> held;
+  for (const auto* session : upstream.sessions) {
+    const auto stream = session->is_leased() ? stream_sockets_.number_of(*session->lease.holder) : 0;
+    if (stream != 0) ++held[context_.streams.group_of(stream)];
+  }
+  const auto groups = upstream.settings->groups.size();
+  const auto part = config::sessions_max(*upstream.settings) / (2 * groups);
+  std::vector<bool> seen(upstream.groups_counters.size());
+  while (const auto* waiting = upstream.lease_queue.front(seen)) {
+    if (groups == 1 || held[waiting->group] < part) throw Violation("a stream waits although a session is free");
+    seen[waiting->group] = true;
+  }
+  context_.note(Seen::session_kept_for_others);
 }
 
 void EngineProcess::check_all_given_back() const {

@@ -99,6 +99,11 @@ void make_leased(Random& random, config::UpstreamSettings& upstream) {
   upstream.timeouts.silence_ms = 0;
   upstream.sessions = number(random, 0, 2);
   upstream.sessions_max = upstream.sessions + number(random, upstream.sessions == 0 ? 1 : 0, 2);
+  if (random.below(4) == 0) {  // enough for each of two groups to have a part of them
+    upstream.sessions = 4;
+    upstream.sessions_max = number(random, 4, 6);
+    upstream.streams.open_max = 8;
+  }
   switch (random.below(3)) {
     case 0: upstream.framing = {.kind = config::FramingKind::http1}; break;
     case 1: upstream.framing = {.kind = config::FramingKind::none}; break;

@@ -33,6 +33,8 @@ constexpr std::array<std::string_view, kSeenCount> kNames{
     "vanished_reset",
     "vanished_timeout",
     "host_held_up",
+    "stream_kept_for_others",
+    "session_kept_for_others",
     "late_answer",
     "unsolicited_message",
     "orphan",

@@ -47,6 +47,10 @@ enum class Seen : std::uint8_t {
   vanished_timeout,
   host_held_up,
 
+  // What groups share.
+  stream_kept_for_others,   // it is refused, although there is room
+  session_kept_for_others,  // it lies free while a stream waits
+
   // Notices.
   late_answer,
   unsolicited_message,

@@ -85,6 +85,7 @@ class StreamLedger {
   [[nodiscard]] bool is_satisfied(std::uint64_t stream) const;
   // Its last record has come.
   [[nodiscard]] bool is_over(std::uint64_t stream) const { return at(stream).last.has_value(); }
+  [[nodiscard]] std::uint32_t group_of(std::uint64_t stream) const { return at(stream).group; }
 
   // ---- The engine's end.
   // It has read so many bytes more.

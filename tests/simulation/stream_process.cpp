@@ -11,7 +11,7 @@ namespace tlsmux::simulation {
 
 namespace {
 
-constexpr std::size_t kStreamsMax = 3;
+constexpr std::size_t kStreamsMax = 5;
 constexpr std::uint64_t kPatienceNs = 1'000'000'000;  // in the end, where a host may have lied
 
 }  // namespace
