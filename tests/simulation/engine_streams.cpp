@@ -103,7 +103,11 @@ void EngineProcess::check_streams() {
 
 // Whose group has less than its part does not wait while a session is free.
 void EngineProcess::check_waiting(const engine::mux::Upstream& upstream) {
-  const auto is_free = [](const auto* session) { return engine::mux::is_free(*session); };
+  // One that has lain for too long is nobody's, even where it stays: on trial for a better endpoint.
+  const auto is_free = [&](const auto* session) {
+    const auto end_ns = engine::mux::idle_end_ns(upstream, *session);
+    return engine::mux::is_free(*session) && (!end_ns || *end_ns > context_.now_ns);
+  };
   if (upstream.lease_queue.empty() || std::ranges::none_of(upstream.sessions, is_free)) return;
   std::map<std::uint32_t, std::size_t> held;
   for (const auto* session : upstream.sessions) {
