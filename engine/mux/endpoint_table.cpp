@@ -36,12 +36,9 @@ std::optional<std::uint32_t> EndpointTable::for_session(std::uint64_t now_ns,
   std::optional<std::uint32_t> best;
   for (std::uint32_t i = 0; i < endpoints_.size(); ++i) {
     if (!may_be_tried(i, now_ns, loads)) continue;
-    const bool is_first = !best.has_value();
-    if (is_first || (endpoints_[*best].is_out() && !endpoints_[i].is_out())) {
-      best = i;
-    } else if (endpoints_[*best].is_out() == endpoints_[i].is_out() && is_better(i, *best, loads)) {
-      best = i;
-    }
+    const bool is_out = endpoints_[i].is_out();
+    const bool was_out = best && endpoints_[*best].is_out();
+    if (!best || (was_out && !is_out) || (was_out == is_out && is_better(i, *best, loads))) best = i;
   }
   return best;
 }
