@@ -1,5 +1,6 @@
 // Sign-on and sign-off, as the host sees them.
 
+#include <algorithm>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -172,10 +173,16 @@ TEST_CASE("iso8583.a session that is replaced signs off behind its last answer")
   CHECK(engine.stop() == 0);
   const auto report = host.stop_and_report();
   CHECK(report.count("connections") >= 4);
-  CHECK(report.count("sign_ons") == report.count("connections"));
+  // Whose turn to be replaced came after all that was asked here: its successor may not have come as far as to sign on.
+  const auto is_unfinished = [](const auto& connection) { return connection.sign_ons == 0; };
+  const auto connections = report.connections();
+  const auto unfinished = std::ranges::count_if(connections, is_unfinished);
+  CHECK(unfinished <= 1);
+  CHECK(static_cast<std::int64_t>(report.count("connections") - report.count("sign_ons")) == unfinished);
   CHECK(report.count("without_sign_on") == 0);
   CHECK(report.count_of("messages_by_type", "0100") == 160);
-  for (const auto& connection : report.connections()) {
+  for (const auto& connection : connections) {
+    if (is_unfinished(connection)) continue;
     CAPTURE(connection.number);
     CHECK(connection.end == "closed_by_peer");
     CHECK(connection.sign_ons == 1);
