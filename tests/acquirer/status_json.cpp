@@ -34,8 +34,10 @@ EndpointStatus endpoint_of(const nlohmann::json& json) {
 }
 
 SessionStatus session_of(const nlohmann::json& json) {
-  return {
-      .state = json.at("state"), .endpoint = json.at("endpoint"), .heartbeats_missed = json.at("heartbeats_missed")};
+  return {.state = json.at("state"),
+          .endpoint = json.at("endpoint"),
+          .requests = json.at("requests"),
+          .heartbeats_missed = json.at("heartbeats_missed")};
 }
 
 UpstreamStatus upstream_of(const nlohmann::json& json) {

@@ -23,6 +23,7 @@ struct EndpointStatus {
 struct SessionStatus {
   std::string state;
   std::string endpoint;
+  std::uint64_t requests = 0;
   std::uint64_t heartbeats_missed = 0;
 };
 
