@@ -39,10 +39,10 @@ std::optional<std::string> find_server(const PortsUnpinOptions& options, const c
     if (const auto server = served_by(group.name)) return running(*server);
   }
   if (!options.all) return std::nullopt;
-  const auto live = ports::find_live_groups();
-  if (live.empty()) return std::nullopt;
-  return running("group " + live.front().name + " is served by a live engine (pid " +
-                 std::to_string(live.front().engine_pid) + ")");
+  for (const auto& group : ports::find_served_groups()) {
+    if (const auto server = served_by(group)) return running(*server);
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> instances_at(const ports::EnforcementPlace& place, bool all) {

@@ -111,10 +111,19 @@ bool may_be_this_network(const Holder& holder) {
   return own.st_ino == holder.network;
 }
 
-std::optional<LiveGroup> look_at(const std::string& lock_path) {
-  const auto lock = open_regular(lock_path);
+std::string object_path(const std::string& group) { return std::string(kFolder) + shm::group_object_name(group); }
+
+// Nothing: it is not locked.
+std::optional<Opened> open_lock(const std::string& group) {
+  auto lock = open_regular(object_path(group) + std::string(kLockEnding));
   if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
-  const auto copy = read_object(lock_path.substr(0, lock_path.size() - kLockEnding.size()));
+  return lock;
+}
+
+std::optional<LiveGroup> look_at(const std::string& group) {
+  const auto lock = open_lock(group);
+  if (!lock) return std::nullopt;
+  const auto copy = read_object(object_path(group));
   const auto view = shm::GroupView::open(std::as_bytes(std::span(copy)));
   if (!view) return std::nullopt;
   return LiveGroup{.name = std::string(shm::text_of(view->header().group)),
@@ -128,20 +137,30 @@ std::optional<LiveGroup> look_at(const std::string& lock_path) {
 }  // namespace
 
 std::optional<GroupServer> server_of(const std::string& group) {
-  const auto lock = open_regular(std::string(kFolder) + shm::group_object_name(group) + std::string(kLockEnding));
-  if (!lock || !is_locked(lock->fd.get())) return std::nullopt;
+  const auto lock = open_lock(group);
+  if (!lock) return std::nullopt;
   return GroupServer{.pid = holder_in(lock->fd.get()).pid, .uid = lock->status.st_uid};
+}
+
+std::vector<std::string> find_served_groups() {
+  const auto beginning = shm::group_object_name("");
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder, ignored)) {
+    auto name = entry.path().filename().string();
+    if (!name.starts_with(beginning) || !name.ends_with(kLockEnding)) continue;
+    name = name.substr(beginning.size(), name.size() - beginning.size() - kLockEnding.size());
+    if (open_lock(name)) names.push_back(std::move(name));
+  }
+  std::ranges::sort(names);
+  return names;
 }
 
 std::vector<LiveGroup> find_live_groups() {
   std::vector<LiveGroup> groups;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder, ignored)) {
-    const auto name = entry.path().filename().string();
-    if (!name.starts_with(shm::group_object_name("")) || !name.ends_with(kLockEnding)) continue;
-    if (auto group = look_at(entry.path().string())) groups.push_back(std::move(*group));
+  for (const auto& name : find_served_groups()) {
+    if (auto group = look_at(name)) groups.push_back(std::move(*group));
   }
-  std::ranges::sort(groups, {}, &LiveGroup::name);
   return groups;
 }
 

@@ -34,6 +34,9 @@ struct GroupServer {
 // Nothing: no one serves it, or it is another user's and this is not root.
 std::optional<GroupServer> server_of(const std::string& group);
 
+// Their names, by the locks alone: also of those whose tables cannot be read.
+std::vector<std::string> find_served_groups();
+
 // What cannot be read is left out. Blocks for some milliseconds.
 std::vector<LiveGroup> find_live_groups();
 

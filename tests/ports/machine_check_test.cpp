@@ -139,6 +139,7 @@ TEST_CASE("ports.groups that are served are found by their locks") {
     CHECK(group->is_trusted);
     served.unlock();
     CHECK(!server_of(name));
+    CHECK(std::ranges::count(find_served_groups(), name) == 0);
     CHECK(find(find_live_groups(), name) == nullptr);
   }
 }
@@ -151,6 +152,7 @@ TEST_CASE("hostile.group objects that make no sense are passed over") {
     REQUIRE(::truncate(path.c_str(), bytes) == 0);
     CHECK(find(find_live_groups(), name) == nullptr);
   }
+  CHECK(std::ranges::count(find_served_groups(), name) == 1);
   REQUIRE(::unlink(path.c_str()) == 0);
   REQUIRE(::symlink("/etc/passwd", path.c_str()) == 0);
   CHECK(find(find_live_groups(), name) == nullptr);
