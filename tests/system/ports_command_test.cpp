@@ -16,6 +16,7 @@
 #include "tests/system/port_scene.hpp"
 #include "tests/system/port_status.hpp"
 #include "tests/system/port_user.hpp"
+#include "tests/system/terminal.hpp"
 
 namespace tlsmux::test {
 namespace {
@@ -148,6 +149,32 @@ TEST_CASE("ports.the command watches until it is interrupted, and says when ther
   CHECK(run_script(scene, kRoot, "$T ports $G 2>/dev/null") == 5);
   CHECK(run_script(scene, kRoot, "$T ports 2>/dev/null") == 5);
   CHECK(run_script(scene, kFirstUser, "$T ports claim $G dynamic 2>/dev/null") == 5);
+}
+
+TEST_CASE("ports.the command watches on a terminal's other screen, in what fits there, and leaves it as it was") {
+  if (skip_without_network_namespaces()) return;
+  constexpr unsigned short kRows = 200;
+  constexpr unsigned short kColumns = 150;
+  PortScene scene;
+  Terminal terminal({TLSMUX_PROGRAM_FOLDER "/tlsmux", "ports", scene.first(), "--watch"},
+                    [&] { scene.enter(kFirstUser); }, kRows, kColumns);
+  const auto whole = terminal.next_screen();
+  CHECK(terminal.written().starts_with("\x1b[?1049h\x1b[?25l\x1b[H"));  // the other screen, no cursor, its beginning
+  REQUIRE(whole.size() > 5);
+  CHECK(whole.size() <= kRows);
+  CHECK_MESSAGE(whole[0].contains(scene.first()), whole[0]);
+
+  terminal.resize(5, 40);
+  const auto part = terminal.await_screen([&](const auto& lines) { return lines.size() < whole.size(); });
+  CHECK(part.size() == 5);
+  CHECK(part[0] == whole[0].substr(0, 40));
+  CHECK(part[4] == "... and " + std::to_string(whole.size() - 4) + " lines that do not fit here");
+
+  scene.stop();
+  const auto last = terminal.await_screen([](const auto& lines) { return lines.size() == 1; });
+  CHECK_MESSAGE(last[0].starts_with("tlsmux ports: "), last[0]);
+  CHECK(terminal.interrupt() == 5);
+  CHECK(terminal.written().ends_with("\x1b[?25h\x1b[?1049l"));
 }
 
 }  // namespace tlsmux::test

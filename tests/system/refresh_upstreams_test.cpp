@@ -153,6 +153,52 @@ TEST_CASE("outcome.refresh says when there is no room for what is added") {
   rig.stop();
 }
 
+TEST_CASE("outcome.refresh says what the engine was not started with room for, and nothing changes") {
+  constexpr std::uint32_t kLength16Max = 65535;
+  Rig rig({"--mode", "echo"}, [](config::Config& config) {
+    config.groups[0].memory.slot_bytes = kLength16Max;
+    config.upstreams[0].sessions_max = 2;
+  });
+  rig.engine().await_sessions(1);
+  const auto refused = [&](const auto& change) {
+    auto changed = rig.config;
+    change(changed.upstreams);
+    const auto done = change_over(rig, changed);
+    CHECK(done.exit_code == 1);
+    return done.text;
+  };
+  const auto refused_addition = [&](const auto& change) {
+    return refused([&](auto& upstreams) {
+      auto added = upstreams[0];
+      added.name = "second";
+      change(added);
+      upstreams.push_back(added);
+    });
+  };
+
+  auto text = refused([](auto& upstreams) { upstreams[0].sessions_max = 3; });
+  CHECK_MESSAGE(text.starts_with("upstream \"acquirer\": sessions_max 2 -> 3 (needs a restart: the engine was started "
+                                 "with room for 2 sessions of this upstream; see /upstreams/0/sessions_max)\n"),
+                text);
+  text = refused([](auto& upstreams) { set_keyed(upstreams[0]); });
+  CHECK_MESSAGE(text.contains("correlation.length 0 -> 16 (needs a restart: its messages need larger private copies than "
+                              "those that the engine was started for; see /upstreams/0/correlation/length)\n"),
+                text);
+  text = refused_addition([](auto& added) { set_keyed(added); });
+  CHECK_MESSAGE(text.starts_with("upstream \"second\" added (needs a restart: its messages need larger private copies "
+                                 "than those of the upstreams that the engine was started with; see /upstreams/1)\n"),
+                text);
+  text = refused_addition([](auto& added) { added.framing.message_bytes_max = kLength16Max; });
+  CHECK_MESSAGE(text.starts_with("upstream \"second\" added (needs a restart: its framing.message_bytes_max is larger "
+                                 "than what spare sessions have memory for; see /upstreams/1)\n"),
+                text);
+
+  CHECK(change_over(rig, rig.config).text == "nothing changes\n");
+  Requester requester(rig.config);
+  CHECK(requester.ask("as before").outcome == TMX_ANSWERED);
+  rig.stop();
+}
+
 TEST_CASE("outcome.refresh starts an upstream anew with another framing, over channels that stay open") {
   Rig rig({"--mode", "echo", "--delay-us", "1500000"});
   const host::HostProcess other({"--mode", "echo", "--framing", "length32", "--message-bytes-max", "65535"});

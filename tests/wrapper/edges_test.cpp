@@ -192,6 +192,22 @@ TEST_CASE("wrapper.what only a handshake of one's own can say keeps a connection
   SUBCASE("an extension") {
     CHECK(contains(run_shared("extension connect PORT ssl handshake text hello read 100", 1, 0), "\"hello\""));
   }
+  SUBCASE("whatever is asked for a certificate, a key that both know, or a name") {
+    for (const std::string by : {"context_certificate", "certificate", "context_psk", "psk", "context_session",
+                                 "session", "extension", "name"}) {
+      CAPTURE(by);
+      const auto calls = "connect PORT ssl identity_by " + by + " handshake text hello read 100";
+      CHECK(contains(run_shared(calls, 1, 0), "\"hello\""));
+    }
+  }
+}
+
+TEST_CASE("wrapper.a callback for an identity that is none, or that a server uses, keeps nothing unshared") {
+  for (const std::string by : {"nothing", "server_extension"}) {
+    CAPTURE(by);
+    const auto calls = "connect PORT ssl identity_by " + by + " handshake text hello read 100";
+    CHECK(contains(run_shared(calls), "\"hello\""));
+  }
 }
 
 TEST_CASE("wrapper.a copy of an SSL") {

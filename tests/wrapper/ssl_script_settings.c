@@ -1,4 +1,5 @@
 /* What ssl_script tells OpenSSL before a handshake. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <dlfcn.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
@@ -59,7 +60,57 @@ static void set_alpn(const char* protocol) {
   SSL_set_alpn_protos(ssl, list, list[0] + 1U);
 }
 
+static int choose_certificate(SSL* of, void* argument) {
+  (void)of, (void)argument;
+  return 1;
+}
+
+static unsigned give_key(SSL* of, const char* hint, char* identity, unsigned identity_bytes, unsigned char* key,
+                         unsigned key_bytes) {
+  (void)of, (void)hint, (void)identity, (void)identity_bytes, (void)key, (void)key_bytes;
+  return 0;
+}
+
+static int give_session(SSL* of, const EVP_MD* digest, const unsigned char** name, size_t* bytes, SSL_SESSION** session) {
+  (void)of, (void)digest, (void)name, (void)bytes;
+  *session = NULL;
+  return 1;
+}
+
+static int say_nothing(SSL* of, unsigned type, unsigned where, const unsigned char** out, size_t* bytes, X509* certificate,
+                       size_t place, int* alert, void* argument) {
+  (void)of, (void)type, (void)where, (void)out, (void)bytes, (void)certificate, (void)place, (void)alert, (void)argument;
+  return 0;
+}
+
+/* In each of the ways in which only a handshake of the program's own can say who it is. Here none has anything to say. */
+static int set_identity_by(const char* way) {
+  static char name[] = "name";
+  if (strcmp(way, "context_certificate") == 0) return SSL_CTX_set_cert_cb(context, choose_certificate, NULL), 1;
+  if (strcmp(way, "certificate") == 0) return SSL_set_cert_cb(ssl, choose_certificate, NULL), 1;
+  if (strcmp(way, "context_psk") == 0) return SSL_CTX_set_psk_client_callback(context, give_key), 1;
+  if (strcmp(way, "psk") == 0) return SSL_set_psk_client_callback(ssl, give_key), 1;
+  if (strcmp(way, "context_session") == 0) return SSL_CTX_set_psk_use_session_callback(context, give_session), 1;
+  if (strcmp(way, "session") == 0) return SSL_set_psk_use_session_callback(ssl, give_session), 1;
+  if (strcmp(way, "name") == 0) return SSL_CTX_set_srp_username(context, name);
+  if (strcmp(way, "extension") == 0) {
+    return SSL_CTX_add_custom_ext(context, 1000, SSL_EXT_CLIENT_HELLO, say_nothing, NULL, NULL, NULL, NULL);
+  }
+  if (strcmp(way, "server_extension") == 0) {
+    return SSL_CTX_add_custom_ext(context, 1000, SSL_EXT_TLS1_3_SERVER_HELLO, say_nothing, NULL, NULL, NULL, NULL);
+  }
+  if (strcmp(way, "nothing") != 0) return 0;
+  SSL_CTX_set_cert_cb(context, NULL, NULL);
+  SSL_set_cert_cb(ssl, NULL, NULL);
+  SSL_CTX_set_psk_client_callback(context, NULL);
+  SSL_set_psk_client_callback(ssl, NULL);
+  SSL_CTX_set_psk_use_session_callback(context, NULL);
+  SSL_set_psk_use_session_callback(ssl, NULL);
+  return 1;
+}
+
 int do_setting(const char* name, const char* value) {
+  if (strcmp(name, "identity_by") == 0) return set_identity_by(value);
   if (strcmp(name, "name") == 0) return SSL_set_tlsext_host_name(ssl, value), 1;
   if (strcmp(name, "host") == 0) return SSL_set1_host(ssl, value), 1;
   if (strcmp(name, "trust") == 0) return SSL_CTX_load_verify_file(context, value), 1;
