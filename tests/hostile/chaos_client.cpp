@@ -38,7 +38,7 @@ void Chaos::fill(std::span<std::byte> bytes) {
 int run_chaos(const ChaosOrder& order) {
   if (::geteuid() == 0 && !become_user(order.user)) return 1;
   // Any user may keep the processors busy, tlsmux or not: rates are to show what else reaches the neighbours.
-  if (std::getenv("TLSMUX_HOSTILE_RATES") != nullptr && ::nice(19) == -1) return 1;
+  if (std::getenv(kRatesAsked) != nullptr && ::nice(kLeastPriority) == -1) return 1;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // of children that went on
   Chaos chaos{.config = order.config, .redirected_port = order.redirected_port, .random = std::mt19937_64(order.seed)};

@@ -22,6 +22,11 @@ inline constexpr std::array<const char*, 3> kUpstreamsOfRequests = {"acquirer", 
 // All names below it have upstreams made for them.
 inline constexpr const char* kDomainOfChaos = ".invalid";
 
+// In the environment: neighbours' rates are taken (neighbour_rates.hpp).
+inline constexpr const char* kRatesAsked = "TLSMUX_HOSTILE_RATES";
+// That of hostile clients, if rates are taken: it takes least from others.
+inline constexpr int kLeastPriority = 19;
+
 // What one act needs. No call throws or waits for what may never come.
 struct Chaos {
   const config::Config& config;

@@ -1,11 +1,9 @@
 // A client that does all that a client can do, and two that must not notice. Each fails with the seed that repeats it.
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -20,6 +18,7 @@
 #include "tests/broker/log_pipe.hpp"
 #include "tests/faults/neighbourhood.hpp"
 #include "tests/hostile/chaos_client.hpp"
+#include "tests/hostile/neighbour_rates.hpp"
 #include "tests/support/seed.hpp"
 #include "tests/system/shared_object.hpp"
 #include "tests/wrapper/loopback_listener.hpp"
@@ -88,50 +87,6 @@ void forget_spare(const config::Config& config, const std::string& group) {
   await([&] { return ControlClient(config.engine.control_socket).attach(group).has_value(); });
 }
 
-// How fast the neighbours' requests are answered beside hostile clients, and alone, by turns. For people, so only when asked.
-class Rates {
- public:
-  explicit Rates(const Neighbourhood& place) : place_(place) {}
-
-  void begin() {
-    began_ = Clock::now();
-    answered_ = place_.neighbours_answered();
-  }
-  // Of a time with hostile clients; as long a time without follows.
-  void end() {
-    const auto took = Clock::now() - began_;
-    end(beside_);
-    if (std::getenv("TLSMUX_HOSTILE_RATES") == nullptr) return;
-    begin();
-    ::poll(nullptr, 0, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(took).count()));
-    end(alone_);
-  }
-  void print() const {
-    if (alone_.seconds == 0) return;
-    std::printf(
-        "neighbours: %.0f answers/s beside hostile clients, %.0f alone: %.3f times as many, over %.0f + %.0f s\n",
-        beside_.rate(), alone_.rate(), beside_.rate() / alone_.rate(), beside_.seconds, alone_.seconds);
-  }
-
- private:
-  using Clock = std::chrono::steady_clock;
-  struct Sum {
-    double seconds = 0;
-    double answers = 0;
-    [[nodiscard]] double rate() const { return answers / seconds; }
-  };
-  void end(Sum& sum) const {
-    sum.seconds += std::chrono::duration<double>(Clock::now() - began_).count();
-    sum.answers += static_cast<double>(place_.neighbours_answered() - answered_);
-  }
-
-  const Neighbourhood& place_;
-  Clock::time_point began_;
-  std::uint64_t answered_ = 0;
-  Sum beside_;
-  Sum alone_;
-};
-
 // How often clients were detached, by what the log gives as the reason.
 using Reasons = std::map<std::string, std::size_t>;
 
@@ -165,11 +120,12 @@ TEST_CASE("hostile.a client that does all that it can, by chance") {
   std::mt19937_64 random(seed());
   auto& log = place.rig().engine().log();
   Reasons reasons;
-  Rates rates(place);
+  const bool are_rates_asked = std::getenv(kRatesAsked) != nullptr;  // for people
+  NeighbourRates rates(place, kAtOnce);
   std::printf("TLSMUX_SEED=%llu\n", static_cast<unsigned long long>(seed()));
   for (int round = 0; round < rounds(); ++round) {
     INFO("TLSMUX_SEED=", seed(), " round ", round);
-    rates.begin();
+    if (are_rates_asked) rates.begin();
     std::vector<std::unique_ptr<ChildProcess>> clients;
     for (int i = 0; i < kAtOnce; ++i) {
       const ChaosOrder order{.config = place.config(),
@@ -180,14 +136,14 @@ TEST_CASE("hostile.a client that does all that it can, by chance") {
       clients.push_back(std::make_unique<ChildProcess>([order] { return run_chaos(order); }));
     }
     for (auto& client : clients) CHECK(client->wait() == 0);
-    rates.end();
+    if (are_rates_asked) rates.end();
     REQUIRE(place.neighbours_work());
     REQUIRE(log.count("event=engine_died") == 0);
     count_reasons(log, reasons);
   }
   print(*counts);
   print(reasons);
-  rates.print();
+  if (are_rates_asked) rates.print();
   const auto acts = memory_acts().size() + control_acts().size();
   for (std::size_t i = 0; i < acts; ++i) CHECK((*counts)[i].load() > 0);
   CHECK(reasons.size() >= 5);
