@@ -5,6 +5,7 @@
 #include <cctype>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <map>
 #include <optional>
 #include <string>
@@ -276,9 +277,7 @@ int fail(const std::string& reason) {
   return 1;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   Options options;
   CLI::App app("A TLS payment host that answers, delays, refuses and misbehaves as told.", "tlsmux-host");
   FramingArguments framing;
@@ -300,4 +299,15 @@ int main(int argc, char** argv) {
   std::fflush(stdout);
   const auto result = (*host)->run();
   return result ? 0 : fail(result.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tlsmux-host: %s\n", error.what());
+    return 1;
+  }
 }
