@@ -58,6 +58,7 @@ class Application {
   }
   PortAnswer bind_service(const PortOrder& order) {
     auto socket = plain_socket(order.socket);
+    if (!socket) return {.error = errno};
     sockaddr_storage storage;
     const auto length = address_of(order.socket, 0, storage);
     const auto* const service = order.service[0] != '\0' ? order.service.data() : nullptr;
