@@ -61,7 +61,7 @@ void run_sitting(Context& context, Results& results) {
 // The engine that is started first is a little slower than the next, even of the same program; and where its memory
 // comes to lie makes a difference as long as it runs. So there are several of each, and each is first as often.
 void run_confinement(Context& context, Results& results) {
-  constexpr std::uint32_t kSittings = 4;
+  constexpr std::uint32_t kSittings = 8;
   auto systems = context.systems;
   std::erase_if(systems, [](const auto& kind) {
     return kind != "tlsmux" && kind != "tlsmux_unconfined" && kind != "tlsmux_other";
