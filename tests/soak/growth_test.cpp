@@ -27,7 +27,7 @@ bool grows(const std::vector<double>& figures) { return judge(figures, kToleranc
 TEST_CASE("faults.growth is seen where each figure is a little more") {
   CHECK(grows(series(30, [](int i) { return 1000.0 + i; })));
   CHECK(grows(series(9, [](int i) { return 5.0 + 2.0 * i; })));
-  CHECK(grows(series(30, [](int i) { return 40.0 + double(i / 3 * 2); })));  // one more at a time
+  CHECK(grows(series(30, [](int i) { return 40.0 + 2 * (i - i % 3) / 3.0; })));  // two more at a time
   const auto trend = judge(series(30, [](int i) { return double(i); }), kTolerance);
   CHECK(trend.is_judged);
   CHECK(trend.first == 4);
