@@ -213,7 +213,8 @@ std::expected<void, shm::SystemError> serve(const config::Config& config, Engine
                                     .boot_id = *boot_id,
                                     .engine_pid = static_cast<std::uint32_t>(::getpid()),
                                     .shard_count = config.engine.shards,
-                                    .engine_started_s = seconds_of(CLOCK_REALTIME)};
+                                    .engine_started_s = seconds_of(CLOCK_REALTIME),
+                                    .restarts = resources.restarts};
   auto groups = make_groups(broker, config, identity, wall_offset_s, log);
   if (!groups) return std::unexpected(groups.error());
   AccountLookup accounts;

@@ -95,6 +95,7 @@ GroupPart GroupPart::format(std::span<std::byte> memory, const GroupTables& tabl
   header.engine_pid = identity.engine_pid;
   header.shard_count = identity.shard_count;
   header.engine_started_s = identity.engine_started_s;
+  header.restarts = identity.restarts;
   set_text(header.group, identity.group);
   header.sections = {};
   header.sections[0] = section<ClientRow>(SectionKind::clients, offsets.clients, tables.clients);

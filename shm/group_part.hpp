@@ -33,6 +33,7 @@ struct GroupIdentity {
   std::uint32_t engine_pid = 0;
   std::uint32_t shard_count = 1;
   std::int64_t engine_started_s = 0;
+  std::uint32_t restarts = 0;
 };
 
 // The engine's access. The memory outlives it.

@@ -64,13 +64,14 @@ struct alignas(kCacheLineBytes) GroupHeader {
   std::int64_t engine_started_s;  // seconds since 1970
   Name group;
   std::uint32_t section_count;
-  std::uint32_t reserved0;
+  std::uint32_t restarts;  // how many engines of this tlsmuxd came before
   std::array<Section, 16> sections;
   std::array<std::uint64_t, 8> reserved1;
   alignas(kCacheLineBytes) std::atomic<std::uint64_t> heartbeat_ns;  // CLOCK_MONOTONIC; for people, proves nothing
   std::atomic<EngineState> state;
 };
-static_assert(offsetof(GroupHeader, version) == 8 && offsetof(GroupHeader, sections) == 128);
+static_assert(offsetof(GroupHeader, version) == 8 && offsetof(GroupHeader, restarts) == 124);
+static_assert(offsetof(GroupHeader, sections) == 128);
 static_assert(offsetof(GroupHeader, heartbeat_ns) == 576 && sizeof(GroupHeader) == 640);
 
 struct alignas(kCacheLineBytes) ClientRow {

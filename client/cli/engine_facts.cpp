@@ -25,6 +25,7 @@ EngineFacts engine_facts(const ObservedGroup& observed, std::uint64_t now_ns) {
           .pid = header.engine_pid,
           .state = state_name(header.state.load(std::memory_order_relaxed)),
           .started_s = header.engine_started_s,
+          .restarts = header.restarts,
           .heartbeat_age_ns = now_ns > heartbeat_ns ? now_ns - heartbeat_ns : 0};
 }
 

@@ -19,6 +19,7 @@ struct EngineFacts {
   std::uint32_t pid = 0;
   std::string state = {};
   std::int64_t started_s = 0;
+  std::uint32_t restarts = 0;  // since tlsmuxd was started
   std::uint64_t heartbeat_age_ns = 0;
 };
 

@@ -11,6 +11,7 @@ nlohmann::ordered_json engine_json(const EngineFacts& engine) {
           {"engine_pid", engine.pid},
           {"engine_state", engine.state},
           {"engine_started_s", engine.started_s},
+          {"restarts", engine.restarts},
           {"heartbeat_age_ns", engine.heartbeat_age_ns},
           {"engine_process", engine.process ? Json(name_of(*engine.process)) : Json()}};
 }

@@ -18,6 +18,12 @@ std::string process_text(const EngineFacts& engine) {
   return "";
 }
 
+std::string restarts_text(const EngineFacts& engine) {
+  if (engine.restarts == 0) return "";
+  return ", RESTARTED " + (engine.restarts == 1 ? "once" : std::to_string(engine.restarts) + " times") +
+         " since tlsmuxd was started";
+}
+
 std::string no_engine_text(const EngineFacts& engine) {
   const std::string text = "WARNING: no engine answers on the control socket; ";
   if (!engine.stranger) return text + "this is what the last one wrote\n";
@@ -31,7 +37,7 @@ std::string engine_text(const EngineFacts& engine) {
   const auto silence = span_text(static_cast<std::int64_t>(engine.heartbeat_age_ns / 1'000'000'000));
   auto text = "group " + escaped(engine.group) + ": engine pid " + std::to_string(engine.pid) + ", " +
               (engine.answers ? "" : "last said: ") + engine.state + ", started " +
-              clock_text(engine.started_s, "%Y-%m-%d %H:%M:%S") + "\n";
+              clock_text(engine.started_s, "%Y-%m-%d %H:%M:%S") + restarts_text(engine) + "\n";
   if (!engine.answers) {
     text += no_engine_text(engine) + "WARNING: by these tables its data loop last moved " + silence + " ago" +
             process_text(engine) + "\n";

@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::int64_t kCertificateWorryS = 30LL * 24 * 3600;
 
+// Who looks for what is to be reversed finds 0 MAYBE_SENT below.
+constexpr const char* kCountedSince =
+    "NOTE: all is counted since that start. What clients were told when the engine before it died, MAYBE_SENT too, is "
+    "in no "
+    "counter: see their own records\n";
+
 std::string latency_text(std::uint64_t ns) {
   if (ns == 0) return "-";
   std::array<char, 32> text{};
@@ -144,6 +150,7 @@ std::string clients_text(const GroupStatus& status, std::int64_t now_s) {
 
 std::string status_text(const GroupStatus& status, std::int64_t now_s) {
   auto text = engine_text(status.engine);
+  if (status.engine.restarts > 0) text += kCountedSince;
   for (const auto& upstream : status.upstreams) text += "\n" + upstream_text(upstream, now_s);
   return text + "\n" + clients_text(status, now_s);
 }

@@ -49,7 +49,8 @@ class Group {
                                     .boot_id = {},
                                     .engine_pid = kEnginePid,
                                     .shard_count = 1,
-                                    .engine_started_s = kNow - 600});
+                                    .engine_started_s = kNow - 600,
+                                    .restarts = 2});
     part_.header().state = shm::EngineState::running;
     rule({.kind = shm::PortRuleKind::user, .account = kMember});
     rule({.kind = shm::PortRuleKind::unix_group, .account = 2000});
@@ -330,7 +331,7 @@ TEST_CASE("client.ports JSON has stable keys and no bytes that are none") {
   const auto json = cli::ports_json({group.report()}, cli::JsonLines::one);
   CHECK(json.starts_with(
       R"({"groups":[{"group":"EBANKING","engine_answers":true,"engine_pid":50,)"
-      R"("engine_state":"running","engine_started_s":1699999400,"heartbeat_age_ns":0,"engine_process":null,)"
+      R"("engine_state":"running","engine_started_s":1699999400,"restarts":2,"heartbeat_age_ns":0,"engine_process":null,)"
       R"("kernel":{"trouble":"","sees_bound_sockets":true,"sockets_hidden":0,"holder_sockets":0},)"
       R"("rules":{"users":[{"uid":1000,"user":""}],"unix_groups":[{"gid":2000,"unix_group":""}],)"
       R"("static":[{"port":443,"protocols":["tcp"],"label":"https","program":""}],)"

@@ -96,6 +96,21 @@ TEST_CASE("client.status and ports say no more of an engine that does not answer
   CHECK(cli::ports_text(ports, kNow).contains(moved + "no process 4711\n"));
 }
 
+TEST_CASE("client.status says that an engine was restarted, and that it counts since then") {
+  auto status = hostile_status();
+  CHECK_FALSE(cli::status_text(status, kNow).contains("RESTARTED"));
+  CHECK_FALSE(cli::status_text(status, kNow).contains("NOTE"));
+  CHECK(cli::status_json({status}).contains(R"("restarts": 0)"));
+  status.engine.restarts = 1;
+  CHECK(cli::status_text(status, kNow)
+            .contains(", RESTARTED once since tlsmuxd was started\nNOTE: all is counted since that start. What clients "
+                      "were told when the engine before it died, MAYBE_SENT too, is in no counter"));
+  status.engine.restarts = 12;
+  CHECK(cli::status_text(status, kNow).contains(", RESTARTED 12 times since tlsmuxd was started\n"));
+  CHECK(cli::ports_text({.engine = status.engine}, kNow).contains(", RESTARTED 12 times since tlsmuxd was started\n"));
+  CHECK(cli::status_json({status}).contains(R"("restarts": 12)"));
+}
+
 TEST_CASE("client.status sees whether a process is there, stopped or gone") {
   CHECK(cli::sight_of(static_cast<std::uint32_t>(::getpid())) == cli::ProcessSight::there);
   CHECK(cli::sight_of(0) == cli::ProcessSight::gone);

@@ -11,6 +11,7 @@
 #include "tests/broker/log_pipe.hpp"
 #include "tests/faults/rig.hpp"
 #include "tests/faults/unusable_host.hpp"
+#include "tests/system/command.hpp"
 #include "tests/system/load_process.hpp"
 #include "tests/system/proc_files.hpp"
 
@@ -96,6 +97,8 @@ TEST_CASE("faults.the engine is killed again and again: clients attach again wit
     CHECK_MESSAGE(report.answered > 0, words_of(report));
   }
   CHECK(rig.engine().log().count("event=engine_started") == kKills + 1);
+  const auto status = run_tlsmux("status --control-socket " + rig.config.engine.control_socket);
+  CHECK_MESSAGE(status.text.contains(", RESTARTED 3 times since tlsmuxd was started\n"), status.text);
   rig.stop();
 }
 

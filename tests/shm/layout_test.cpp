@@ -36,6 +36,7 @@ static_assert(offsetof(GroupHeader, shard_count) == 44);
 static_assert(offsetof(GroupHeader, engine_started_s) == 48);
 static_assert(offsetof(GroupHeader, group) == 56);
 static_assert(offsetof(GroupHeader, section_count) == 120);
+static_assert(offsetof(GroupHeader, restarts) == 124);
 static_assert(offsetof(GroupHeader, sections) == 128);
 static_assert(offsetof(GroupHeader, heartbeat_ns) == 576);
 static_assert(offsetof(GroupHeader, state) == 584);
