@@ -146,7 +146,7 @@ void ControlServer::on_event(EventLabel event) {
   switch (event.source) {
     case Source::listener: return on_listener();
     case Source::signals: return on_signal();
-    case Source::broker: poll_.remove(settings_.broker_socket); return start_draining("the broker is dead");
+    case Source::broker: return on_broker_end();
     case Source::memory_fault: return clients_.on_memory_fault();
     case Source::ports: return settings_.ports->on_events();
     case Source::wrapper: return clients_.start_redirected_streams();
@@ -154,6 +154,18 @@ void ControlServer::on_event(EventLabel event) {
     case Source::socket: return clients_.on_socket(event.id);
     case Source::process: return clients_.on_process_end(event.id);
   }
+}
+
+// Also the broker's way to stop an engine that it may not signal: it has said so itself, then.
+void ControlServer::on_broker_end() {
+  poll_.remove(settings_.broker_socket);
+  log_.error("broker_lost",
+             {{"reason", "the broker is dead, or may not signal this engine and lets go of it to stop it"},
+              {"means",
+               "THIS ENGINE ENDS ONCE OPEN REQUESTS HAVE, AND NOBODY STARTS ANOTHER: no service for any "
+               "group until tlsmuxd runs again"},
+              {"needs", "tlsmuxd to be started again, unless it was told to stop"}});
+  start_draining("the broker is dead");
 }
 
 // One at a time: what clients ask comes in between, also in a flood of connections.

@@ -36,6 +36,7 @@ class ControlServer {
   void wait();
   void hear_the_last();
   void on_event(EventLabel event);
+  void on_broker_end();
   void on_listener();
   void on_signal();
   void on_shard(std::uint64_t shard);

@@ -196,6 +196,9 @@ TEST_CASE("engine.drain takes no more clients and ends") {
   SUBCASE("at SIGTERM") { server.send_signal(SIGTERM); }
   SUBCASE("when the broker is dead") {
     server.close_broker_socket();
+    const auto lost = server.log().wait_for("event=broker_lost");
+    CHECK_MESSAGE(lost.contains(" level=error "), lost);
+    CHECK_MESSAGE(lost.contains("needs=\"tlsmuxd to be started again"), lost);
     CHECK(server.log().wait_for("event=draining").find("broker") != std::string::npos);
   }
   CHECK(server.wait() == 0);
