@@ -6,12 +6,15 @@
 #include <algorithm>
 
 #include <atomic>
+#include <cerrno>
 #include <climits>
+#include <cstring>
 #include <mutex>
 #include <utility>
 
 #include "engine/confinement/confinement.hpp"
 #include "engine/log/log_file.hpp"
+#include "engine/log/standard_error.hpp"
 
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
@@ -64,10 +67,19 @@ spdlog::level::level_enum spdlog_level(config::LogLevel level) {
   return spdlog::level::info;
 }
 
+// The place for what the log itself cannot say. Nothing if that would wait.
+void tell_standard_error(std::string_view why) {
+  const auto line = "tlsmuxd: lines of the log cannot be written and are lost: " + std::string(why) + "\n";
+  pollfd wanted{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+  if (::poll(&wanted, 1, 0) <= 0 || (wanted.revents & POLLOUT) == 0) return;
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), std::min(line.size(), kLineBytesMax));
+}
+
 // Writes lines to a descriptor without ever waiting long. spdlog calls it from one thread at a time.
 class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit DescriptorSink(shm::UniqueFd output) : output_(std::move(output)) {}
+  explicit DescriptorSink(shm::UniqueFd output)
+      : output_(std::move(output)), has_complained_(is_standard_error(output_.get())) {}
 
   // Before the first line. The pool outlives the sink's last line.
   void watch(spdlog::details::thread_pool* pool) { pool_ = pool; }
@@ -88,12 +100,15 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
       notice.payload = spdlog::string_view_t(text.data(), text.size());
       if (put(notice)) lost_reported_ = lost;
     }
-    if (!put(message)) unwritten_.fetch_add(1, std::memory_order_relaxed);
+    if (put(message)) return;
+    unwritten_.fetch_add(1, std::memory_order_relaxed);
+    if (!std::exchange(has_complained_, true)) tell_standard_error(why_lost_);
   }
 
   void flush_() override {}
 
  private:
+  // False: the line is lost, and why_lost_ says why.
   bool put(const spdlog::details::log_msg& message) {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
@@ -101,7 +116,21 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
       line.resize(kLineBytesMax);
       line[kLineBytesMax - 1] = '\n';
     }
-    return writable() && ::write(output_.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+    if (!writable()) {
+      why_lost_ = "its reader does not take them";
+      return false;
+    }
+    if (may_be_torn_ && !write_all("\n")) return false;
+    may_be_torn_ = !write_all({line.data(), line.size()});
+    return !may_be_torn_;
+  }
+
+  // A full disk takes a part of what it is given, and says why with the next write only.
+  bool write_all(std::string_view text) {
+    const auto written = ::write(output_.get(), text.data(), text.size());
+    if (written == static_cast<ssize_t>(text.size())) return true;
+    why_lost_ = std::strerror(written < 0 ? errno : ENOSPC);
+    return false;
   }
 
   bool writable() {
@@ -119,6 +148,9 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
   std::atomic<bool> hurried_ = false;
   std::atomic<std::uint64_t> unwritten_ = 0;
   std::uint64_t lost_reported_ = 0;
+  bool may_be_torn_ = false;   // the file's last line, by this process or another that met the same full disk
+  bool has_complained_;        // or has no other place for it
+  const char* why_lost_ = "";  // of the last line that was
 };
 
 }  // namespace
@@ -167,7 +199,7 @@ Log::Log(config::LogLevel level, shm::UniqueFd output, Mode mode) : parts_(std::
                                                             spdlog::async_overflow_policy::overrun_oldest);
   }
   parts_->logger->set_level(spdlog_level(level));
-  // Lines that fail are counted; there is no other place to complain.
+  // Lines that fail are counted; the sink complains where it can.
   parts_->logger->set_error_handler([](const std::string&) {});
 }
 

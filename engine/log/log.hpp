@@ -44,7 +44,8 @@ std::string format_event(std::string_view event, Fields fields);
 // The log file of the settings, made if missing (mode 0640) and appended to; standard error if they name none.
 std::expected<shm::UniqueFd, shm::SystemError> open_log(const config::LogSettings& settings);
 
-// Any thread. Never forked: a child makes its own.
+// Any thread. Never forked: a child makes its own. The first line that cannot be written is told on standard error; what follows
+// one that was torn by a full disk begins on a line of its own.
 class Log {
  public:
   enum class Mode : std::uint8_t {

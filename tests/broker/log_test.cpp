@@ -1,14 +1,19 @@
 #include "engine/log/log.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -96,6 +101,42 @@ TEST_CASE("engine.log with nobody reading neither blocks nor hides that lines we
     CHECK(lines.find("level=warning event=log_lines_lost count=1\n") != std::string::npos);
     CHECK(lines.find("event=written\n") != std::string::npos);
   }
+}
+
+TEST_CASE("engine.log line that a full disk has torn spoils no other, and standard error hears of it once") {
+  const test::TemporaryFolder folder;
+  const auto file = folder.path("log");
+  test::LogPipe standard_error;
+  {
+    const auto end = standard_error.take_writing_end();
+    test::ChildProcess writer([&] {
+      auto output = engine::open_log({.level = config::LogLevel::info, .file = file});
+      if (!output || ::dup2(end.get(), STDERR_FILENO) < 0) return 1;
+      std::ignore = ::signal(SIGXFSZ, SIG_IGN);
+      Log log(config::LogLevel::info, std::move(*output), Log::Mode::synchronous);
+      log.info("before");
+      rlimit bytes{};
+      if (::getrlimit(RLIMIT_FSIZE, &bytes) != 0) return 2;
+      const auto room = std::exchange(bytes.rlim_cur, std::filesystem::file_size(file) + 20);
+      if (::setrlimit(RLIMIT_FSIZE, &bytes) != 0) return 3;
+      log.info("torn");
+      log.info("lost");
+      bytes.rlim_cur = room;
+      if (::setrlimit(RLIMIT_FSIZE, &bytes) != 0) return 4;
+      log.info("after");
+      return 0;
+    });
+    CHECK(writer.wait() == 0);
+  }
+  std::ifstream stream(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  REQUIRE(lines.size() == 4);
+  CHECK(lines[0].substr(23) == "Z level=info event=before");
+  CHECK(lines[1].size() == 20);
+  CHECK(lines[2].substr(23) == "Z level=warning event=log_lines_lost count=2");
+  CHECK(lines[3].substr(23) == "Z level=info event=after");
+  CHECK(standard_error.rest() == "tlsmuxd: lines of the log cannot be written and are lost: No space left on device\n");
 }
 
 TEST_CASE("engine.log line is cut to what a pipe takes in one piece") {
