@@ -10,6 +10,7 @@
 #include "client/attached_channel.hpp"
 #include "client/monotonic_clock.hpp"
 #include "client/readable.hpp"
+#include "shm/system/seqpacket.hpp"
 
 namespace tlsmux::client {
 namespace {
@@ -128,8 +129,13 @@ void EngineLink::lose(Loss loss, SystemError why, std::int64_t now) {
   next_attempt_ns_ = loss == Loss::engine_died ? now : now + backoff_ns(0, now);
 }
 
+// Without memory for an error: some say it because there is none.
 void EngineLink::say_goodbye() {
-  if (connection_.control) ::shutdown(control(), SHUT_RDWR);
+  if (!connection_.control) return;
+  shm::GoodbyeNotice notice;
+  shm::fill_header(notice);
+  [[maybe_unused]] const auto told = ::send(control(), &notice, sizeof notice, MSG_DONTWAIT | MSG_NOSIGNAL);
+  ::shutdown(control(), SHUT_RDWR);
 }
 
 }  // namespace tlsmux::client

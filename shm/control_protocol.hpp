@@ -30,6 +30,7 @@
 //                     <-   peer_matched
 //   announce_stream   ->                (a socket of mine has connected to the engine's listener)
 //                     <-   stream_announced
+//   goodbye           ->                (clients that detach; nothing is answered. Who closes without it may be dead)
 //   refresh           ->                (root and the engine's user)
 //                     <-   refreshed    + 1 descriptor: a memfd with the plan, as text or JSON
 //
@@ -78,6 +79,7 @@ enum class ControlType : std::uint16_t {
   peer_matched = 26,
   announce_stream = 27,
   stream_announced = 28,
+  goodbye = 29,
 };
 
 struct ControlHeader {
@@ -118,6 +120,12 @@ static_assert(sizeof(AttachReply) == 104);
 
 struct MappedNotice {
   static constexpr ControlType kType = ControlType::mapped;
+  ControlHeader header;
+};
+
+// The client detaches: it closes its socket because it wants to.
+struct GoodbyeNotice {
+  static constexpr ControlType kType = ControlType::goodbye;
   ControlHeader header;
 };
 

@@ -16,6 +16,13 @@ class BriefClient {
   static std::expected<BriefClient, shm::SystemError> attach(const std::string& control_socket,
                                                              const std::string& group);
 
+  BriefClient(BriefClient&&) = default;
+  BriefClient& operator=(BriefClient&&) = delete;
+  ~BriefClient() {
+    if (socket_) [[maybe_unused]]
+      const auto told = tell(shm::GoodbyeNotice{});
+  }
+
   // What has no answer of its own.
   template <typename Message>
   std::expected<void, shm::SystemError> tell(const Message& message) {

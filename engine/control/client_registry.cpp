@@ -54,14 +54,8 @@ void ClientRegistry::on_socket(ClientId id) {
   auto* const connection = find(id);
   if (connection == nullptr || !connection->socket) return;
   auto packet = receive(*connection);
-  if (packet && packet->bytes.empty()) {
-    log_attached(*connection);
-    if (connection->stage == Stage::serving) {
-      log_info(*connection, "client_disconnected",
-               {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
-    }
-    return end(*connection, false);
-  }
+  // Without a goodbye: whether it is dead is seen later, when its process is, or at the latest when it is released.
+  if (packet && packet->bytes.empty()) return end(*connection, false);
   if (packet) return on_message(*connection, *packet);
   if (packet.error().code == EAGAIN) return;
   if (packet.error().code == EPROTO) return detach(*connection, EPROTO, packet.error().message);
@@ -79,10 +73,7 @@ void ClientRegistry::on_process_end(ClientId id) {
   poll_.remove(connection->peer->pidfd.get());
   connection->peer->pidfd.reset();
   log_attached(*connection);
-  if (connection->stage != Stage::mapping) {
-    log_info(*connection, "client_died",
-             {{"client", id}, {"group", group_name(*connection)}, {"pid", pid_of(*connection)}});
-  }
+  if (connection->stage != Stage::mapping) log_end(*connection, "client_died");
   end(*connection, true);
 }
 
@@ -142,6 +133,12 @@ void ClientRegistry::groups_changed() {
   }
 }
 
+void ClientRegistry::on_goodbye(Connection& connection, const shm::GoodbyeNotice& /*notice*/) {
+  log_attached(connection);
+  if (connection.stage == Stage::serving) log_end(connection, "client_disconnected");
+  end(connection, false);
+}
+
 void ClientRegistry::on_channel_opened(const ChannelOpened& reply) {
   auto* const connection = find_waiting(reply.client, PendingRequest::open_channel);
   if (connection == nullptr) return;
@@ -197,10 +194,19 @@ void ClientRegistry::on_released(std::uint32_t shard, const ClientReleased& repl
   auto* const connection = find(reply.client);
   if (connection == nullptr) return;
   std::erase_if(connection->shards, [&](const ServingShard& serving) { return serving.shard == shard; });
+  connection->in_flight += reply.in_flight;
+  connection->unseen += reply.unseen;
   if (!connection->shards.empty()) return;
+  if (!connection->is_end_logged) {
+    log_end(*connection, has_given_up_memory(*connection->peer) ? "client_died" : "client_disconnected");
+  }
   wipe_after_death(*connection);
   connection->memory.mapping.reset();
-  log_info(*connection, "client_released", {{"client", reply.client}, {"group", group_name(*connection)}});
+  log_info(*connection, "client_released",
+           {{"client", reply.client},
+            {"group", group_name(*connection)},
+            {"in_flight", connection->in_flight},
+            {"unseen", connection->unseen}});
   forget(*connection);
 }
 
@@ -321,8 +327,15 @@ void ClientRegistry::log_attached(Connection& connection) {
             {"memory_bytes", geometry.total_bytes()}});
 }
 
+void ClientRegistry::log_end(Connection& connection, std::string_view event) {
+  if (std::exchange(connection.is_end_logged, true)) return;
+  log_info(connection, event,
+           {{"client", connection.id}, {"group", group_name(connection)}, {"pid", pid_of(connection)}});
+}
+
 // With all that tells whom to look for, as the line that says who attached may be left out.
-void ClientRegistry::log_detached(const Connection& connection, std::string_view rule) {
+void ClientRegistry::log_detached(Connection& connection, std::string_view rule) {
+  connection.is_end_logged = true;
   const auto& group = group_name(connection);
   if (!detachments_.pass(group, rule, Clock::now())) return;
   const auto& peer = *connection.peer;

@@ -158,6 +158,7 @@ class ClientRegistry {
   [[nodiscard]] bool is_served(ClientId id) const;
 
   // client_registry.cpp
+  void on_goodbye(Connection& connection, const shm::GoodbyeNotice& notice);
   void on_channel_opened(const ChannelOpened& reply);
   void on_channel_closed(const ChannelClosed& reply);
   void on_offence(const ClientOffended& reply);
@@ -180,7 +181,9 @@ class ClientRegistry {
   std::expected<shm::Packet, shm::SystemError> receive(const Connection& connection) const;
   void close(shm::UniqueFd& socket) const;
   void log_attached(Connection& connection);
-  void log_detached(const Connection& connection, std::string_view rule);
+  // How a client ended, once.
+  void log_end(Connection& connection, std::string_view event);
+  void log_detached(Connection& connection, std::string_view rule);
   void log_info(const Connection& connection, std::string_view event, Fields fields);
   void log_refusal(const Connection& connection, const Denial& denial);
   [[nodiscard]] const std::string& group_name(const Connection& connection) const;

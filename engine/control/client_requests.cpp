@@ -56,6 +56,7 @@ void ClientRegistry::on_message(Connection& connection, const shm::Packet& packe
     case shm::ControlType::open_stream: return dispatch(connection, packet, &ClientRegistry::on_open_stream);
     case shm::ControlType::match_peer: return dispatch(connection, packet, &ClientRegistry::on_match_peer);
     case shm::ControlType::announce_stream: return dispatch(connection, packet, &ClientRegistry::on_announce_stream);
+    case shm::ControlType::goodbye: return dispatch(connection, packet, &ClientRegistry::on_goodbye);
     default: return detach(connection, EPROTO, "it sent a message that clients do not send");
   }
 }

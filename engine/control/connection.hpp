@@ -58,6 +58,9 @@ struct Connection {
   std::vector<ServingShard> shards;
   bool is_due_at_shard = false;                                // the first one has yet to be given the client
   bool is_unlogged = false;                                    // that it attached
+  bool is_end_logged = false;                                  // that it has left, has died or was detached
+  std::uint32_t in_flight = 0;                                 // at the shards that have released it, when it ended
+  std::uint32_t unseen = 0;                                    // likewise
   std::vector<std::optional<std::uint32_t>> shard_of_channel;  // by number; nothing: it is not open
   PendingRequest pending = PendingRequest::none;
   ChannelInTheWorks channel;

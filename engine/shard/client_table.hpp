@@ -98,6 +98,8 @@ struct Client {
   std::int64_t since_s = 0;
   ClientStage stage = ClientStage::served;
   bool dismissed = false;  // the control thread waits for ClientReleased
+  std::uint32_t in_flight_at_end = 0;
+  std::uint32_t unseen_at_end = 0;
   bool watched = false;
   shm::ClientGeometry geometry;
   std::shared_ptr<shm::Mapping> memory;

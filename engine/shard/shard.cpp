@@ -172,6 +172,7 @@ void Shard::run(DismissClient&& command) {
   }
   client->dismissed = true;
   if (client->stage == ClientStage::served) take_all_of(*client);
+  if (client->stage == ClientStage::served) count_open(*client);
   if (client->stage == ClientStage::leaving) {
     leaving_.push_back(client->index);
   } else if (command.died) {

@@ -97,6 +97,7 @@ class Shard {
   bool take_requests();
   void cool(std::size_t hot_index);
   void handle_offences();
+  static void count_open(Client& client);  // once, before it is served no more
   void stop_serving(Client& client);
   void part_with(Client& client);
   void inherit_from(Client& client);

@@ -158,6 +158,8 @@ struct ClientOffended {
 // The shard does not touch its memory any more, and the descriptors are closed.
 struct ClientReleased {
   ClientId client = 0;
+  std::uint32_t in_flight = 0;  // of its requests, when it ended
+  std::uint32_t unseen = 0;     // that had ended by then without its application having been told
 };
 
 struct Drained {

@@ -12,6 +12,14 @@ constexpr std::uint64_t kPartingTimeNs = 1'000'000'000;
 
 }  // namespace
 
+void Shard::count_open(Client& client) {
+  for (const auto& channel : client.channels) {
+    if (!channel.is_open) continue;
+    client.in_flight_at_end += channel.in_flight;
+    client.unseen_at_end += static_cast<std::uint32_t>(channel.unseen().size());
+  }
+}
+
 void Shard::stop_serving(Client& client) {
   if (client.stage != ClientStage::served) return;
   for (std::uint32_t number = 0; number < client.channels.size(); ++number) {
@@ -30,10 +38,7 @@ void Shard::stop_serving(Client& client) {
 void Shard::part_with(Client& client) {
   if (client.stage != ClientStage::served) return;
   stop_serving(client);
-  const bool has_open = std::ranges::any_of(client.channels, [](const Channel& channel) {
-    return channel.is_open && (channel.in_flight > 0 || !channel.unseen().empty());
-  });
-  if (!has_open) return leave(client);
+  if (client.in_flight_at_end == 0 && client.unseen_at_end == 0) return leave(client);
   parting_.push_back({.client = client.id, .ends_ns = now_ns_ + kPartingTimeNs});
 }
 
@@ -78,7 +83,8 @@ void Shard::unwatched(std::uint32_t client_index) {
 void Shard::release_if_done(Client& client) {
   const bool waking = std::ranges::any_of(client.channels, &Channel::waking);
   if (client.stage != ClientStage::leaving || !client.dismissed || client.watched || waking) return;
-  replies_.emplace_back(ClientReleased{.client = client.id});
+  replies_.emplace_back(
+      ClientReleased{.client = client.id, .in_flight = client.in_flight_at_end, .unseen = client.unseen_at_end});
   board_.remove_client(client);
   clients_.remove(client);
 }
@@ -88,6 +94,7 @@ void Shard::handle_offences() {
     auto* client = clients_.at(offence.client_index);
     if (client == nullptr || client->stage != ClientStage::served) continue;
     replies_.emplace_back(ClientOffended{.client = client->id, .rule = std::string(offence.rule)});
+    count_open(*client);
     leave(*client);
   }
 }

@@ -38,10 +38,15 @@ std::expected<Packet, SystemError> receive_packet(int socket, Descriptors descri
 std::expected<void, SystemError> wait_readable(int socket, int timeout_ms);
 
 template <typename Message>
-std::expected<void, SystemError> send_message(int socket, Message message, std::span<const int> descriptors = {}) {
+void fill_header(Message& message) {
   static_assert(std::is_trivially_copyable_v<Message>);
   message.header.type = Message::kType;
   message.header.bytes = sizeof message;
+}
+
+template <typename Message>
+std::expected<void, SystemError> send_message(int socket, Message message, std::span<const int> descriptors = {}) {
+  fill_header(message);
   return send_packet(socket, std::as_bytes(std::span(&message, 1)), descriptors);
 }
 

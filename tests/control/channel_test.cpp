@@ -255,7 +255,7 @@ TEST_CASE("engine.client at two shards is released when both have let it go") {
   REQUIRE(client.attach(server.group()));
   CHECK(open_channel(client, "acquirer").reply.shard == 0);
   CHECK(open_channel(client, "hold@1").reply.shard == 1);
-  client.close();
+  REQUIRE(client.send(shm::GoodbyeNotice{}));
   server.log().wait_for("event=client_disconnected");
   // Behind the first shard's release.
   const auto drain = [&](const char* upstream) {

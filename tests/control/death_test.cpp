@@ -134,6 +134,25 @@ TEST_CASE("engine.client death is noticed though a child holds its socket") {
   CHECK(next.attach(server.group()));
 }
 
+TEST_CASE("engine.client that is gone has died in the log only if it has said no goodbye") {
+  for (const bool says_goodbye : {true, false}) {
+    CAPTURE(says_goodbye);
+    ServerProcess server({.memory = kOneClient});
+    test::ChildProcess client([&] {
+      ControlClient control(server.path());
+      if (!control.attach(server.group())) return 1;
+      server.send_signal(SIGSTOP);  // it hears of the goodbye, the closed socket and the end at one time
+      return says_goodbye && !control.send(shm::GoodbyeNotice{}) ? 2 : 0;
+    });
+    CHECK(client.wait() == 0);
+    server.send_signal(SIGCONT);
+    server.log().wait_for("event=client_attached");
+    const auto next_event = [&] { return test::value_in(server.log().wait_for("event=client_"), "event"); };
+    CHECK(next_event() == (says_goodbye ? "client_disconnected" : "client_died"));
+    CHECK(next_event() == "client_released");
+  }
+}
+
 TEST_CASE("engine.client closing its socket has left though it lives") {
   ServerProcess server({.memory = kOneClient});
   ControlClient client(server.path());

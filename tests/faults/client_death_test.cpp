@@ -122,7 +122,14 @@ TEST_CASE("faults.a client killed at any point leaves nothing in the engine") {
   CHECK(maybe_sent("hole") == 0);
   CHECK(not_sent("sink") == 0);
   CHECK(upstream_facts(bed.group(), "hole").queued == 0);
+  // The log has one end for each, in the same words, and what they had open.
+  auto& log = bed.engine().log();
+  await([&] { return log.count("event=client_released") + 1 == log.count("event=client_attached"); });
+  CHECK(log.count("event=client_died") == log.count("event=client_released"));
+  CHECK(log.count("event=client_disconnected") == 0);
+  CHECK(log.count(" in_flight=1 unseen=0") == 2);
   bed.stop();
+  CHECK(log.count("event=client_disconnected") == 1);
 }
 
 TEST_CASE("faults.many clients killed in the middle of attaching") {
