@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/cli/control_request.hpp"
+#include "client/cli/engine_text.hpp"
 #include "client/cli/environment.hpp"
 #include "client/cli/exit_code.hpp"
 #include "client/cli/table.hpp"
@@ -17,14 +18,20 @@ bool is_open(const SessionStatus& session) {
   return session.state == "ready" || session.state == "signing_on" || session.state == "draining";
 }
 
+std::string progress_text(const UpstreamStatus& upstream) {
+  const auto open = std::ranges::count_if(upstream.sessions, is_open);
+  return escaped(upstream.name) + " drains: " + std::to_string(upstream.in_flight) + " in flight, " +
+         std::to_string(upstream.queued) + " waiting, " + std::to_string(open) +
+         (open == 1 ? " session" : " sessions") + " open";
+}
+
 // As one of the groups that use the upstream shows it.
 void show_progress(const std::vector<ObservedGroup>& groups, const std::string& upstream, std::uint64_t now_ns) {
   for (const auto& group : groups) {
-    for (const auto& each : report(group, now_ns).upstreams) {
-      if (each.name != upstream) continue;
-      std::fprintf(stderr, "%s\n", drain_progress(each).c_str());
-      return;
-    }
+    const auto text = drain_progress(report(group, now_ns), upstream);
+    if (text.empty()) continue;
+    std::fprintf(stderr, "%s\n", text.c_str());
+    return;
   }
 }
 
@@ -39,11 +46,10 @@ bool goes_on_waiting(EnginePatience& patience, const std::string& upstream) {
 
 }  // namespace
 
-std::string drain_progress(const UpstreamStatus& upstream) {
-  const auto open = std::ranges::count_if(upstream.sessions, is_open);
-  return escaped(upstream.name) + " drains: " + std::to_string(upstream.in_flight) + " in flight, " +
-         std::to_string(upstream.queued) + " waiting, " + std::to_string(open) +
-         (open == 1 ? " session" : " sessions") + " open";
+std::string drain_progress(const GroupStatus& group, const std::string& upstream) {
+  const auto found = std::ranges::find(group.upstreams, upstream, &UpstreamStatus::name);
+  const bool is_known = found != group.upstreams.end() && group.engine.heartbeat_age_ns <= kHeartbeatWorryNs;
+  return is_known && found->draining ? progress_text(*found) : std::string();
 }
 
 int run_drain(const DrainOptions& options) {

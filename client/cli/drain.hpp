@@ -16,8 +16,9 @@ struct DrainOptions {
   PatienceLimits patience = {};
 };
 
-// What the upstream still has to do, without an end of line.
-std::string drain_progress(const UpstreamStatus& upstream);
+// What the upstream still has to do, without an end of line. Empty: by the group's tables the engine has not taken the order yet, or
+// they are old, or the group does not use it.
+std::string drain_progress(const GroupStatus& group, const std::string& upstream);
 
 // `tlsmux drain`: has an upstream take no requests, waits until those that it has are done, or undoes it. Returns the
 // exit code.

@@ -37,6 +37,7 @@ Json upstream_json(const UpstreamStatus& upstream) {
   for (const auto& endpoint : upstream.endpoints) endpoints.push_back(endpoint_json(endpoint));
   return {{"name", upstream.name},
           {"draining", upstream.draining},
+          {"drained", is_drained(upstream)},
           {"sessions_ready", upstream.sessions_ready},
           {"sessions_wanted", upstream.sessions_wanted},
           {"in_flight", upstream.in_flight},

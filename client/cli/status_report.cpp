@@ -154,6 +154,10 @@ void add_clients(const shm::GroupView& view, GroupStatus& status) {
 
 }  // namespace
 
+bool is_drained(const UpstreamStatus& upstream) {
+  return upstream.draining && upstream.in_flight == 0 && upstream.queued == 0 && upstream.sessions.empty();
+}
+
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns) {
   GroupStatus status{.engine = engine_facts(observed, now_ns), .upstreams = {}, .clients = {}};
   add_upstreams(observed.view, status);

@@ -40,7 +40,7 @@ struct SessionStatus {
 
 struct UpstreamStatus {
   std::string name;
-  bool draining = false;  // takes no requests
+  bool draining = false;  // takes no requests, and ends what it has; see is_drained
   std::uint32_t sessions_ready = 0;
   std::uint32_t sessions_wanted = 0;
   std::uint32_t in_flight = 0;  // of all groups
@@ -87,6 +87,9 @@ struct GroupStatus {
   std::vector<UpstreamStatus> upstreams;
   std::vector<ClientStatus> clients;
 };
+
+// It takes no requests, and has none and no session left.
+bool is_drained(const UpstreamStatus& upstream);
 
 // `now_ns` is CLOCK_MONOTONIC. Rows that the engine keeps changing, or died while changing, are left out.
 GroupStatus report(const ObservedGroup& observed, std::uint64_t now_ns);

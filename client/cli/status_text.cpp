@@ -112,6 +112,13 @@ std::string notices_text(const UpstreamStatus& upstream) {
   return text;
 }
 
+std::string draining_text(const UpstreamStatus& upstream) {
+  if (!upstream.draining) return "";
+  if (!is_drained(upstream))
+    return "  DRAINING: takes no requests, and ends its sessions when those that it has are done\n";
+  return "  DRAINED: takes no requests until `tlsmux drain --resume " + escaped(upstream.name) + "`\n";
+}
+
 std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
   Table table({"UPSTREAM", "SESSIONS", "IN FLIGHT", "QUEUED", "ANSWERED", "NOT_SENT", "MAYBE_SENT", "LATE",
                "UNSOLICITED", "HANDSHAKES", "RESUMED", "P50", "P99"});
@@ -122,7 +129,7 @@ std::string upstream_text(const UpstreamStatus& upstream, std::int64_t now_s) {
        std::to_string(upstream.unsolicited), std::to_string(upstream.handshakes_full + upstream.handshakes_resumed),
        std::to_string(upstream.handshakes_resumed), latency_text(upstream.p50_ns), latency_text(upstream.p99_ns)});
   auto text = table.text();
-  if (upstream.draining) text += "  DRAINING: takes no requests until it is resumed\n";
+  text += draining_text(upstream);
   text += endpoints_text(upstream, now_s);
   text += sessions_text(upstream, now_s);
   text += reasons_text("not_sent", upstream.not_sent);

@@ -155,16 +155,31 @@ TEST_CASE("client.drain and refresh of an engine that never answers end") {
 }
 
 TEST_CASE("client.drain counts all sessions that are open") {
-  cli::UpstreamStatus upstream;
+  cli::GroupStatus group;
+  auto& upstream = group.upstreams.emplace_back();
   upstream.name = "acquirer";
+  upstream.draining = true;
   upstream.in_flight = 3;
   upstream.sessions_ready = 0;
   const auto add = [&](const char* state) { upstream.sessions.emplace_back().state = state; };
   add("draining");
   add("backing_off");
-  CHECK(cli::drain_progress(upstream) == "acquirer drains: 3 in flight, 0 waiting, 1 session open");
+  CHECK(cli::drain_progress(group, "acquirer") == "acquirer drains: 3 in flight, 0 waiting, 1 session open");
   add("ready");
-  CHECK(cli::drain_progress(upstream) == "acquirer drains: 3 in flight, 0 waiting, 2 sessions open");
+  CHECK(cli::drain_progress(group, "acquirer") == "acquirer drains: 3 in flight, 0 waiting, 2 sessions open");
+  CHECK(cli::drain_progress(group, "other").empty());
+}
+
+TEST_CASE("client.drain says nothing of progress before the engine has taken the order, or out of old tables") {
+  cli::GroupStatus group;
+  auto& upstream = group.upstreams.emplace_back();
+  upstream.name = "acquirer";
+  CHECK(cli::drain_progress(group, "acquirer").empty());
+  upstream.draining = true;
+  group.engine.heartbeat_age_ns = 3 * kSecondNs;
+  CHECK_FALSE(cli::drain_progress(group, "acquirer").empty());
+  group.engine.heartbeat_age_ns += 1;
+  CHECK(cli::drain_progress(group, "acquirer").empty());
 }
 
 TEST_CASE("client.status shows what an engine that hangs said last, and how old that is") {

@@ -111,6 +111,31 @@ TEST_CASE("client.status says that an engine was restarted, and that it counts s
   CHECK(cli::status_json({status}).contains(R"("restarts": 12)"));
 }
 
+TEST_CASE("client.status tells an upstream that drains from one that is drained") {
+  auto status = hostile_status();
+  auto& upstream = status.upstreams[0];
+  upstream.name = "acquirer";
+  const auto text = [&] { return cli::status_text(status, kNow); };
+  const auto is_drained = [&] {
+    const bool in_json = cli::status_json({status}).contains(R"("drained": true)");
+    CHECK(in_json == text().contains("  DRAINED: takes no requests until `tlsmux drain --resume acquirer`\n"));
+    return in_json;
+  };
+  CHECK_FALSE(text().contains("DRAIN"));
+  upstream.draining = true;
+  CHECK(text().contains("  DRAINING: takes no requests, and ends its sessions when those that it has are done\n"));
+  CHECK_FALSE(is_drained());
+  upstream.sessions.clear();
+  CHECK(is_drained());
+  for (auto* const open : {&upstream.in_flight, &upstream.queued}) {
+    *open = 1;
+    CHECK_FALSE(is_drained());
+    *open = 0;
+  }
+  upstream.draining = false;
+  CHECK_FALSE(is_drained());
+}
+
 TEST_CASE("client.status sees whether a process is there, stopped or gone") {
   CHECK(cli::sight_of(static_cast<std::uint32_t>(::getpid())) == cli::ProcessSight::there);
   CHECK(cli::sight_of(0) == cli::ProcessSight::gone);

@@ -25,6 +25,9 @@ TEST_CASE("outcome.drain of an idle upstream ends its sessions, and resume bring
   CHECK(drained.exit_code == 0);
   CHECK(drained.text == "acquirer is drained: it takes no requests until `tlsmux drain --resume acquirer`\n");
   CHECK(rig.await_facts([](const auto& facts) { return facts.sessions_ready == 0; }).in_flight == 0);
+  await([&] {
+    return run_tlsmux("status --control-socket " + rig.config.engine.control_socket).text.contains("  DRAINED: takes ");
+  });
   const auto refused = requester.ask("while");
   CHECK(refused.outcome == TMX_NOT_SENT);
   CHECK(refused.reason == TMX_REASON_UPSTREAM_DRAINING);
