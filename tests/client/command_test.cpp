@@ -147,6 +147,7 @@ TEST_CASE("client.mistyped commands are named") {
         "\"ports\" or \"status\"");
   CHECK(words("ports clam NUP dynamic") == R"(no command "clam"; did you mean "claim"?)");
   CHECK(words("check file more") == "The following argument was not expected: more");
+  CHECK(words("--control-socket x status") == "options come after the command, as in: tlsmux status --json");
   CHECK_FALSE(words("ports NUP --jsn").contains("no command"));
 }
 
