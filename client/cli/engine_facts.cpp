@@ -1,5 +1,7 @@
 #include "client/cli/engine_facts.hpp"
 
+#include "client/cli/account_names.hpp"
+
 namespace tlsmux::client::cli {
 namespace {
 
@@ -21,6 +23,7 @@ EngineFacts engine_facts(const ObservedGroup& observed, std::uint64_t now_ns) {
   return {.group = observed.name,
           .answers = observed.engine_answers,
           .stranger = observed.stranger,
+          .stranger_name = observed.stranger ? user_name(*observed.stranger) : std::string(),
           .process = observed.process,
           .pid = header.engine_pid,
           .state = state_name(header.state.load(std::memory_order_relaxed)),

@@ -15,6 +15,7 @@ struct EngineFacts {
   std::string group;
   bool answers = true;
   std::optional<std::uint32_t> stranger = {};  // see ObservedGroup
+  std::string stranger_name = {};              // empty: none is known
   std::optional<ProcessSight> process = {};    // the same
   std::uint32_t pid = 0;
   std::string state = {};

@@ -28,6 +28,7 @@ std::string no_engine_text(const EngineFacts& engine) {
   const std::string text = "WARNING: no engine answers on the control socket; ";
   if (!engine.stranger) return text + "this is what the last one wrote\n";
   return text + "these tables are of user " + std::to_string(*engine.stranger) +
+         (engine.stranger_name.empty() ? "" : " (" + escaped(engine.stranger_name) + ")") +
          ", and made up unless the last engine was that user's\n";
 }
 

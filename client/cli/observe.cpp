@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "client/cli/control_request.hpp"
+#include "ports/diagnosis/live_groups.hpp"
 #include "shm/control_protocol.hpp"
 #include "shm/system/owner.hpp"
 
@@ -24,9 +25,16 @@ std::expected<ObservedGroup, SystemError> map_object(const std::string& name, in
   return ObservedGroup{.name = name, .mapping = std::move(*mapping), .view = *view};
 }
 
-std::optional<std::uint32_t> stranger_of(int fd) {
+// Others can neither hold the lock nor write into it.
+bool is_served(const std::string& group, std::uint32_t engine_pid) {
+  const auto server = ports::server_of(group);
+  return server && shm::is_root_or_own(server->uid) && server->pid != 0 && server->pid == engine_pid;
+}
+
+std::optional<std::uint32_t> stranger_of(const ObservedGroup& observed, int fd) {
   struct stat status{};
   if (::fstat(fd, &status) != 0 || shm::is_root_or_own(status.st_uid)) return std::nullopt;
+  if (is_served(observed.name, observed.view.header().engine_pid)) return std::nullopt;
   return status.st_uid;
 }
 
@@ -34,7 +42,7 @@ std::expected<ObservedGroup, SystemError> map_left_object(const std::string& nam
   auto observed = map_object(name, fd);
   if (observed) {
     observed->engine_answers = false;
-    observed->stranger = stranger_of(fd);
+    observed->stranger = stranger_of(*observed, fd);
     observed->process = sight_of(observed->view.header().engine_pid);
   }
   return observed;

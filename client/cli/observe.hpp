@@ -19,8 +19,9 @@ namespace tlsmux::client::cli {
 struct ObservedGroup {
   std::string name;
   bool engine_answers = true;
-  std::optional<std::uint32_t> stranger = {};  // whose object it is when none answers, unless root's or the caller's
-  std::optional<ProcessSight> process = {};    // when none answers: what has the pid in the tables now
+  // Whose object it is when none answers, unless it is root's or the caller's, or the lock of one of these names its engine.
+  std::optional<std::uint32_t> stranger = {};
+  std::optional<ProcessSight> process = {};  // when none answers: what has the pid in the tables now
   shm::Mapping mapping;
   shm::GroupView view;  // into the mapping
 };

@@ -67,6 +67,8 @@ TEST_CASE("client.status and ports tell whose tables they show when no engine an
       "engine was that user's\n";
   CHECK(cli::status_text(status, kNow).contains(warning));
   CHECK(cli::ports_text({.engine = {.group = "g", .answers = false, .stranger = 1000}}, kNow).contains(warning));
+  status.engine.stranger_name = "tlsmux";
+  CHECK(cli::status_text(status, kNow).contains("; these tables are of user 1000 (tlsmux), and made up unless "));
 }
 
 TEST_CASE("client.status and ports say no more of an engine that does not answer than is known") {

@@ -14,6 +14,7 @@
 #include "shm/segment.hpp"
 #include "shm/system/seqpacket.hpp"
 #include "shm/system/unique_fd.hpp"
+#include "tests/client/held_lock.hpp"
 #include "tests/support/fake_engine.hpp"
 #include "tests/support/skip.hpp"
 #include "tests/system/command.hpp"
@@ -24,6 +25,7 @@ using namespace tlsmux::test;
 namespace {
 
 constexpr uid_t kStranger = 4321;
+constexpr std::uint32_t kEnginePid = 4711;
 
 std::string run(const std::string& command, const FakeEngineOptions& engine) {
   return run_tlsmux(command + " --control-socket " + engine.control_socket).text;
@@ -71,7 +73,7 @@ TEST_CASE("client.status of tables that a stranger left says whose they are") {
   {
     const auto mapping = shm::Mapping::map(object->get(), tables.total_bytes(), shm::Access::read_write);
     REQUIRE(mapping.has_value());
-    shm::GroupPart::format(mapping->bytes(), tables, {.group = engine.group, .boot_id = {}});
+    shm::GroupPart::format(mapping->bytes(), tables, {.group = engine.group, .boot_id = {}, .engine_pid = kEnginePid});
   }
   for (const auto* const command : {"status", "ports"}) {
     const auto ask = [&] { return run(std::string(command) + " --group " + engine.group, engine); };
@@ -82,6 +84,13 @@ TEST_CASE("client.status of tables that a stranger left says whose they are") {
     CHECK_MESSAGE(text.contains("no engine answers on the control socket; these tables are of user 4321, and made up"),
                   text);
   }
+  // It is the configured engine's user where root's lock names the tables' engine.
+  const HeldLock lock(engine.group);
+  const auto ask = [&] { return run("status --group " + engine.group, engine); };
+  lock.name_holder(kEnginePid + 1);
+  CHECK(ask().contains("these tables are of user 4321, and made up"));
+  lock.name_holder(kEnginePid);
+  CHECK(ask().contains("no engine answers on the control socket; this is what the last one wrote\n"));
 }
 
 TEST_CASE("client.refusals give the terminal of an administrator's command no orders") {
