@@ -117,7 +117,7 @@ class Scene {
       case 17:
       case 18:
       case 19: return let_shard_answer(kind % 2, choices.next());
-      case 20: return leave(client);
+      case 20: return leave(client, (what & 32) != 0);
       case 21: return registry_->on_process_end(client.id);
       case 22: return read_all(client);
       case 23: return registry_->expire(control::ClientRegistry::Clock::now() + std::chrono::hours(1));
@@ -135,7 +135,7 @@ class Scene {
   // All go: nothing is left of them.
   void end() {
     for (auto& client : clients_) {
-      if (client.socket) leave(client);
+      if (client.socket) leave(client, false);
     }
     for (int i = 0; i < 3; ++i) {
       for (std::uint8_t shard = 0; shard < 2; ++shard) let_shard_answer(shard, 0);
@@ -165,7 +165,8 @@ class Scene {
     registry_->arrive(shm::UniqueFd(ends[1]));
   }
 
-  void leave(Client& client) {
+  void leave(Client& client, bool says_goodbye) {
+    if (says_goodbye) static_cast<void>(shm::send_packet(client.socket.get(), bytes_of(shm::GoodbyeNotice{}), {}));
     client.socket.reset();
     client.memory.reset();
     registry_->on_socket(client.id);
