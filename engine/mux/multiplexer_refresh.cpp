@@ -1,9 +1,24 @@
 // What a refresh of the configuration changes while everything runs.
+#include <array>
+
 #include "config/leases.hpp"
 #include "engine/mux/multiplexer.hpp"
 #include "shm/assert.hpp"
 
 namespace tlsmux::engine::mux {
+namespace {
+
+ChangeReach reach_of(const config::UpstreamSettings& before, const config::UpstreamSettings& now) {
+  const auto times = [](const config::UpstreamSettings& settings) {
+    const auto& timeouts = settings.timeouts;
+    const auto& backoff = settings.backoff;
+    return std::array{timeouts.connect_ms, timeouts.handshake_ms, timeouts.sign_on_ms,
+                      backoff.initial_ms,  backoff.max_ms,        backoff.jitter_percent};
+  };
+  return times(before) == times(now) ? ChangeReach::settings : ChangeReach::next_attempts;
+}
+
+}  // namespace
 
 void Multiplexer::set_groups(std::size_t groups) {
   TMX_ASSERT(groups >= groups_);
@@ -66,7 +81,7 @@ void Multiplexer::finish_restarts() {
     upstream.is_signed_on = false;
     if (upstream.next_tls_client != nullptr) upstream.tls_client = std::move(upstream.next_tls_client);
     upstream.connect_options = connect_options_of(settings.tcp);
-    pool_.change(upstream, false);
+    pool_.change(upstream, ChangeReach::settings);
     if (!upstream.removed) pool_.resume(upstream);
   }
 }
@@ -76,11 +91,16 @@ void Multiplexer::change_upstream(std::size_t index, std::shared_ptr<const confi
   auto& upstream = *state_.upstreams[index];
   if (upstream.next_settings != nullptr) return restart_upstream(index, std::move(settings), std::move(tls_client));
   TMX_ASSERT(session_places(*settings) <= upstream.sessions.size());
-  const auto reuse_before = std::exchange(upstream.settings, std::move(settings))->streams.reuse;
-  if (tls_client != nullptr) upstream.tls_client = std::move(tls_client);
+  const auto before = std::exchange(upstream.settings, std::move(settings));
+  auto reach = reach_of(*before, *upstream.settings);
+  if (tls_client != nullptr) {
+    upstream.tls_client = std::move(tls_client);
+    reach = ChangeReach::attempts;
+  }
+  if (replace_sessions) reach = ChangeReach::sessions;
   upstream.connect_options = connect_options_of(upstream.settings->tcp);
-  if (config::leases_sessions(*upstream.settings)) leases_.reuse_changed(upstream, reuse_before);
-  pool_.change(upstream, replace_sessions);
+  if (config::leases_sessions(*upstream.settings)) leases_.reuse_changed(upstream, before->streams.reuse);
+  pool_.change(upstream, reach);
 }
 
 }  // namespace tlsmux::engine::mux

@@ -334,7 +334,23 @@ void SessionPool::fail_back(Upstream& upstream) {
 
 // ---- By command ----
 
-void SessionPool::change(Upstream& upstream, bool replace) {
+// As many at one time as at the engine's start: handshakes_max.
+void SessionPool::begin_anew(Upstream& upstream) {
+  upstream.endpoints.forget_failures();
+  for (auto* session : upstream.sessions) {
+    if (session->state == SessionState::backing_off) session->start_ns = std::min(session->start_ns, state_->now_ns);
+  }
+}
+
+// One that signs on has been accepted by the host.
+void SessionPool::give_up_attempts(Upstream& upstream) {
+  for (auto* session : upstream.sessions) {
+    if (!session->is_starting() || session->state == SessionState::signing_on) continue;
+    life_->close(*session, Reason::upstream_draining, "the configuration has changed");
+  }
+}
+
+void SessionPool::change(Upstream& upstream, ChangeReach reach) {
   std::vector<bool> used(upstream.endpoints.size());
   for (const auto* session : upstream.sessions) {
     if (has_place(*session)) used[session->endpoint] = true;
@@ -342,7 +358,7 @@ void SessionPool::change(Upstream& upstream, bool replace) {
   const auto places = upstream.endpoints.change(*upstream.settings, used);
   for (auto* session : upstream.sessions) {
     session->endpoint = has_place(*session) ? places[session->endpoint] : 0;
-    if (has_place(*session) && replace) session->is_outdated = true;
+    if (has_place(*session) && reach == ChangeReach::sessions) session->is_outdated = true;
     // By another age or time-out, perhaps: looked at anew.
     session->retire_ns = 0;
     if (session->in_flight.empty()) continue;
@@ -350,6 +366,8 @@ void SessionPool::change(Upstream& upstream, bool replace) {
   }
   const auto& settings = *upstream.settings;
   upstream.wanted = std::clamp(upstream.wanted, settings.sessions, sessions_max(settings));
+  if (reach >= ChangeReach::next_attempts) begin_anew(upstream);
+  if (reach >= ChangeReach::attempts) give_up_attempts(upstream);
   upstream.changed = upstream.pool_changed = true;
   tend();
 }

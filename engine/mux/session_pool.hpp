@@ -9,6 +9,14 @@
 
 namespace tlsmux::engine::mux {
 
+// How far a change of settings goes. Each goes as far as those before it, too.
+enum class ChangeReach : std::uint8_t {
+  settings,       // no attempt to connect depends on them
+  next_attempts,  // those that wait for their next attempt make it now, and pauses begin anew
+  attempts,       // those that are on their way by earlier settings are given up for it
+  sessions,       // sessions made with earlier ones are replaced, one at a time
+};
+
 class SessionPool {
  public:
   SessionPool(MuxState& state, SessionLife& life) : state_(&state), life_(&life) {}
@@ -21,8 +29,8 @@ class SessionPool {
   // When requests wait although some were just brought to sessions: wants one session more if all are busy.
   void grow(Upstream& upstream);
 
-  // Its settings have changed. With `replace`, sessions made with earlier ones are replaced, one at a time.
-  void change(Upstream& upstream, bool replace);
+  // Its settings have changed.
+  void change(Upstream& upstream, ChangeReach reach);
 
   // From now on takes no requests; ends its sessions once those that it has are done. Until resumed.
   // `drain_ms` stands in for timeouts.drain_ms; 0: as there.
@@ -51,6 +59,8 @@ class SessionPool {
   void rotate(Upstream& upstream);
   void start_waiting(Upstream& upstream);
   void fail_back(Upstream& upstream);
+  void begin_anew(Upstream& upstream);
+  void give_up_attempts(Upstream& upstream);
 
   static Count count(const Upstream& upstream);
   void count_loads(const Upstream& upstream);

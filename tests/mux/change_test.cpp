@@ -30,6 +30,15 @@ config::Config one_session() {
   return config;
 }
 
+// Once each.
+void refuse_all(MuxRig& rig) {
+  for (std::size_t i = 0; i < rig.network.size(); ++i) {
+    if (rig.network[i].stage != Stage::connecting) continue;
+    rig.connect(i, ECONNREFUSED);
+    rig.finish_close(i);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("engine.another age holds for sessions that there are") {
@@ -69,6 +78,106 @@ TEST_CASE("engine.session to an endpoint that is gone serves while the new one c
   CHECK(rig.outcome(second) == "answered 0002");
   REQUIRE(rig.network[1].stage == Stage::connecting);
   CHECK(rig.session(0).is_up());
+}
+
+// ---- Sessions that wait for their next attempt ----
+
+TEST_CASE("engine.a change that attempts depend on ends the pauses, and they begin anew") {
+  auto config = one_session();
+  config.upstreams[0].sessions = config.upstreams[0].sessions_max = 5;
+  config.upstreams[0].handshakes_max = 2;
+  config.upstreams[0].backoff = {.initial_ms = 100, .max_ms = 30'000, .jitter_percent = 0};
+  MuxRig rig(config);
+  while (rig.upstream().endpoints[0].fruitless < 10) {
+    refuse_all(rig);
+    if (rig.starting() == 0) rig.advance_to_due();
+  }
+  refuse_all(rig);
+  REQUIRE(rig.starting() == 0);
+  REQUIRE(rig.outcome(rig.ask("0001")) == "not_sent connect_refused");
+  rig.advance_ms(1000);
+
+  std::unique_ptr<engine::tls::TlsClient> tls_client;
+  bool replaces = false;
+  bool is_of_attempts = true;
+  auto settings = config.upstreams[0];
+  SUBCASE("endpoints, tls or tcp") { replaces = true; }
+  SUBCASE("the content of a certificate file") { tls_client = std::make_unique<test::PlainTlsClient>(); }
+  SUBCASE("backoff") { settings.backoff.max_ms = 20'000; }
+  SUBCASE("how long an attempt may take") { settings.timeouts.handshake_ms += 1; }
+  SUBCASE("something else") {
+    settings.queue_max += 1;
+    is_of_attempts = false;
+  }
+  const auto dialled = rig.network.dialled().size();
+  rig.mux.change_upstream(0, std::make_shared<const config::UpstreamSettings>(settings), std::move(tls_client),
+                          replaces);
+  CHECK(rig.starting() == (is_of_attempts ? 2 : 0));
+  CHECK(rig.network.dialled().size() - dialled == rig.starting());
+  const auto waiting = rig.ask("0002");
+  if (!is_of_attempts) {
+    CHECK(rig.outcome(waiting) == "not_sent connect_refused");
+    return;
+  }
+  CHECK(rig.outcome(waiting) == "open");
+  refuse_all(rig);
+  CHECK(rig.outcome(waiting) == "not_sent connect_refused");
+  rig.advance_ms(99);
+  CHECK(rig.starting() == 0);
+  rig.advance_ms(1);
+  REQUIRE(rig.starting() == 1);
+  rig.bring_up_all();
+  while (rig.starting() > 0) {
+    CHECK(rig.starting() <= 2);
+    rig.bring_up_all();
+  }
+  CHECK(rig.count(shm::SessionState::ready) == 5);
+}
+
+TEST_CASE("engine.a session that was up for a moment only tries again at once after a change of its certificate") {
+  auto config = one_session();
+  config.upstreams[0].backoff = {.initial_ms = 10'000, .max_ms = 30'000, .jitter_percent = 0};
+  MuxRig rig(config);
+  test::TlsScript script;
+  test::bring_up_scripted(rig, 0, script);
+  script.open_error = engine::tls::TlsError{shm::Reason::certificate_rejected_by_host, "certificate required"};
+  rig.receive(0, test::to_bytes("an alert"));
+  rig.finish_close(0);
+  rig.advance_ms(100);
+  REQUIRE(rig.starting() == 0);
+  rig.mux.change_upstream(0, std::make_shared<const config::UpstreamSettings>(config.upstreams[0]),
+                          std::make_unique<test::PlainTlsClient>(), false);
+  REQUIRE(rig.starting() == 1);
+  const auto waiting = rig.ask("0001");
+  rig.bring_up_all();
+  rig.accept_all(0);
+  CHECK(rig.heard(0) == std::vector<std::string>{"0001"});
+  rig.say(0, "0001");
+  CHECK(rig.outcome(waiting) == "answered 0001");
+}
+
+TEST_CASE("engine.an attempt by earlier settings does not hold up those by new ones") {
+  MuxRig rig(one_session());
+  REQUIRE(rig.network[0].stage == Stage::connecting);
+  auto settings = rig.config.upstreams[0];
+  bool is_handshaking = false;
+  SUBCASE("while it connects") {}
+  SUBCASE("while a worker has it") { is_handshaking = true; }
+  if (is_handshaking) rig.connect(0);
+  const auto change = [&](bool replaces) {
+    rig.mux.change_upstream(0, std::make_shared<const config::UpstreamSettings>(settings), nullptr, replaces);
+  };
+  settings.backoff.max_ms = 20'000;
+  change(false);
+  CHECK(rig.network[0].stage == (is_handshaking ? Stage::up : Stage::connecting));
+  settings.endpoints = {{.host = "127.0.0.9", .port = 9}};
+  change(true);
+  CHECK(rig.network[0].stage == Stage::closing);
+  rig.finish_close(0);
+  CHECK(rig.events.last().words == "the configuration has changed");
+  CHECK(rig.network.dialled().back() == "127.0.0.9:9");
+  CHECK(rig.starting() == 1);
+  CHECK_FALSE(rig.upstream().endpoints[0].failed);
 }
 
 TEST_CASE("engine.upstream of another shard has its index here and nothing else") {

@@ -133,6 +133,29 @@ TEST_CASE("outcome.refresh reads certificates again without ending a session") {
   rig.stop();
 }
 
+TEST_CASE("outcome.refresh that adds the certificate that the host demands ends a pause of a day") {
+  constexpr std::uint32_t kDayMs = 86'400'000;
+  for (const char* version : {"1.2", "1.3"}) {
+    CAPTURE(version);
+    Rig rig({"--mode", "echo", "--tls", version, "--client-certificate", "require", "--ca",
+             host::certificate_file("ca.pem")},
+            [](config::Config& config) {
+              config.upstreams[0].backoff = {.initial_ms = kDayMs, .max_ms = kDayMs, .jitter_percent = 0};
+            });
+    Requester requester(rig.config);
+    rig.engine().log().wait_for("reason=certificate_rejected_by_host");
+    await([&] { return requester.ask("in vain").reason == TMX_REASON_CERTIFICATE_REJECTED_BY_HOST; });
+    auto changed = rig.config;
+    changed.upstreams[0].tls.certificate_file = host::certificate_file("client.pem");
+    changed.upstreams[0].tls.key_file = host::certificate_file("client.key");
+    write_config(rig, changed);
+    const auto done = refresh(rig);
+    CHECK_MESSAGE(done.exit_code == 0, done.text);
+    CHECK(requester.ask("hello").outcome == TMX_ANSWERED);
+    rig.stop();
+  }
+}
+
 TEST_CASE("outcome.refresh moves sessions to other endpoints, and no request is lost") {
   Rig rig({"--mode", "echo"}, [](config::Config& config) { config.upstreams[0].sessions = 2; });
   const host::HostProcess other({"--mode", "echo", "--message-bytes-max", "65535"});
