@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "config/check/check_files.hpp"
+#include "config/check/check_shares.hpp"
 #include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
 #include "engine/broker/broker.hpp"
@@ -50,6 +51,7 @@ int start(const std::string& path, bool check_only) {
   if (!settings) return settings.error();
   if (check_only) {
     show(path + ": warning", config::find_start_problems(*settings));
+    show(path + ": warning", config::find_shares_of_none(*settings));
     const auto errors = engine::check_tls(*settings);
     return errors.empty() ? engine::kExitClean : show(path, errors);
   }

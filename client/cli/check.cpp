@@ -8,6 +8,7 @@
 
 #include "client/cli/exit_code.hpp"
 #include "config/check/check_files.hpp"
+#include "config/check/check_shares.hpp"
 #include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
 #include "ports/diagnosis/machine_check.hpp"
@@ -25,21 +26,22 @@ int run_check(const std::string& path) {
   auto errors = config::check_config_file(path);
   std::ranges::move(config::find_errors(path), std::back_inserter(errors));
   std::vector<ports::PortInUse> in_use;
-  config::ConfigErrors start_problems;
+  config::ConfigErrors doubts;
   if (errors.empty()) {
     if (const auto config = config::load(path)) {
       auto machine = ports::check_machine(*config);
       errors = std::move(machine.errors);
       in_use = std::move(machine.in_use);
-      start_problems = config::find_start_problems(*config);
+      doubts = config::find_start_problems(*config);
+      std::ranges::move(config::find_shares_of_none(*config), std::back_inserter(doubts));
     } else {
       errors = config.error();  // the file has changed meanwhile
     }
   }
   std::fputs(config::format_errors(path, errors).c_str(), stderr);
   for (const auto& port : in_use) std::fprintf(stderr, "%s: warning: %s\n", path.c_str(), port.text().c_str());
-  std::fputs(config::format_errors(path + ": warning", start_problems).c_str(), stderr);
-  const auto count = in_use.size() + start_problems.size();
+  std::fputs(config::format_errors(path + ": warning", doubts).c_str(), stderr);
+  const auto count = in_use.size() + doubts.size();
   const std::string warnings = count == 0 ? "" : ", " + counted(count, "warning");
   if (!errors.empty()) {
     std::fprintf(stderr, "%s%s\n", counted(errors.size(), "error").c_str(), warnings.c_str());

@@ -201,6 +201,18 @@ TEST_CASE("client.check warns of ports that somebody has who may not") {
   CHECK(warned.exit_code == 0);
 }
 
+TEST_CASE("client.check warns of limits that are too small for a part of each group") {
+  const tlsmux::test::TemporaryFolder folder;
+  const auto path =
+      folder.add("config.json", R"({"engine": {"in_flight_max": 3, "control_socket": ")" + folder.path("control.sock") +
+                                    R"("}, "groups": [{"name": "A", "users": ["0"]}, {"name": "B", "users": ["0"]}],
+    "upstreams": [{"name": "U", "groups": ["A", "B"], "endpoints": ["127.0.0.1:1"], "tls": {"verify_peer": false}}]})");
+  const auto warned = run("", "check " + path, kOnlyErrors);
+  CHECK_MESSAGE(warned.text.starts_with(path + ": warning: /engine/in_flight_max: of 3 no part is kept "), warned.text);
+  CHECK(run("", "check " + path, kOnlyOutput).text == path + ": no errors, 1 warning\n");
+  CHECK(warned.exit_code == 0);
+}
+
 TEST_CASE("client.ports apply says that it takes root") {
   const tlsmux::test::TemporaryFolder folder;
   const auto path =
