@@ -80,14 +80,26 @@ void Leases::refuse_overdue(Upstream& upstream) {
   const bool any_up = std::ranges::any_of(upstream.sessions, &Session::is_up);
   while (const auto waiting = upstream.lease_queue.take_overdue(state_->now_ns)) {
     if (any_up) {
-      refuse(upstream, *waiting, Reason::overload,
-             "no session became free in time: other streams have them all, or what is left is kept for other groups");
+      refuse(upstream, *waiting, Reason::overload, why_none_is_free(upstream, waiting->group));
     } else if (upstream.last_error_reason != Reason::none) {
       refuse(upstream, *waiting, upstream.last_error_reason, upstream.last_error);
     } else {
       refuse(upstream, *waiting, Reason::no_session, "no session came up in time");
     }
   }
+}
+
+std::string Leases::why_none_is_free(const Upstream& upstream, std::uint32_t group) {
+  const auto sessions_max = config::sessions_max(*upstream.settings);
+  if (std::ranges::count_if(upstream.sessions, &Session::is_leased) >= std::int64_t{sessions_max}) {
+    return "other streams have all sessions of the upstream (" + std::to_string(sessions_max) +
+           "): raise its sessions_max in the configuration";
+  }
+  if (is_part_of_others(upstream, group)) {
+    return "what is left of the upstream's " + std::to_string(sessions_max) +
+           " sessions is kept for other groups: raise its sessions_max in the configuration";
+  }
+  return "no session became free in time, and no further one came up";
 }
 
 // True: it waited in vain, and does not any more.

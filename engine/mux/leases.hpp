@@ -95,6 +95,8 @@ class Leases {
   void refuse(Upstream& upstream, const WaitingStream& waiting, shm::Reason reason, std::string_view words);
   void refuse_overdue(Upstream& upstream);
   bool refuse_in_vain(Upstream& upstream, const WaitingStream& next);
+  // In words, when sessions are up.
+  std::string why_none_is_free(const Upstream& upstream, std::uint32_t group);
   bool is_part_of_others(const Upstream& upstream, std::uint32_t group);
   [[nodiscard]] bool is_hopeful(const Upstream& upstream) const;
   void renew_boundary(Session& session);

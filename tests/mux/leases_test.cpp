@@ -144,6 +144,8 @@ TEST_CASE("stream.who has waited for wait_ms is told why") {
     CHECK(rig.state(stream) == "waits");
     rig.advance_to_due();
     CHECK(rig.state(stream) == "refused overload");
+    CHECK(rig.holders[stream].words ==
+          "other streams have all sessions of the upstream (1): raise its sessions_max in the configuration");
   }
   SUBCASE("none has come up") {
     const auto stream = rig.lease(0, 50);
@@ -161,6 +163,16 @@ TEST_CASE("stream.who has waited for wait_ms is told why") {
     rig.advance_ms(6'000);
     CHECK(rig.holders[stream].over);
   }
+}
+
+TEST_CASE("stream.who waits while there is room for more sessions, and none comes up, is not told to make room") {
+  MuxRig rig(lease_config(1, 2));
+  rig.bring_up_all();
+  rig.lease();
+  const auto stream = rig.lease(0, 50);
+  rig.advance_ms(50);
+  CHECK(rig.state(stream) == "refused overload");
+  CHECK(rig.holders[stream].words == "no session became free in time, and no further one came up");
 }
 
 TEST_CASE("stream.groups that wait have their turns, and within a group who came first is first") {
@@ -204,6 +216,9 @@ TEST_CASE("stream.a group that keeps its sessions leaves the others their part o
   SUBCASE("and waits in vain if it does not") {
     rig.advance_ms(1'000);
     CHECK(rig.state(greedy[3]) == "refused overload");
+    CHECK(rig.holders[greedy[3]].words ==
+          "what is left of the upstream's 4 sessions is kept for other groups: raise its sessions_max in the "
+          "configuration");
   }
   SUBCASE("and is refused as all are when the upstream goes") {
     rig.mux.drain_upstream(0, 5'000);
