@@ -33,7 +33,7 @@ std::int64_t backoff_ns(std::uint32_t failures, std::int64_t now) {
 void EngineLink::step(std::int64_t now) {
   if (attachment() != nullptr) {
     if (is_readable(connection_.engine.get())) {
-      lose(Loss::engine_died, {.code = ENOTCONN, .message = "the engine died"}, now);
+      lose(Loss::engine_died, {.code = ENOTCONN, .message = "the engine has ended"}, now);
     } else if (hung_up_until_ns_ != 0 && now >= hung_up_until_ns_) {
       lose(Loss::detached, {.code = ENOTCONN, .message = "the engine closed the control socket"}, now);
     }

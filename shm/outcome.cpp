@@ -50,7 +50,7 @@ constexpr auto kReasons = std::to_array<ReasonWords>({
     {Reason::host_silent, "host_silent", "the host sent nothing while requests were in flight"},
     {Reason::deadline, "deadline", "the deadline passed"},
     {Reason::cancelled, "cancelled", "the caller cancelled it"},
-    {Reason::engine_died, "engine_died", "the engine died"},
+    {Reason::engine_died, "engine_died", "the engine has ended"},
     {Reason::client_died, "client_died", "the asking process died"},
     {Reason::detached, "detached", "the client was detached"},
 });

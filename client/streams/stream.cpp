@@ -174,7 +174,9 @@ int Stream::set_timeouts(std::uint32_t read_timeout_ms, std::uint32_t write_time
 Stream::End Stream::end() const {
   const auto last = records_.last_status();
   if (last == StreamStatus::broken) {
-    return {.reason = Reason::engine_died, .maybe_sent = has_written_, .words = "the engine died"};
+    return {.reason = Reason::engine_died,
+            .maybe_sent = has_written_,
+            .words = std::string(shm::reason_text(Reason::engine_died))};
   }
   if (last != StreamStatus::lost && last != StreamStatus::refused) return {};
   const auto& end = records_.end();

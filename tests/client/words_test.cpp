@@ -84,6 +84,10 @@ TEST_CASE("client.the header knows every reason of the layout") {
   }
 }
 
+TEST_CASE("client.an engine that was stopped has ended, too") {
+  CHECK(tmx_reason_text(TMX_REASON_ENGINE_DIED) == std::string_view("the engine has ended"));
+}
+
 TEST_CASE("client.numbers of a later version have words too") {
   CHECK(tmx_reason_name(static_cast<tmx_reason>(1'000'000)) == std::string_view("unknown"));
   CHECK(tmx_outcome_name(static_cast<tmx_outcome>(99)) == std::string_view("UNKNOWN"));

@@ -163,7 +163,9 @@ TEST_CASE("stream.client tells the engine's death from an end that the host has 
   CHECK(opened.try_read() == -EPIPE);
   CHECK(tmx_stream_write(opened.stream, "x", 1) == -EPIPE);
   int maybe_sent = 0;
-  CHECK(tmx_stream_reason(opened.stream, &maybe_sent, nullptr, 0) == TMX_REASON_ENGINE_DIED);
+  std::array<char, 100> words{};
+  CHECK(tmx_stream_reason(opened.stream, &maybe_sent, words.data(), words.size()) == TMX_REASON_ENGINE_DIED);
+  CHECK(std::string(words.data()) == "the engine has ended");
   CHECK(maybe_sent == 1);
 }
 

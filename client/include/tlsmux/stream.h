@@ -53,7 +53,7 @@ TMX_EXPORT int tmx_stream_await_open(tmx_stream* stream, uint32_t timeout_ms);
 
 /* Up to `bytes` bytes into `buffer`: how many; 0 when the host sends no more, and has said so (or there is no room). Blocks unless it is
  * non-blocking. -EAGAIN (non-blocking), -ETIMEDOUT (read time-out), -ECONNRESET (lost: tmx_stream_reason),
- * -ECONNABORTED (refused), -EPIPE (the engine died), -EINTR. After an error other than the first two and the last it returns the same again. */
+ * -ECONNABORTED (refused), -EPIPE (the engine has ended), -EINTR. After an error other than the first two and the last it returns the same again. */
 TMX_EXPORT ssize_t tmx_stream_read(tmx_stream* stream, void* buffer, size_t bytes);
 TMX_EXPORT ssize_t tmx_stream_readv(tmx_stream* stream, const struct iovec* parts, int count);
 

@@ -97,7 +97,7 @@ typedef enum tmx_reason {
   /* Why either. */
   TMX_REASON_DEADLINE = 48,
   TMX_REASON_CANCELLED = 49,
-  TMX_REASON_ENGINE_DIED = 50,
+  TMX_REASON_ENGINE_DIED = 50, /* it has ended, whether it was stopped or died */
   TMX_REASON_CLIENT_DIED = 51,
   TMX_REASON_DETACHED = 52,
   TMX_REASON_FORCE_32_BITS = 0x7fffffff
