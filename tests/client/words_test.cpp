@@ -88,6 +88,14 @@ TEST_CASE("client.an engine that was stopped has ended, too") {
   CHECK(tmx_reason_text(TMX_REASON_ENGINE_DIED) == std::string_view("the engine has ended"));
 }
 
+TEST_CASE("client.errors of streams have words of their own, and shared ones are true of both") {
+  CHECK(std::string_view(tmx_error_text(-EAGAIN)).starts_with("not possible at the moment: try again (on a channel"));
+  CHECK(std::string_view(tmx_error_text(-ETIMEDOUT)).contains("on a stream"));
+  CHECK(std::string_view(tmx_error_text(-ECONNABORTED)).starts_with("the stream was refused"));
+  CHECK(std::string_view(tmx_error_text(-ECONNRESET)).contains("on a stream"));
+  CHECK(std::string_view(tmx_error_text(-EPIPE)).contains("shut down for writing"));
+}
+
 TEST_CASE("client.numbers of a later version have words too") {
   CHECK(tmx_reason_name(static_cast<tmx_reason>(1'000'000)) == std::string_view("unknown"));
   CHECK(tmx_outcome_name(static_cast<tmx_outcome>(99)) == std::string_view("UNKNOWN"));
