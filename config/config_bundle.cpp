@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "config/changers.hpp"
 #include "config/check/config_check.hpp"
 #include "config/iso8583/iso8583_spec_json.hpp"
 #include "config/limits.hpp"
@@ -18,7 +19,7 @@ constexpr std::string_view kMagic = "TMXCONF1";
 constexpr std::size_t kLengthBytes = 4;
 
 std::expected<std::string, std::string> read_spec(const std::string& path) {
-  return read_text_file(path, kIso8583SpecFileBytesMax, "field specification");
+  return read_trusted_text_file(path, kIso8583SpecFileBytesMax, "field specification", kDecideFields);
 }
 
 void append(std::string& bytes, std::uint32_t number) {

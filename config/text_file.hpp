@@ -12,4 +12,10 @@ namespace tlsmux::config {
 std::expected<std::string, std::string> read_text_file(const std::string& path, std::size_t bytes_max,
                                                        std::string_view what);
 
+// The same of a regular file that nobody may change but root and the user that calls this, since others would then be able to do what
+// `what_changers_may` says.
+std::expected<std::string, std::string> read_trusted_text_file(const std::string& path, std::size_t bytes_max,
+                                                               std::string_view what,
+                                                               const std::string& what_changers_may);
+
 }  // namespace tlsmux::config

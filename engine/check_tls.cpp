@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/changers.hpp"
 #include "config/json/json_pointer.hpp"
 #include "engine/broker/file_access.hpp"
 #include "engine/refresh/tls_files.hpp"
@@ -24,12 +25,12 @@ using Opened = std::expected<shm::UniqueFd, shm::SystemError>;
 Opened no_such_file() { return std::unexpected(shm::SystemError{.code = ENOENT, .message = "there is no such file"}); }
 
 Opened open_entry(const std::string& directory, std::uint32_t entry) {
-  const auto files = broker::regular_files_in(directory);
+  const auto files = broker::trusted_files_in(directory, config::kDecideTrust);
   if (!files) return std::unexpected(files.error());
   return entry < files->size() ? broker::open_for_reading((*files)[entry]) : no_such_file();
 }
 
-// Who may use the file, config::check_files() says.
+// Who may use or change the file, config::check_files() says.
 Opened open_file(const config::TlsSettings& tls, FileKind kind, std::uint32_t entry) {
   switch (kind) {
     case FileKind::ca_file: return broker::open_for_reading(tls.ca_file);

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "config/changers.hpp"
 #include "config/check/check_machine_ports.hpp"
 #include "config/check/findings.hpp"
 #include "config/identity.hpp"
@@ -44,9 +45,19 @@ Problem readable_file_problem(const std::string& path, const std::string& conten
   return std::nullopt;
 }
 
-Problem pem_problem(const std::string& path, const PemContent& content) {
+// Why others must not change it.
+Problem changers_problem(const std::string& path, const struct stat& status, const std::string& what_they_may) {
+  const auto problem = problem_of_changers(path, status, what_they_may);
+  return problem ? Problem(in_quotes(path) + " " + *problem) : std::nullopt;
+}
+
+// Null: whoever may change it, may.
+Problem pem_problem(const std::string& path, const PemContent& content, const char* what_changers_may) {
   struct stat status{};
   if (auto problem = readable_file_problem(path, "PEM text", status)) return problem;
+  if (what_changers_may != nullptr) {
+    if (auto problem = changers_problem(path, status, what_changers_may)) return problem;
+  }
   const auto text = read_text_file(path, kPemFileBytesMax, "PEM file");
   if (!text) return in_quotes(path) + " " + text.error();
   if (text->contains(content.mark)) return std::nullopt;
@@ -109,19 +120,27 @@ Problem key_log_problem(const std::string& path) {
 Problem ca_directory_problem(const std::string& path) {
   std::error_code error;
   std::filesystem::directory_iterator entries(path, error);
+  struct stat status{};
+  if (!error && stat(path.c_str(), &status) != 0) error = std::error_code(errno, std::generic_category());
   if (error) return cannot_use(path, error.value());
+  if (auto problem = changers_problem(path, status, kDecideTrust)) return problem;
+  bool any = false;
   while (entries != std::filesystem::directory_iterator{}) {
-    std::error_code ignored;
-    if (entries->is_regular_file(ignored)) return std::nullopt;
+    const std::string& file = entries->path().native();
+    if (stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+      if (auto problem = changers_problem(file, status, kDecideTrust)) return problem;
+      any = true;
+    }
     entries.increment(error);
     if (error) return cannot_use(path, error.value());
   }
+  if (any) return std::nullopt;
   return in_quotes(path) + " holds no file; it must hold CA certificates as PEM files";
 }
 
 Problem state_directory_problem(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return std::nullopt;
+  struct stat status{};
+  if (stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return changers_problem(path, status, kDecideState);
   return "there is no folder " + in_quotes(path) + "; make it, or give another one";
 }
 
@@ -149,18 +168,20 @@ void check_tls_files(const TlsSettings& tls, const std::string& pointer, uid_t e
   const auto check = [&](std::string_view key, const std::string& path, auto problem_of) {
     if (!path.empty()) findings.add_problem(pointer_to(pointer, key), problem_of(path));
   };
-  const auto holds = [](const PemContent& content) {
-    return [&content](const std::string& path) { return pem_problem(path, content); };
+  const auto holds = [](const PemContent& content, const char* what_changers_may) {
+    return [&content, what_changers_may](const std::string& path) {
+      return pem_problem(path, content, what_changers_may);
+    };
   };
-  check("ca_file", tls.ca_file, holds(kPemAuthorities));
+  check("ca_file", tls.ca_file, holds(kPemAuthorities, kDecideTrust));
   check("ca_directory", tls.ca_directory, ca_directory_problem);
-  check("certificate_file", tls.certificate_file, holds(kPemCertificate));
+  check("certificate_file", tls.certificate_file, holds(kPemCertificate, nullptr));
   check("key_file", tls.key_file,
         [&](const std::string& path) { return secret_problem(path, "PEM text", "use the private key", engine_uid); });
   check("passphrase_file", tls.passphrase_file, [&](const std::string& path) {
     return secret_problem(path, "the passphrase in its first line", "read the passphrase", engine_uid);
   });
-  check("crl_file", tls.crl_file, holds(kPemRevocationLists));
+  check("crl_file", tls.crl_file, holds(kPemRevocationLists, kDecideRevocation));
   check("key_log_file", tls.key_log_file, key_log_problem);
 }
 
@@ -194,17 +215,8 @@ ConfigErrors check_files(const Config& config, std::span<const ConfigError> earl
 ConfigErrors check_config_file(const std::string& path) {
   struct stat status{};
   if (stat(path.c_str(), &status) != 0) return {};  // who reads it says why
-  std::string message;
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    message = "has mode " + octal(status.st_mode) +
-              ", so that others may decide which files tlsmuxd opens and where it connects; type: chmod go-w " + path;
-  } else if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    message =
-        "belongs to uid " + std::to_string(status.st_uid) +
-        ", which is neither root nor who starts tlsmuxd, and may decide which files tlsmuxd opens; type: chown root " +
-        path;
-  }
-  return message.empty() ? ConfigErrors{} : ConfigErrors{{.pointer = "", .message = std::move(message)}};
+  auto problem = problem_of_changers(path, status, "decide which files tlsmuxd opens and where it connects");
+  return problem ? ConfigErrors{{.pointer = "", .message = std::move(*problem)}} : ConfigErrors{};
 }
 
 }  // namespace tlsmux::config

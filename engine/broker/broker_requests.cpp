@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/changers.hpp"
 #include "config/identity.hpp"
 #include "config/state_folder.hpp"
 #include "engine/broker/file_access.hpp"
@@ -188,10 +189,13 @@ Answer BrokerRequests::open_file(const Request& request) {
     auto fd = opener(path);
     return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
   };
+  const auto trusted = [](const char* what_changers_may) {
+    return [what_changers_may](const std::string& path) { return open_trusted(path, what_changers_may); };
+  };
   const auto open_secret = [&](const std::string& path) { return open_private(path, scope_.engine_uid); };
   switch (request.file) {
-    case FileKind::ca_file: return answer_with(tls.ca_file, open_for_reading);
-    case FileKind::crl_file: return answer_with(tls.crl_file, open_for_reading);
+    case FileKind::ca_file: return answer_with(tls.ca_file, trusted(config::kDecideTrust));
+    case FileKind::crl_file: return answer_with(tls.crl_file, trusted(config::kDecideRevocation));
     case FileKind::certificate_file: return answer_with(tls.certificate_file, open_for_reading);
     case FileKind::key_file: return answer_with(tls.key_file, open_secret);
     case FileKind::passphrase_file: return answer_with(tls.passphrase_file, open_secret);
@@ -223,7 +227,7 @@ Answer BrokerRequests::open_key_log(const config::UpstreamSettings& upstream, co
 Answer BrokerRequests::open_directory_entry(const config::TlsSettings& tls, const Request& request) {
   if (tls.ca_directory.empty()) return failure(request, ENOENT, "the configuration names no such directory");
   if (request.entry == 0) {
-    auto files = regular_files_in(tls.ca_directory);
+    auto files = trusted_files_in(tls.ca_directory, config::kDecideTrust);
     if (!files) return failure(request, files.error());
     directory_files_ = std::move(*files);
     directory_ = tls.ca_directory;
@@ -231,7 +235,7 @@ Answer BrokerRequests::open_directory_entry(const config::TlsSettings& tls, cons
     return failure(request, EINVAL, "another directory is being read; start again with entry 0");
   }
   if (request.entry >= directory_files_.size()) return failure(request, ENOENT, "no more files in the directory");
-  auto fd = open_for_reading(directory_files_[request.entry]);
+  auto fd = open_trusted(directory_files_[request.entry], config::kDecideTrust);
   return fd ? success(request, std::move(*fd)) : failure(request, fd.error());
 }
 

@@ -10,7 +10,9 @@
 #include <set>
 #include <utility>
 
+#include "config/changers.hpp"
 #include "config/private_file_words.hpp"
+#include "config/wording.hpp"
 #include "shm/system/owner.hpp"
 
 namespace tlsmux::engine::broker {
@@ -31,6 +33,13 @@ std::unexpected<shm::SystemError> denied(std::string why) {
   return std::unexpected(shm::SystemError{.code = EACCES, .message = std::move(why)});
 }
 
+std::expected<void, shm::SystemError> check_changers(const std::string& path, const struct stat& status,
+                                                     const char* what_they_may) {
+  const auto problem = config::problem_of_changers(path, status, what_they_may);
+  if (problem) return denied(config::in_quotes(path) + " " + *problem);
+  return {};
+}
+
 std::expected<OpenedFile, shm::SystemError> open_regular(const std::string& path) {
   // Without O_NONBLOCK, a FIFO in the file's place would hold up the broker.
   shm::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -47,6 +56,15 @@ std::expected<OpenedFile, shm::SystemError> open_regular(const std::string& path
 std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::string& path) {
   auto file = open_regular(path);
   if (!file) return std::unexpected(file.error());
+  return std::move(file->fd);
+}
+
+std::expected<shm::UniqueFd, shm::SystemError> open_trusted(const std::string& path, const char* what_changers_may) {
+  auto file = open_regular(path);
+  if (!file) return std::unexpected(file.error());
+  if (const auto good = check_changers(path, file->status, what_changers_may); !good) {
+    return std::unexpected(good.error());
+  }
   return std::move(file->fd);
 }
 
@@ -75,18 +93,23 @@ std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string
   return fd;
 }
 
-std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory) {
+std::expected<std::vector<std::string>, shm::SystemError> trusted_files_in(const std::string& directory,
+                                                                           const char* what_changers_may) {
   struct CloseDirectory {
     void operator()(DIR* opened) const { ::closedir(opened); }
   };
   const std::unique_ptr<DIR, CloseDirectory> opened(::opendir(directory.c_str()));
   if (opened == nullptr) return std::unexpected(shm::last_error("reading the directory " + directory));
+  const int folder = ::dirfd(opened.get());
+  struct stat own{};
+  if (folder < 0 || ::fstat(folder, &own) != 0) {
+    return std::unexpected(shm::last_error("reading the directory " + directory));
+  }
+  if (const auto good = check_changers(directory, own, what_changers_may); !good) return std::unexpected(good.error());
   std::vector<std::string> paths;
   std::vector<std::string> names;
   while (const auto* entry = ::readdir(opened.get())) names.emplace_back(entry->d_name);
   std::ranges::sort(names);
-  const int folder = ::dirfd(opened.get());
-  if (folder < 0) return std::unexpected(shm::last_error("reading the directory " + directory));
   const std::string prefix = directory + "/";
   std::set<std::pair<dev_t, ino_t>> seen;
   for (const auto& name : names) {

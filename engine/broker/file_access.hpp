@@ -20,6 +20,10 @@ inline constexpr std::uint64_t kFileBytesMax = 16ULL << 20;
 
 std::expected<shm::UniqueFd, shm::SystemError> open_for_reading(const std::string& path);
 
+// A file that nobody may change but root and whoever runs this, since others would then be able to do what `what_changers_may`
+// says. EACCES otherwise.
+std::expected<shm::UniqueFd, shm::SystemError> open_trusted(const std::string& path, const char* what_changers_may);
+
 // A private key or a passphrase: nobody but its owner may have any right to it, and the owner is root or `owner`. EACCES otherwise.
 std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& path, uid_t owner);
 
@@ -28,7 +32,9 @@ std::expected<shm::UniqueFd, shm::SystemError> open_private(const std::string& p
 // ELOOP otherwise.
 std::expected<shm::UniqueFd, shm::SystemError> open_secret_log(const std::string& path, uid_t owner);
 
-// The paths of the regular files in a directory, sorted, each file once however many links lead to it.
-std::expected<std::vector<std::string>, shm::SystemError> regular_files_in(const std::string& directory);
+// The paths of the regular files in a directory, sorted, each file once however many links lead to it. EACCES if others may put
+// some there, as open_trusted() has it.
+std::expected<std::vector<std::string>, shm::SystemError> trusted_files_in(const std::string& directory,
+                                                                           const char* what_changers_may);
 
 }  // namespace tlsmux::engine::broker

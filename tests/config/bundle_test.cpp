@@ -1,6 +1,10 @@
 // A configuration with the files it names, as texts and as bytes.
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 #include <map>
 #include <random>
 #include <string>
@@ -102,6 +106,30 @@ TEST_CASE("config.files on the disk are read into a bundle") {
   REQUIRE(!errors.empty());
   CHECK(errors[0].message.ends_with("is larger than 1048576 bytes; is this a field specification?"));
   CHECK(!read_bundle(folder.path() + "/none.json").has_value());
+}
+
+TEST_CASE("config.a specification that others may change, or that is no file, is an error") {
+  const TemporaryFolder folder;
+  const std::string spec = folder.add("spec.json", some_spec());
+  const std::string path = folder.add("config.json", json_with_spec(spec).dump());
+  const auto error = [&] {
+    const auto errors = errors_of(*read_bundle(path));
+    CHECK(errors.starts_with("FILE: /upstreams/0/correlation/iso8583/spec: \"" + spec + "\" "));
+    return errors;
+  };
+  for (const mode_t mode : {0664U, 0602U}) {
+    REQUIRE(::chmod(spec.c_str(), mode) == 0);
+    CHECK(error().ends_with(", so that others may decide how messages are read; type: chmod go-w " + spec + "\n"));
+  }
+  REQUIRE(::chmod(spec.c_str(), 0644) == 0);
+  CHECK(errors_of(*read_bundle(path)).empty());
+  if (::geteuid() == 0) {
+    REQUIRE(::chown(spec.c_str(), 65534, 65534) == 0);
+    CHECK(error().ends_with("; type: chown root " + spec + "\n"));
+  }
+  std::filesystem::remove(spec);
+  REQUIRE(::mkfifo(spec.c_str(), 0600) == 0);  // nobody will write to it
+  CHECK(error().ends_with("is no file; give the path of a field specification\n"));
 }
 
 TEST_CASE("config.a bundle that would be too large is refused") {

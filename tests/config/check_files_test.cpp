@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "config/check/check_start.hpp"
@@ -158,6 +159,60 @@ TEST_CASE("config.a private key of somebody else is an error") {
                                  key);
   config.engine.user = "nobody";
   CHECK(check_files(config).empty());
+}
+
+TEST_CASE("config.a file or folder that decides what is trusted, and that others may change, is an error") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path("authorities"));
+  std::filesystem::create_directory(folder.path("state"));
+  const std::string ca_file = folder.add("ca.pem", kPemText);
+  const std::string entry = folder.add("authorities/a.pem", kPemText);
+  Config config = with_files({.ca_file = ca_file, .ca_directory = folder.path("authorities")});
+  config.engine.state_directory = folder.path("state");
+  config.upstreams[0].tls.crl_file = folder.add("crl.pem", std::string(kPemRevocationLists.mark));
+  const std::vector<std::pair<std::string, std::string>> places = {
+      {ca_file, "/upstreams/0/tls/ca_file"},
+      {folder.path("authorities"), "/upstreams/0/tls/ca_directory"},
+      {entry, "/upstreams/0/tls/ca_directory"},
+      {config.upstreams[0].tls.crl_file, "/upstreams/0/tls/crl_file"},
+      {config.engine.state_directory, "/engine/state_directory"}};
+  const auto check_error = [&](const std::string& pointer, const std::string& start, const std::string& advice) {
+    const ConfigErrors errors = check_files(config);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].pointer == pointer);
+    CHECK_MESSAGE(errors[0].message.starts_with(start), errors[0].message);
+    CHECK_MESSAGE(errors[0].message.ends_with(advice), errors[0].message);
+  };
+  for (const auto& [path, pointer] : places) {
+    for (const mode_t mode : {0720U, 0702U, 0777U}) {
+      REQUIRE(chmod(path.c_str(), mode) == 0);
+      check_error(pointer, "\"" + path + "\" has mode 07", "; type: chmod go-w " + path);
+    }
+    REQUIRE(chmod(path.c_str(), 0755) == 0);
+    CHECK(in_words(check_files(config)).empty());
+    if (geteuid() != 0) continue;
+    REQUIRE(chown(path.c_str(), 65534, 65534) == 0);
+    check_error(pointer,
+                "\"" + path + "\" belongs to uid 65534, which is neither root nor who starts tlsmuxd, and may ",
+                "; type: chown root " + path);
+    REQUIRE(chown(path.c_str(), 0, 0) == 0);
+  }
+  REQUIRE(chmod(config.engine.state_directory.c_str(), 01777) == 0);  // as /tmp, which nobody should be told to close
+  check_error("/engine/state_directory", "\"" + config.engine.state_directory + "\" has mode 0777, so that others may ",
+              "; give a folder of its own");
+}
+
+TEST_CASE("config.what a link leads to is judged, and not the link") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path("authorities"));
+  const std::string real = folder.add("real.pem", kPemText);
+  std::filesystem::create_symlink(real, folder.path("authorities/0a1b2c3d.0"));
+  std::filesystem::create_symlink("nowhere", folder.path("authorities/dangling"));
+  const Config config =
+      with_files({.ca_file = folder.path("authorities/0a1b2c3d.0"), .ca_directory = folder.path("authorities")});
+  CHECK(in_words(check_files(config)).empty());
+  REQUIRE(chmod(real.c_str(), 0666) == 0);
+  CHECK(check_files(config).size() == 2);
 }
 
 TEST_CASE("config.a file that this user may not read is an error") {

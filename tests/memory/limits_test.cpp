@@ -230,4 +230,27 @@ TEST_CASE("engine.a configuration file that others may change is refused, at the
   CHECK(engine.stop() == 0);
 }
 
+TEST_CASE("engine.a CA file that others may change is refused, at the start and at a refresh") {
+  const Residue residue;
+  const TemporaryFolder folder;
+  const host::HostProcess host({"--mode", "echo"});
+  auto config = engine_config(folder, {host.port()});
+  const auto ca_file = folder.add("ca.pem", host::read_file(config.upstreams[0].tls.ca_file), 0644);
+  config.upstreams[0].tls.ca_file = ca_file;
+  EngineProcess engine(folder, config);
+  engine.await_sessions(1);
+  const auto path = folder.path(config.groups[0].name + ".json");
+  std::string text;
+  CHECK(check_command(path, text) == engine::kExitClean);
+  REQUIRE(::chmod(ca_file.c_str(), 0666) == 0);
+  CHECK(check_command(path, text) == engine::kExitConfig);
+  const auto words =
+      "/upstreams/0/tls/ca_file: \"" + ca_file + "\" has mode 0666, so that others may decide which hosts";
+  CHECK_MESSAGE(text.find(words) != std::string::npos, text);
+  REQUIRE(::kill(engine.engine_pid(), SIGHUP) == 0);
+  const auto line = engine.log().wait_for("chmod go-w " + ca_file);
+  CHECK_MESSAGE(line.find("has mode 0666") != std::string::npos, line);
+  CHECK(engine.stop() == 0);
+}
+
 }  // namespace tlsmux::test

@@ -3,6 +3,8 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
@@ -13,6 +15,7 @@
 #include "tests/support/skip.hpp"
 
 int main(int argc, char** argv) {
+  ::umask(022);  // tlsmuxd takes no file or folder that decides anything and that others may change
   doctest::Context context(argc, argv);
   context.setOption("no-intro", true);
   std::printf("[doctest] repeat with TLSMUX_SEED=%" PRIu64 "\n", tlsmux::test::seed());

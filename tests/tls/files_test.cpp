@@ -228,6 +228,37 @@ TEST_CASE("tls.files that hold secrets are refused where others may read them") 
   }
 }
 
+TEST_CASE("tls.files that decide who is trusted are refused where others may change them") {
+  const TemporaryFolder folder;
+  auto tls = all_files(folder);
+  tls.ca_directory = folder.path("authorities");
+  std::filesystem::create_directory(tls.ca_directory);
+  const auto entry = folder.add("authorities/b.pem", authority().pem());
+  const auto config = with_upstream(tls);
+  AnsweringBroker broker(config, true);
+  auto client = broker.client();
+  const auto check_refused = [&](const std::string& words) {
+    const auto material = read_tls_files(client, tls, {});
+    REQUIRE_FALSE(material);
+    CHECK(material.error().code == EACCES);
+    CHECK_MESSAGE(material.error().message.contains(words), material.error().message);
+  };
+  for (const std::string& path : {tls.ca_file, tls.crl_file, tls.ca_directory, entry}) {
+    CAPTURE(path);
+    for (const mode_t mode : {0720U, 0702U}) {
+      REQUIRE(::chmod(path.c_str(), mode) == 0);
+      check_refused("; type: chmod go-w " + path);
+    }
+    REQUIRE(::chmod(path.c_str(), 0755) == 0);
+    CHECK(read_tls_files(client, tls, {}));
+    if (::geteuid() != 0) continue;
+    REQUIRE(::chown(path.c_str(), kNobody, kNobody) == 0);
+    check_refused("\"" + path +
+                  "\" belongs to uid 65534, which is neither root nor who starts tlsmuxd, and may decide ");
+    REQUIRE(::chown(path.c_str(), 0, 0) == 0);
+  }
+}
+
 TEST_CASE("hostile.files in the place of a key log are not appended to") {
   using engine::broker::open_secret_log;
   const TemporaryFolder folder;
