@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <iterator>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -24,7 +26,11 @@ std::string counted(std::size_t count, const char* noun) {
 
 int run_check(const std::string& path) {
   auto errors = config::check_config_file(path);
-  std::ranges::move(config::find_errors(path), std::back_inserter(errors));
+  // What is in a file that others may change is looked at as well. A FIFO would never end.
+  std::error_code ignored;
+  if (errors.empty() || std::filesystem::is_regular_file(path, ignored)) {
+    std::ranges::move(config::find_errors(path), std::back_inserter(errors));
+  }
   std::vector<ports::PortInUse> in_use;
   config::ConfigErrors doubts;
   if (errors.empty()) {

@@ -14,8 +14,8 @@ namespace tlsmux::config {
 // file system and the account database.
 ConfigErrors check_files(const Config& config, std::span<const ConfigError> earlier);
 
-// Whether others than root and the user that calls this may change the configuration file. Empty: no, or there is no
-// such file.
+// Whether it is a regular file, and others than root and the user that calls this may not change it. Empty: so it is, or there is
+// nothing of this name.
 ConfigErrors check_config_file(const std::string& path);
 
 }  // namespace tlsmux::config

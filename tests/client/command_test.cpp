@@ -179,6 +179,17 @@ TEST_CASE("client.check does not trust a file that others may change") {
   CHECK(checked.exit_code == 1);
 }
 
+TEST_CASE("client.check of a folder or a FIFO says that it is no file, and advises nothing about its mode") {
+  const tlsmux::test::TemporaryFolder folder;
+  REQUIRE(::mkfifo(folder.path("fifo").c_str(), 0666) == 0);
+  REQUIRE(::chmod(folder.path("fifo").c_str(), 0666) == 0);
+  for (const auto& path : {std::string("/tmp"), folder.path(), folder.path("fifo"), std::string("/dev/null")}) {
+    const auto checked = run("", "check " + path, kOnlyErrors);
+    CHECK(checked.text == path + ": is no file; give the path of the configuration file\n1 error\n");
+    CHECK(checked.exit_code == 1);
+  }
+}
+
 TEST_CASE("client.check warns of ports that somebody has who may not") {
   const tlsmux::shm::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in own{};
