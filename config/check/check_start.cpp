@@ -49,8 +49,13 @@ Problem socket_problem(const std::filesystem::path& path) {
 
 ConfigErrors find_start_problems(const Config& config) {
   const EngineSettings& engine = config.engine;
-  if (!may_start(engine)) return {};
   Findings findings({});
+  if (!may_start(engine)) {
+    findings.add("/engine/user", "is " + in_quotes(engine.user) +
+                                     ": only root and that user can start tlsmuxd with it, not uid " +
+                                     std::to_string(::geteuid()) + ", which has checked this");
+    return std::move(findings).take();
+  }
   findings.add_problem("/engine/control_socket", socket_problem(engine.control_socket));
   findings.add_problem("/engine/log/file", log_problem(engine.log.file));
   return std::move(findings).take();

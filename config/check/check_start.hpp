@@ -5,9 +5,8 @@
 
 namespace tlsmux::config {
 
-// Where tlsmuxd could not write what it makes at its start, if who calls this started it. Warnings: it may be started by
-// somebody else, and nothing is said where only somebody else can start it. Blocks on the file system and the account
-// database.
+// What would fail at the start of tlsmuxd, if who calls this started it: where it could not write what it makes, or that only
+// somebody else can start it at all. Warnings: somebody else may do so. Blocks on the file system and the account database.
 ConfigErrors find_start_problems(const Config& config);
 
 }  // namespace tlsmux::config
