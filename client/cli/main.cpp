@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -117,9 +118,7 @@ int refuse(const std::string& why) {
   return cli::kExitUsage;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App arguments("Looks after tlsmux, which shares TLS sessions by message between processes.", "tlsmux");
   arguments.footer(kAfterword);
   arguments.set_version_flag("--version", "tlsmux " TLSMUX_VERSION);
@@ -155,4 +154,15 @@ int main(int argc, char** argv) {
   if (refresh->parsed()) return cli::run_refresh(refresh_options);
   if (ports.parsed()) return ports.run();
   return cli::run_status(status_options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "tlsmux: %s\n", error.what());
+    return cli::kExitFailed;
+  }
 }

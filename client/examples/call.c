@@ -5,13 +5,13 @@
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
-  tmx_client* client;
+  tmx_client* client = NULL;
   char why[256] = "";
   tmx_attach_options options = {.struct_bytes = sizeof options, .error_text = why, .error_text_bytes = sizeof why};
   int error = tmx_attach(&options, &client); /* to the group in TLSMUX_GROUP */
   if (error < 0) return fprintf(stderr, "attach: %s\n", *why ? why : tmx_error_text(error)), 1;
 
-  tmx_channel* channel;
+  tmx_channel* channel = NULL;
   error = tmx_channel_open(client, argv[1], &channel);
   if (error < 0) return fprintf(stderr, "open: %s\n", tmx_error_text(error)), tmx_detach(client), 1;
 

@@ -36,14 +36,14 @@ static int on_notice(tmx_channel* channel, const tmx_completion* notice) {
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   setvbuf(stdout, NULL, _IOLBF, 0);
-  tmx_client* client;
+  tmx_client* client = NULL;
   int error = tmx_attach(NULL, &client); /* to the group in TLSMUX_GROUP */
   if (error < 0) return fprintf(stderr, "attach: %s\n", tmx_error_text(error)), 1;
 
   tmx_channel_options options = {0};
   options.struct_bytes = sizeof options;
   options.flags = TMX_SUBSCRIBE_UNSOLICITED | TMX_SUBSCRIBE_LATE | TMX_SUBSCRIBE_ORPHANS;
-  tmx_channel* channel;
+  tmx_channel* channel = NULL;
   error = tmx_channel_open_with(client, argv[1], &options, &channel);
   if (error < 0) return fprintf(stderr, "open: %s\n", tmx_error_text(error)), tmx_detach(client), 1;
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 
-config::UpstreamSettings settings(std::vector<std::pair<std::uint32_t, std::uint32_t>> priorities_and_weights) {
+config::UpstreamSettings settings(const std::vector<std::pair<std::uint32_t, std::uint32_t>>& priorities_and_weights) {
   config::UpstreamSettings upstream;
   upstream.backoff = {.initial_ms = 100, .max_ms = 1000, .jitter_percent = 0};
   for (const auto& [priority, weight] : priorities_and_weights) {

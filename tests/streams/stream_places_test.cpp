@@ -203,7 +203,7 @@ TEST_CASE("stream.socket of a process that goes away with bytes unread fails") {
 
 TEST_CASE("stream.socket is closed when nothing of it is under way, and the process sees that at once") {
   Pair pair;
-  const std::string large(10'000'000, 'x');
+  const std::string large(8'000'000, 'x');
   pair.io->receive(pair.seen.wanted);
   pair.io->send(pair.seen.wanted, std::as_bytes(std::span(large)));
   pair.settle();

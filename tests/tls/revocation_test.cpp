@@ -20,7 +20,8 @@ TlsMaterial with_lists(const std::string& pem) {
   return material;
 }
 
-std::expected<void, TlsError> try_host(const TlsMaterial& material, const Identity& identity, HostSettings settings) {
+std::expected<void, TlsError> try_host(const TlsMaterial& material, const Identity& identity,
+                                       const HostSettings& settings) {
   OpenSslHost host(identity, settings);
   const auto client = make_client({}, material);
   TlsPair pair(*client, host);
