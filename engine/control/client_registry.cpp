@@ -239,6 +239,10 @@ bool ClientRegistry::deliver(Connection& connection, std::expected<void, shm::Sy
 
 void ClientRegistry::refuse(Connection& connection, const Denial& denial) {
   log_refusal(connection, denial);
+  send_refusal(connection, denial);
+}
+
+void ClientRegistry::send_refusal(Connection& connection, const Denial& denial) {
   shm::Refusal message;
   message.error = denial.error;
   shm::set_text(message.text, denial.text);

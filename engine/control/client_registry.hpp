@@ -173,6 +173,7 @@ class ClientRegistry {
   bool send(Connection& connection, const Message& message, std::span<const int> descriptors = {});
   bool deliver(Connection& connection, std::expected<void, shm::SystemError> sent);
   void refuse(Connection& connection, const Denial& denial);
+  void send_refusal(Connection& connection, const Denial& denial);
   // After each of these the connection may be gone.
   void detach(Connection& connection, int error, std::string_view rule);
   void shed(ClientId id);

@@ -41,7 +41,10 @@ void ClientRegistry::on_stream_opened(const StreamOpened& reply) {
   if (connection == nullptr) return;
   connection->pending = PendingRequest::none;
   const auto stream = std::move(connection->stream);
-  if (reply.error != 0) return refuse(*connection, {.error = reply.error, .text = reply.error_text});
+  if (reply.error != 0) {
+    const Denial denial{.error = reply.error, .text = reply.error_text};
+    return reply.is_logged ? send_refusal(*connection, denial) : refuse(*connection, denial);
+  }
   log_.debug("stream_opened",
              {{"stream", reply.number}, {"pid", connection->peer->pid}, {"uid", connection->peer->uid}});
   send(*connection, shm::OpenStreamReply{.header = {}, .number = reply.number}, std::array{stream.get()});

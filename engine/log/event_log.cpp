@@ -47,6 +47,7 @@ void EventLog::event(const mux::Event& event) {
       if (const auto unlogged = streams_ended_.pass(control::Throttle::Clock::now())) {
         log_->warning("stream_ended", {{"upstream", event.upstream},
                                        {"stream", event.stream},
+                                       {"group", event.group},
                                        {"pid", event.pid},
                                        {"reason", reason},
                                        {"why", event.words},

@@ -31,7 +31,7 @@ Shard::Shard(const config::Config& config, ShardSeams seams, std::vector<std::un
       orphans_(config_),
       outlet_(clients_, orphans_),
       notices_(config_, clients_, outlet_, orphans_, seams.events),
-      streams_(multiplexer_, seams.stream_sockets, &seams.events),
+      streams_(config_, multiplexer_, seams.stream_sockets, seams.events),
       callers_(outlet_, streams_),
       multiplexer_(config_, {seams.network, seams.workers, callers_, notices_, seams.events, trace_numbers_, streams_},
                    std::move(tls_clients), seed),

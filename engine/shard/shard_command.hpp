@@ -187,6 +187,7 @@ struct StreamOpened {
   int error = 0;  // an errno; 0: the rest holds
   std::string error_text{};
   std::uint64_t number = 0;
+  bool is_logged = false;  // the refusal
 };
 
 using ShardReply = std::variant<ChannelOpened, ChannelClosed, ClientOffended, ClientReleased, Drained, UpstreamDrained,

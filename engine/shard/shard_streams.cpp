@@ -32,7 +32,9 @@ void Shard::run(OpenStream&& command) {
                             .believes_half_close = command.asker != 0};  // by tmx_stream_shutdown
   if (auto why = streams_.why_full(stream)) {
     streams_.turn_away(stream, *why);
-    return refuse(EAGAIN, std::move(*why));
+    refuse(EAGAIN, std::move(*why));
+    std::get<StreamOpened>(replies_.back()).is_logged = true;
+    return;
   }
   streams_.open(std::move(stream));
   replies_.emplace_back(StreamOpened{.asker = command.asker, .number = command.number});

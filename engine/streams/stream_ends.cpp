@@ -12,11 +12,12 @@ using shm::Reason;
 void Streams::tell_end(const Stream& stream, Reason reason, std::string_view words) {
   const bool is_own = reason == Reason::unparsable || reason == Reason::duplicate_key || reason == Reason::deadline ||
                       reason == Reason::overload || reason == Reason::handshake_failed;
-  if (events_ == nullptr || !is_own) return;
+  if (!is_own) return;
   events_->event({.kind = mux::EventKind::stream_ended,
                   .upstream = upstream_of(stream).settings->name,
                   .reason = reason,
                   .words = words,
+                  .group = config_->groups[stream.process.group].name,
                   .stream = stream.number,
                   .pid = stream.process.pid});
 }

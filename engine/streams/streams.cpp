@@ -60,11 +60,11 @@ std::optional<std::string> Streams::why_full(const NewStream& stream) const {
 
 void Streams::turn_away(const NewStream& stream, std::string_view why) {
   ++counts_of(stream.upstream).refused;
-  if (events_ == nullptr) return;
   events_->event({.kind = mux::EventKind::stream_ended,
                   .upstream = multiplexer_->upstreams()[stream.upstream]->settings->name,
                   .reason = Reason::overload,
                   .words = why,
+                  .group = config_->groups[stream.group].name,
                   .stream = stream.number,
                   .pid = stream.pid});
 }

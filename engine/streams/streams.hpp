@@ -49,9 +49,9 @@ struct StreamCounts {
 
 class Streams final : public mux::LeaseHolders {
  public:
-  // All outlive it. Without `events` nothing is logged.
-  Streams(mux::Multiplexer& multiplexer, StreamSockets& sockets, mux::Events* events = nullptr)
-      : multiplexer_(&multiplexer), sockets_(&sockets), events_(events) {}
+  // All outlive it.
+  Streams(const config::Config& config, mux::Multiplexer& multiplexer, StreamSockets& sockets, mux::Events& events)
+      : config_(&config), multiplexer_(&multiplexer), sockets_(&sockets), events_(&events) {}
   ~Streams() override = default;
 
   void set_time(std::uint64_t now_ns) { now_ns_ = now_ns; }
@@ -134,6 +134,7 @@ class Streams final : public mux::LeaseHolders {
   StreamCounts& counts_of(std::uint32_t upstream);
   void tell_end(const Stream& stream, shm::Reason reason, std::string_view words);
 
+  const config::Config* config_;
   mux::Multiplexer* multiplexer_;
   StreamSockets* sockets_;
   mux::Events* events_;

@@ -59,6 +59,13 @@ class FakeShard {
   // Says into the stream how many groups it could be for.
   void execute(OpenStream command) {
     if (command.upstream == "silent") return;
+    if (command.upstream == "full") {
+      return replies.post(StreamOpened{.asker = command.asker,
+                                       .error = EAGAIN,
+                                       .error_text = "it has all its streams",
+                                       .number = command.number,
+                                       .is_logged = true});
+    }
     if (command.upstream != "acquirer") {
       return replies.post(StreamOpened{
           .asker = command.asker, .error = ENOENT, .error_text = "no such upstream", .number = command.number});

@@ -72,6 +72,20 @@ TEST_CASE("stream.is refused with a reason") {
   CHECK(server.stop() == 0);
 }
 
+TEST_CASE("stream.a refusal that its shard has logged is not logged again") {
+  ServerProcess server;
+  ControlClient client(server.path());
+  REQUIRE(ask(client, "full"));
+  std::string text;
+  CHECK(client.receive_error(text) == EAGAIN);
+  CHECK(text == "it has all its streams");
+  REQUIRE(ask(client, "unknown"));
+  CHECK(client.receive_error() == ENOENT);
+  // The first that there is.
+  CHECK(server.log().wait_for("event=client_refused").find("no such upstream") != std::string::npos);
+  CHECK(server.stop() == 0);
+}
+
 TEST_CASE("stream.strangers get none") {
   ServerProcess server({.members = {.users = {::geteuid() + 1}, .groups = {}}});
   ControlClient client(server.path());

@@ -280,7 +280,8 @@ void FakeEvents::event(const engine::mux::Event& event) {
                      .reason = event.reason,
                      .words = std::string(event.words),
                      .maybe_sent = event.maybe_sent,
-                     .retry_in_ms = event.retry_in_ms});
+                     .retry_in_ms = event.retry_in_ms,
+                     .group = std::string(event.group)});
 }
 
 std::size_t FakeEvents::count(engine::mux::EventKind kind) const {

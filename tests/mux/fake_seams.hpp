@@ -204,6 +204,7 @@ class FakeEvents final : public engine::mux::Events {
     std::string words;
     std::uint32_t maybe_sent = 0;
     std::uint32_t retry_in_ms = 0;
+    std::string group;
   };
 
   void event(const engine::mux::Event& event) override;

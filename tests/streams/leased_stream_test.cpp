@@ -209,8 +209,10 @@ TEST_CASE("stream.an end that no session explains is an event, and any other is 
   one.rig.read(waits);
   REQUIRE(one.rig.heard(waits).is_refused);
   CHECK(one.rig.rig.events.count(EventKind::stream_ended) == 1);
+  CHECK(one.rig.rig.events.last().group == "group");
   one.rig.streams.turn_away({.number = 9, .upstream = 0, .pid = 8}, "there is no room");
   CHECK(one.rig.rig.events.count(EventKind::stream_ended) == 2);
+  CHECK(one.rig.rig.events.last().group == "group");
   CHECK(one.rig.streams.counts(0).refused == 2);
   one.rig.rig.lose(0, ECONNRESET);
   one.rig.turn();

@@ -11,7 +11,7 @@
 namespace tlsmux::test {
 
 StreamRig::StreamRig(config::Config config)
-    : streams(rig.mux, sockets, &rig.events),
+    : streams(rig.config, rig.mux, sockets, rig.events),
       callers(streams),
       rig(std::move(config), 64 * 1024, {}, {&callers, &streams}) {
   streams.set_time(rig.now_ns);
