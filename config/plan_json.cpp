@@ -24,6 +24,16 @@ Json list_of(std::span<const Change> changes) {
   return list;
 }
 
+Json lines_of(std::string_view text) {
+  auto list = Json::array();
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.empty()) list.push_back(line);
+  }
+  return list;
+}
+
 std::string text_of(const Json& document) {
   constexpr int kIndent = 2;
   // Values come from texts that may not be UTF-8.
@@ -36,15 +46,15 @@ std::string plan_json(std::span<const Change> changes) {
   return text_of({{"changes", list_of(changes)}, {"live", all_live(changes)}});
 }
 
-std::string refresh_json(std::span<const Change> changes, bool applied, std::string_view errors) {
-  auto list = Json::array();
-  while (!errors.empty()) {
-    const auto line = errors.substr(0, errors.find('\n'));
-    errors.remove_prefix(std::min(line.size() + 1, errors.size()));
-    if (!line.empty()) list.push_back(line);
-  }
-  const bool live = list.empty() && all_live(changes);
-  return text_of({{"applied", applied}, {"errors", std::move(list)}, {"changes", list_of(changes)}, {"live", live}});
+std::string refresh_json(std::span<const Change> changes, bool applied, std::string_view errors,
+                         std::string_view warnings) {
+  auto error_list = lines_of(errors);
+  const bool live = error_list.empty() && all_live(changes);
+  return text_of({{"applied", applied},
+                  {"errors", std::move(error_list)},
+                  {"warnings", lines_of(warnings)},
+                  {"changes", list_of(changes)},
+                  {"live", live}});
 }
 
 }  // namespace tlsmux::config

@@ -14,7 +14,8 @@ namespace tlsmux::config {
 // where a change is not live. Indented, with a line end.
 std::string plan_json(std::span<const Change> changes);
 
-// What came of it: {"applied", "errors": [the lines of `errors`], "changes", "live"}.
-std::string refresh_json(std::span<const Change> changes, bool applied, std::string_view errors);
+// What came of it: {"applied", "errors": [the lines of `errors`], "warnings": [those of `warnings`], "changes", "live"}.
+std::string refresh_json(std::span<const Change> changes, bool applied, std::string_view errors,
+                         std::string_view warnings);
 
 }  // namespace tlsmux::config

@@ -1,10 +1,11 @@
 #include "engine/check_tls.hpp"
 
+#include <time.h>
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "engine/broker/file_access.hpp"
 #include "engine/refresh/tls_files.hpp"
 #include "engine/tls/mbedtls_client.hpp"
+#include "engine/tls/own_certificate.hpp"
 #include "engine/tls/tls_library.hpp"
 
 namespace tlsmux::engine {
@@ -45,28 +47,34 @@ Opened open_file(const config::TlsSettings& tls, FileKind kind, std::uint32_t en
   return no_such_file();
 }
 
-std::optional<std::string> problem_of(tls::TlsLibrary& library, config::TlsSettings settings) {
+void check_upstream(tls::TlsLibrary& library, config::TlsSettings settings, const std::string& pointer,
+                    TlsFindings& findings) {
   settings.key_log_file.clear();
   const auto open = [&](FileKind kind, std::uint32_t entry) { return open_file(settings, kind, entry); };
   const auto material = read_tls_files(open, settings);
-  if (!material) return material.error().message;
+  if (!material) {
+    findings.errors.push_back({.pointer = pointer, .message = material.error().message});
+    return;
+  }
   const auto client = tls::make_mbedtls_client(library, settings, *material);
-  return client ? std::nullopt : std::optional(client.error().words);
+  if (!client) findings.errors.push_back({.pointer = pointer, .message = client.error().words});
+  auto warning = tls::own_certificate_warning(material->certificate_pem, ::time(nullptr));
+  if (!warning.empty()) {
+    findings.warnings.push_back({.pointer = pointer + "/certificate_file", .message = std::move(warning)});
+  }
 }
 
 }  // namespace
 
-config::ConfigErrors check_tls(const config::Config& config) {
+TlsFindings check_tls(const config::Config& config) {
   const auto library = tls::TlsLibrary::create();
-  if (!library) return {{.pointer = "", .message = library.error().words}};
-  config::ConfigErrors errors;
+  if (!library) return {.errors = {{.pointer = "", .message = library.error().words}}, .warnings = {}};
+  TlsFindings findings;
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
-    auto problem = problem_of(**library, config.upstreams[i].tls);
-    if (!problem) continue;
     const auto pointer = config::pointer_to(config::pointer_to("/upstreams", i), "tls");
-    errors.push_back({.pointer = pointer, .message = std::move(*problem)});
+    check_upstream(**library, config.upstreams[i].tls, pointer, findings);
   }
-  return errors;
+  return findings;
 }
 
 }  // namespace tlsmux::engine

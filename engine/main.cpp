@@ -52,8 +52,9 @@ int start(const std::string& path, bool check_only) {
   if (check_only) {
     show(path + ": warning", config::find_start_problems(*settings));
     show(path + ": warning", config::find_shares_of_none(*settings));
-    const auto errors = engine::check_tls(*settings);
-    return errors.empty() ? engine::kExitClean : show(path, errors);
+    const auto found = engine::check_tls(*settings);
+    show(path + ": warning", found.warnings);
+    return found.errors.empty() ? engine::kExitClean : show(path, found.errors);
   }
   return engine::broker::run_broker(std::move(*settings), path, engine::run_engine);
 }

@@ -29,6 +29,15 @@ shm::UniqueFd open_signals() {
   return shm::UniqueFd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+template <typename Use>
+void for_each_line(std::string_view text, const Use& use) {
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.empty()) use(line);
+  }
+}
+
 // Line by line, so that it is found again.
 void log_plan(Log& log, const RefreshPlan& plan) {
   for (const auto& change : plan.changes) {
@@ -39,11 +48,8 @@ void log_plan(Log& log, const RefreshPlan& plan) {
       log.warning("config_change_not_live", {{"what", change.words}, {"reason", change.why_not}});
     }
   }
-  for (std::string_view errors = plan.errors; !errors.empty();) {
-    const auto line = errors.substr(0, errors.find('\n'));
-    errors.remove_prefix(std::min(line.size() + 1, errors.size()));
-    if (!line.empty()) log.error("config_error", {{"error", line}});
-  }
+  for_each_line(plan.errors, [&](std::string_view line) { log.error("config_error", {{"error", line}}); });
+  for_each_line(plan.warnings, [&](std::string_view line) { log.warning("config_warning", {{"warning", line}}); });
 }
 
 const char* advice_for_trace_numbers(int error) {
@@ -347,7 +353,8 @@ void ControlServer::answer_refresh(shm::RefreshResult result) {
   }
   const bool is_applied = result == shm::RefreshResult::applied;
   std::string text = done->plan.errors.empty() ? config::plan_text(changes) : done->plan.errors;
-  if (done->order.json) text = config::refresh_json(changes, is_applied, done->plan.errors);
+  for_each_line(done->plan.warnings, [&](std::string_view line) { text.append("warning: ").append(line) += '\n'; });
+  if (done->order.json) text = config::refresh_json(changes, is_applied, done->plan.errors, done->plan.warnings);
   clients_.refreshed(done->order.asker,
                      {.header = {},
                       .result = result,

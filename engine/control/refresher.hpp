@@ -18,6 +18,7 @@ namespace tlsmux::engine::control {
 struct RefreshPlan {
   std::vector<config::Change> changes;
   std::string errors;  // a line for each; then nothing can be changed
+  std::string warnings = {};
   // What the shards must do; nothing: there is nothing to change, or it must not be.
   std::optional<ApplyConfig> order;
 

@@ -71,6 +71,7 @@ class Refresh final : public control::Refresher {
     std::uint32_t session_places = 0;            // in the engine
     const tls::TlsClient* tls_client = nullptr;  // the shard's; it changes by orders from here only
     TlsContents contents;                        // of the files that it was made from
+    std::string warning = {};                    // of our certificate; empty: none
   };
 
   control::RefreshPlan plan(const config::Config& file);

@@ -55,7 +55,9 @@ MbedtlsSession::MbedtlsSession(std::shared_ptr<ClientContext> context, const std
       key_name_(server_name),
       check_(parse_server_name(server_name), context_->certificate_rules()),
       ssl_(std::make_unique<SslContext>()),
-      progress_{.settings = context_->settings(), .certificate_configured = context_->credentials().has_certificate} {}
+      progress_{.settings = context_->settings(),
+                .own_certificate =
+                    context_->credentials().has_certificate ? context_->credentials().certificate.get() : nullptr} {}
 
 std::expected<void, TlsError> MbedtlsSession::prepare() {
   const ServerName& name = check_.name();

@@ -1,5 +1,6 @@
 #include "engine/tls/tls_failure.hpp"
 
+#include <mbedtls/platform_time.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509.h>
 
@@ -8,6 +9,7 @@
 
 #include "engine/tls/cipher_suites.hpp"
 #include "engine/tls/handles.hpp"
+#include "engine/tls/own_certificate.hpp"
 
 namespace tlsmux::engine::tls {
 namespace {
@@ -36,10 +38,12 @@ std::string versions_text(const SessionProgress& progress) {
 }
 
 TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
-  const std::string words =
-      progress.certificate_configured
-          ? "the host rejected our client certificate"
-          : "the host demands a client certificate and none is configured (certificate_file, key_file)";
+  std::string words = "the host demands a client certificate and none is configured (certificate_file, key_file)";
+  if (progress.own_certificate != nullptr) {
+    words = "the host rejected our client certificate";
+    const auto fault = validity_fault(*progress.own_certificate, mbedtls_time(nullptr));
+    if (!fault.empty()) words += ", which " + fault;
+  }
   return {Reason::certificate_rejected_by_host, words + ": " + alert_text(alert)};
 }
 
@@ -47,7 +51,7 @@ TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
 bool is_about_our_certificate(Alert alert, const SessionProgress& progress) {
   if (is_about_certificate(alert)) return true;
   if (!progress.certificate_requested) return false;
-  return alert == Alert::access_denied || (alert == Alert::handshake_failure && !progress.certificate_configured);
+  return alert == Alert::access_denied || (alert == Alert::handshake_failure && progress.own_certificate == nullptr);
 }
 
 }  // namespace

@@ -6,14 +6,16 @@
 #include "engine/tls/alert.hpp"
 #include "engine/tls/tls_session.hpp"
 
+struct mbedtls_x509_crt;
+
 namespace tlsmux::engine::tls {
 
 // What was known when a session failed.
 struct SessionProgress {
   const config::TlsSettings& settings;  // outlives this
   bool server_hello_seen = false;
-  bool certificate_requested = false;  // by the host, of us
-  bool certificate_configured = false;
+  bool certificate_requested = false;                 // by the host, of us
+  const mbedtls_x509_crt* own_certificate = nullptr;  // null: none is configured; else it outlives this
 };
 
 // The host sent a fatal alert, during the handshake or after.

@@ -253,4 +253,16 @@ TEST_CASE("engine.a CA file that others may change is refused, at the start and 
   CHECK(engine.stop() == 0);
 }
 
+TEST_CASE("engine.a certificate of its own that has expired is a warning of tlsmuxd --check") {
+  const TemporaryFolder folder;
+  auto config = engine_config(folder, {443});
+  config.upstreams[0].tls.certificate_file = host::certificate_file("expired.pem");
+  config.upstreams[0].tls.key_file = host::certificate_file("expired.key");
+  const auto path = folder.add("config.json", config_text(config), 0644);
+  std::string text;
+  CHECK(check_command(path, text) == engine::kExitClean);
+  CHECK(text == path + ": warning: /upstreams/0/tls/certificate_file: \"" + config.upstreams[0].tls.certificate_file +
+                    "\" expired on 2021-01-01 00:00 UTC: hosts that ask for a certificate reject it\n");
+}
+
 }  // namespace tlsmux::test

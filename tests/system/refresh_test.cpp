@@ -156,6 +156,22 @@ TEST_CASE("outcome.refresh that adds the certificate that the host demands ends 
   }
 }
 
+TEST_CASE("outcome.refresh takes a certificate that has expired, as the start does, and both warn of it") {
+  Rig rig({"--mode", "echo"}, [&](config::Config& config) {
+    config.upstreams[0].tls.certificate_file = host::certificate_file("expired.pem");
+    config.upstreams[0].tls.key_file = host::certificate_file("expired.key");
+  });
+  const auto line = rig.engine().log().wait_for("event=config_warning");
+  CHECK_MESSAGE(line.find("expired on 2021-01-01 00:00 UTC") != std::string::npos, line);
+  rig.engine().await_sessions(1);
+  const auto warning = "/upstreams/0/tls/certificate_file: \"" + host::certificate_file("expired.pem") +
+                       "\" expired on 2021-01-01 00:00 UTC: hosts that ask for a certificate reject it";
+  CHECK(refresh(rig).text == "nothing changes\nwarning: " + warning + "\n");
+  const auto json = refresh(rig, "--json").text;
+  CHECK_MESSAGE(json.find("\"warnings\": [\n    \"/upstreams/0/tls/certificate_file: ") != std::string::npos, json);
+  rig.stop();
+}
+
 TEST_CASE("outcome.refresh moves sessions to other endpoints, and no request is lost") {
   Rig rig({"--mode", "echo"}, [](config::Config& config) { config.upstreams[0].sessions = 2; });
   const host::HostProcess other({"--mode", "echo", "--message-bytes-max", "65535"});

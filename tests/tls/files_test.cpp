@@ -144,20 +144,35 @@ TEST_CASE("tls.files are parsed by the check of tlsmuxd as by an engine, which o
   tls.ca_directory = folder.path("authorities");
   REQUIRE(::rename(tls.ca_file.c_str(), folder.path("authorities/ca.pem").c_str()) == 0);
   tls.ca_file.clear();
-  CHECK(engine::check_tls(with_upstream(tls)).empty());
+  CHECK(engine::check_tls(with_upstream(tls)).errors.empty());
   CHECK(::access(tls.key_log_file.c_str(), F_OK) != 0);
 
   tls.key_file = folder.add("other.key", host_identity(KeyKind::rsa).key_pem());
   tls.passphrase_file.clear();
-  auto errors = engine::check_tls(with_upstream(tls));
+  auto errors = engine::check_tls(with_upstream(tls)).errors;
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].pointer == "/upstreams/0/tls");
   CHECK(errors[0].message ==
         "\"" + tls.key_file + "\" is not the key of the certificate in \"" + tls.certificate_file + "\"");
   tls.key_file = folder.path("none.key");
-  errors = engine::check_tls(with_upstream(tls));
+  errors = engine::check_tls(with_upstream(tls)).errors;
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].message == "opening " + tls.key_file + ": No such file or directory");
+}
+
+TEST_CASE("tls.files with a certificate of ours that has expired are a warning of the check, and no error") {
+  const TemporaryFolder folder;
+  auto tls = all_files(folder);
+  CHECK(engine::check_tls(with_upstream(tls)).warnings.size() == 1);  // it has a day left
+  const auto expired = authority().issue({.starts_s = -200'000, .ends_s = -100'000});
+  tls.certificate_file = folder.add("expired.pem", expired.certificate_pem());
+  tls.key_file = folder.add("expired.key", expired.key_pem());
+  tls.passphrase_file.clear();
+  const auto found = engine::check_tls(with_upstream(tls));
+  CHECK(found.errors.empty());
+  REQUIRE(found.warnings.size() == 1);
+  CHECK(found.warnings[0].pointer == "/upstreams/0/tls/certificate_file");
+  CHECK(found.warnings[0].message.starts_with("\"" + tls.certificate_file + "\" expired on 20"));
 }
 
 TEST_CASE("tls.files of a key log are not opened unless the environment allows it") {

@@ -123,6 +123,27 @@ TEST_CASE("tls.failure when the host does not trust the client certificate") {
   }
 }
 
+TEST_CASE("tls.failure when the client certificate has expired says since when") {
+  for (const int version : kVersions) {
+    HostSettings settings = only(version);
+    settings.client_authority = &authority();
+    OpenSslHost host(host_identity(), settings);
+    auto material = trusting_material();
+    add_certificate(material, authority().issue({.common_name = "client", .starts_s = -200'000, .ends_s = -100'000}));
+    const auto client = make_client({}, material);
+    TlsPair pair(*client, host);
+    auto done = pair.shake_hands();
+    if (done && version == TLS1_3_VERSION) {
+      const auto opened = pair.open_all();
+      REQUIRE_FALSE(opened);
+      done = std::unexpected(opened.error());
+    }
+    REQUIRE_FALSE(done);
+    CHECK(done.error().reason == Reason::certificate_rejected_by_host);
+    CHECK(done.error().words.starts_with("the host rejected our client certificate, which expired on 20"));
+  }
+}
+
 TEST_CASE("tls.failure when no version fits") {
   const auto check = [](const HostSettings& host_settings, TlsVersion min, TlsVersion max) {
     OpenSslHost host(host_identity(KeyKind::rsa), host_settings);
