@@ -27,6 +27,14 @@ std::string wrong_name_words(const mbedtls_x509_crt& certificate, const ServerNa
   return words + ": it has no DNS name in subjectAltName, and its common name does not count (RFC 9525)";
 }
 
+// Where the CAs are that are trusted.
+std::string trusted_words(std::string_view ca_file, std::string_view ca_directory) {
+  std::string words;
+  if (!ca_file.empty()) words += "; ca_file " + std::string(ca_file);
+  if (!ca_directory.empty()) words += "; ca_directory " + std::string(ca_directory);
+  return words;
+}
+
 struct FlagWords {
   std::uint32_t flags;
   const char* words;
@@ -115,7 +123,8 @@ void CertificateCheck::compare_pins(const mbedtls_x509_crt& certificate, int dep
 std::string CertificateCheck::words_of(std::uint32_t flags, const mbedtls_x509_crt& certificate) const {
   std::string words;
   if ((flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) != 0) {
-    add(words, "is signed by no CA that is trusted here (issuer " + name_text(certificate.issuer) + ")");
+    add(words, "is signed by no CA that is trusted here (issuer " + name_text(certificate.issuer) +
+                   trusted_words(rules_.ca_file, rules_.ca_directory) + ")");
   }
   if ((flags & MBEDTLS_X509_BADCERT_EXPIRED) != 0) add(words, "expired on " + time_text(certificate.valid_to));
   if ((flags & MBEDTLS_X509_BADCERT_FUTURE) != 0) {

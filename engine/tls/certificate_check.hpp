@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/key_pin.hpp"
@@ -21,6 +22,8 @@ namespace tlsmux::engine::tls {
 // What it refers to outlives the check.
 struct CertificateRules {
   bool verify_peer = true;  // else only the pins count
+  std::string_view ca_file{};
+  std::string_view ca_directory{};
   const mbedtls_x509_crl* revocation_lists = nullptr;
   std::span<const config::KeyHash> pins{};  // empty: any key
 };

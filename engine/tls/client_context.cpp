@@ -49,6 +49,8 @@ std::expected<void, TlsError> ClientContext::read_names() {
 
 CertificateRules ClientContext::certificate_rules() const {
   return {.verify_peer = settings_.verify_peer,
+          .ca_file = settings_.ca_file,
+          .ca_directory = settings_.ca_directory,
           .revocation_lists = credentials_->has_revocation_lists ? credentials_->revocation_lists.get() : nullptr,
           .pins = pins_};
 }
