@@ -86,7 +86,9 @@ int ListeningProcess::stop() {
 
 void ListeningProcess::kill() {
   ::kill(pid_, SIGKILL);
-  wait_for(std::exchange(pid_, -1));
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
 }
 
 }  // namespace tlsmux::host

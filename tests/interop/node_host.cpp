@@ -12,15 +12,13 @@ namespace {
 
 // Where node is to look for packages.
 constexpr const char* kPackages = TLSMUX_NODE_PACKAGES;
+constexpr const char* kProgram = TLSMUX_SOURCE_FOLDER "/tests/interop/iso8583_host.js";
 
 std::vector<std::string> host_command(const std::string& record, unsigned ask_every) {
-  std::vector<std::string> command = {"env",
-                                      std::string("NODE_PATH=") + kPackages,
-                                      "node",
-                                      TLSMUX_SOURCE_FOLDER "/tests/interop/iso8583_host.js",
-                                      host::certificate_file("server.pem"),
-                                      host::certificate_file("server.key"),
-                                      record};
+  std::vector<std::string> command = {
+      "env",    std::string("NODE_PATH=") + kPackages, "node",
+      kProgram, host::certificate_file("server.pem"),  host::certificate_file("server.key"),
+      record};
   if (ask_every > 0) command.push_back(std::to_string(ask_every));
   return command;
 }

@@ -79,8 +79,8 @@ void check_nothing_is_found(const char* what, const Search& search) {
 }
 
 template <typename Suite>
-Exploration explore_mutant(std::vector<Mutation> mutations, std::uint64_t executions) {
-  REQUIRE(set_mutations(std::move(mutations)));
+Exploration explore_mutant(const std::vector<Mutation>& mutations, std::uint64_t executions) {
+  REQUIRE(set_mutations(mutations));
   auto exploration = explore<Suite>(RandomSearch{executions});
   set_mutations({});
   return exploration;

@@ -167,7 +167,7 @@ std::vector<Mutation> listed_mutations() {
   return all;
 }
 
-bool set_mutations(std::vector<Mutation> mutations) {
+bool set_mutations(const std::vector<Mutation>& mutations) {
   in_force.clear();
   for (const auto& mutation : mutations) {
     const auto seen = std::ranges::find(known_accesses, mutation.place, place_of);

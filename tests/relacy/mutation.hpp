@@ -34,6 +34,6 @@ void start_listing_mutations(std::vector<std::string> roles);
 std::vector<Mutation> listed_mutations();
 
 // From now on these are in force; none: the code as it is. False: there is no such access.
-bool set_mutations(std::vector<Mutation> mutations);
+bool set_mutations(const std::vector<Mutation>& mutations);
 
 }  // namespace tlsmux::test
