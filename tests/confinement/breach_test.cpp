@@ -152,7 +152,7 @@ int start_and_reap(unsigned long flags) {
 
 // What programs and modules start processes and threads with. 0: all of it works.
 int start_all() {
-  const pid_t shares_memory = ::vfork();  // NOLINT(bugprone-unsafe-functions): it is what is tried
+  const pid_t shares_memory = ::vfork();  // NOLINT(*-unsafe-functions,*insecureAPI.vfork): tried here
   if (shares_memory == 0) ::_exit(0);
   if (shares_memory < 0 || ::waitpid(shares_memory, nullptr, 0) != shares_memory) return 1;
   int threads = 0;

@@ -123,7 +123,7 @@ void check_each_order_is_needed(std::uint64_t executions, std::vector<std::strin
 
 // Of accesses that stand in for each other, one is needed. After check_each_order_is_needed, which knows where they are.
 template <typename Suite>
-void check_one_is_needed(std::uint64_t executions, std::vector<Mutation> mutations) {
+void check_one_is_needed(std::uint64_t executions, const std::vector<Mutation>& mutations) {
   const auto exploration = explore_mutant<Suite>(mutations, executions);
   for (const auto& mutation : mutations)
     std::printf("and %s %s\n", mutation.place.c_str(), name(mutation.weakening).c_str());

@@ -16,7 +16,7 @@ static struct call_counts nowhere;
 static struct call_counts* counts = &nowhere;
 static __thread int is_data_loop __attribute__((tls_model("initial-exec")));
 
-// NOLINTBEGIN(bugprone-reserved-identifier): glibc's own, so that no pointer to them has to be looked up, which would allocate.
+// glibc's own, so that no pointer to them has to be looked up, which would allocate.
 void* __libc_malloc(size_t bytes);
 void* __libc_calloc(size_t count, size_t bytes);
 void* __libc_realloc(void* memory, size_t bytes);
@@ -57,8 +57,6 @@ void free(void* memory) {
   if (memory != NULL) count(&counts->releases);
   __libc_free(memory);
 }
-
-// NOLINTEND(bugprone-reserved-identifier)
 
 static int (*real_mutex_lock)(pthread_mutex_t*);
 static int (*real_setname)(pthread_t, const char*);

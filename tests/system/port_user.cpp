@@ -70,6 +70,7 @@ class Application {
   }
   PortAnswer bind_plainly(const PortOrder& order) {
     auto socket = plain_socket(order.socket);
+    if (!socket) return {.error = errno};
     const int on = 1;
     if (order.socket.type == SOCK_STREAM && order.socket.reuses_address) {
       ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -18,7 +18,6 @@ std::atomic<long> locks = 0;
 
 }  // namespace
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the linker's names for what --wrap replaces
 extern "C" {
 void* __real_calloc(std::size_t count, std::size_t size);
 void* __wrap_calloc(std::size_t count, std::size_t size);
@@ -42,7 +41,6 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex) {
   return __real_pthread_mutex_lock(mutex);
 }
 }
-// NOLINTEND(bugprone-reserved-identifier)
 
 namespace tlsmux::test {
 namespace {

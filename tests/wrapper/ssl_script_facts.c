@@ -74,8 +74,7 @@ void connect_again(const char* port) {
 static struct addrinfo* resolve(const char* address, const char* port) {
   const struct addrinfo wanted = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
   struct addrinfo* found = NULL;
-  getaddrinfo(address, port, &wanted, &found);
-  return found;
+  return getaddrinfo(address, port, &wanted, &found) == 0 ? found : NULL;
 }
 
 void connect_from(const char* from, const char* to, const char* port) {
