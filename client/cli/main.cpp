@@ -142,7 +142,8 @@ int run(int argc, char** argv) {
     const auto mistyped = argc > 1 ? find_mistyped(arguments, argv[1]) : std::nullopt;
     if (mistyped) return refuse(*mistyped);
     if (const auto in_ports = ports.find_mistyped(error)) return refuse(*in_ports);
-    if (error.get_name() == "ExtrasError" && std::string_view(argv[1]).starts_with('-')) {
+    const bool is_unexpected = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    if (is_unexpected && std::string_view(argv[1]).starts_with('-')) {
       return refuse("options come after the command, as in: tlsmux status --json");
     }
     return arguments.exit(error) == 0 ? cli::kExitDone : cli::kExitUsage;

@@ -45,7 +45,8 @@ struct Scene {
            rig.cgroup() + R"("}}, "groups": [{"name": ")" + group + R"(", "users": [")" + std::to_string(kMember) +
            R"("], "ports": {"static": [{"port": )" + std::to_string(first_port + 500) +
            R"(, "protocol": "tcp", "label": "web"}], "dynamic": [{"from": )" + std::to_string(first_port) +
-           R"(, "to": )" + std::to_string(first_port + 9) + R"(}], "enforcement": {"reservation": true, "guard": true}}}],
+           R"(, "to": )" + std::to_string(first_port + 9) +
+           R"(}], "enforcement": {"reservation": true, "guard": true}}}],
            "upstreams": [{"name": "host", "groups": [")" +
            group + R"("], "endpoints": [{"host": "127.0.0.1", "port": 443}], "tls": {"ca_file": ")" +
            folder.path("ca.pem") + R"("}}]})";

@@ -206,7 +206,8 @@ TEST_CASE("client.ports text shows rules, levels, ports, leases and denials") {
   group.denial(1, "nc");
   group.denial(2, "evil\x1b[2J");
   CHECK(cli::ports_text(group.report(), kNow) ==
-        "group EBANKING: engine pid 50, running, started 2023-11-14 22:03:20\n"
+        "group EBANKING: engine pid 50, running, started 2023-11-14 22:03:20, RESTARTED 2 times since tlsmuxd was "
+        "started\n"
         "members: users 1000; Unix groups 2000\n"
         "\n"
         "DYNAMIC PORTS  FREE    OF\n"

@@ -156,8 +156,9 @@ TEST_CASE("ports.the command watches on a terminal's other screen, in what fits 
   constexpr unsigned short kRows = 200;
   constexpr unsigned short kColumns = 150;
   PortScene scene;
-  Terminal terminal({TLSMUX_PROGRAM_FOLDER "/tlsmux", "ports", scene.first(), "--watch"},
-                    [&] { scene.enter(kFirstUser); }, kRows, kColumns);
+  Terminal terminal(
+      {TLSMUX_PROGRAM_FOLDER "/tlsmux", "ports", scene.first(), "--watch"}, [&] { scene.enter(kFirstUser); }, kRows,
+      kColumns);
   const auto whole = terminal.next_screen();
   CHECK(terminal.written().starts_with("\x1b[?1049h\x1b[?25l\x1b[H"));  // the other screen, no cursor, its beginning
   REQUIRE(whole.size() > 5);

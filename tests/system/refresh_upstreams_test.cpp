@@ -181,9 +181,10 @@ TEST_CASE("outcome.refresh says what the engine was not started with room for, a
                                  "with room for 2 sessions of this upstream; see /upstreams/0/sessions_max)\n"),
                 text);
   text = refused([](auto& upstreams) { set_keyed(upstreams[0]); });
-  CHECK_MESSAGE(text.contains("correlation.length 0 -> 16 (needs a restart: its messages need larger private copies than "
-                              "those that the engine was started for; see /upstreams/0/correlation/length)\n"),
-                text);
+  CHECK_MESSAGE(
+      text.contains("correlation.length 0 -> 16 (needs a restart: its messages need larger private copies than "
+                    "those that the engine was started for; see /upstreams/0/correlation/length)\n"),
+      text);
   text = refused_addition([](auto& added) { set_keyed(added); });
   CHECK_MESSAGE(text.starts_with("upstream \"second\" added (needs a restart: its messages need larger private copies "
                                  "than those of the upstreams that the engine was started with; see /upstreams/1)\n"),

@@ -71,15 +71,17 @@ static unsigned give_key(SSL* of, const char* hint, char* identity, unsigned ide
   return 0;
 }
 
-static int give_session(SSL* of, const EVP_MD* digest, const unsigned char** name, size_t* bytes, SSL_SESSION** session) {
+static int give_session(SSL* of, const EVP_MD* digest, const unsigned char** name, size_t* bytes,
+                        SSL_SESSION** session) {
   (void)of, (void)digest, (void)name, (void)bytes;
   *session = NULL;
   return 1;
 }
 
-static int say_nothing(SSL* of, unsigned type, unsigned where, const unsigned char** out, size_t* bytes, X509* certificate,
-                       size_t place, int* alert, void* argument) {
-  (void)of, (void)type, (void)where, (void)out, (void)bytes, (void)certificate, (void)place, (void)alert, (void)argument;
+static int say_nothing(SSL* of, unsigned type, unsigned where, const unsigned char** out, size_t* bytes,
+                       X509* certificate, size_t place, int* alert, void* argument) {
+  (void)of, (void)type, (void)where, (void)out, (void)bytes, (void)certificate, (void)place, (void)alert,
+      (void)argument;
   return 0;
 }
 
