@@ -125,8 +125,8 @@ TEST_CASE("faults.the engine has no descriptors left: NOT_SENT and why, and agai
 TEST_CASE("faults.the disk is full for the log: requests go on, and the log says what it has lost") {
   if (skip_without_private_mounts()) return;
   const Residue residue;
+  const TemporaryFolder folder;  // goes after what is mounted in it
   PrivateMounts mounts;
-  const TemporaryFolder folder;
   const auto logs = folder.path() + "/logs";
   REQUIRE(::mkdir(logs.c_str(), 0755) == 0);
   mounts.mount(logs, 64UL << 10U);
