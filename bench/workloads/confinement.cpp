@@ -59,16 +59,16 @@ void run_sitting(Context& context, Results& results) {
 }  // namespace
 
 // The engine that is started first is a little slower than the next, even of the same program; and where its memory
-// comes to lie makes a difference as long as it runs. So there are several of each, and each is first as often.
+// comes to lie makes a difference as long as it runs, larger than that from slice to slice. So each pair of slices has
+// engines of its own, and each is first as often.
 void run_confinement(Context& context, Results& results) {
-  constexpr std::uint32_t kSittings = 8;
   auto systems = context.systems;
   std::erase_if(systems, [](const auto& kind) {
     return kind != "tlsmux" && kind != "tlsmux_unconfined" && kind != "tlsmux_other";
   });
   auto effort = context.effort;
-  effort.repeats = (effort.repeats + kSittings - 1) / kSittings;
-  for (std::uint32_t sitting = 0; sitting < kSittings; ++sitting) {
+  effort.repeats = 1;
+  for (std::uint32_t sitting = 0; sitting < context.effort.repeats; ++sitting) {
     Context part{.ground = context.ground,
                  .host = context.host,
                  .effort = effort,
