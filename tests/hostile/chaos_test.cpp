@@ -120,12 +120,12 @@ TEST_CASE("hostile.a client that does all that it can, by chance") {
   std::mt19937_64 random(seed());
   auto& log = place.rig().engine().log();
   Reasons reasons;
-  const bool are_rates_asked = std::getenv(kRatesAsked) != nullptr;  // for people
-  NeighbourRates rates(place, kAtOnce);
+  std::unique_ptr<NeighbourRates> rates;  // for people, so only when asked
+  if (std::getenv(kRatesAsked) != nullptr) rates = std::make_unique<NeighbourRates>(place, kAtOnce);
   std::printf("TLSMUX_SEED=%llu\n", static_cast<unsigned long long>(seed()));
   for (int round = 0; round < rounds(); ++round) {
     INFO("TLSMUX_SEED=", seed(), " round ", round);
-    if (are_rates_asked) rates.begin();
+    if (rates) rates->begin();
     std::vector<std::unique_ptr<ChildProcess>> clients;
     for (int i = 0; i < kAtOnce; ++i) {
       const ChaosOrder order{.config = place.config(),
@@ -136,14 +136,14 @@ TEST_CASE("hostile.a client that does all that it can, by chance") {
       clients.push_back(std::make_unique<ChildProcess>([order] { return run_chaos(order); }));
     }
     for (auto& client : clients) CHECK(client->wait() == 0);
-    if (are_rates_asked) rates.end();
+    if (rates) rates->end();
     REQUIRE(place.neighbours_work());
     REQUIRE(log.count("event=engine_died") == 0);
     count_reasons(log, reasons);
   }
   print(*counts);
   print(reasons);
-  if (are_rates_asked) rates.print();
+  if (rates) rates->print();
   const auto acts = memory_acts().size() + control_acts().size();
   for (std::size_t i = 0; i < acts; ++i) CHECK((*counts)[i].load() > 0);
   CHECK(reasons.size() >= 5);
