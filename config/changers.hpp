@@ -15,6 +15,7 @@ inline constexpr const char* kDecideTrust = "decide which hosts are trusted";
 inline constexpr const char* kDecideRevocation = "decide which certificates count as revoked";
 inline constexpr const char* kDecideFields = "decide how messages are read";
 inline constexpr const char* kDecideState = "take away or forge what must survive restarts";
+inline constexpr const char* kReplaceSocket = "put a socket of their own where applications attach";
 
 // What follows the path, if others may change the file or folder that `status` is of, and so `what_they_may`; nothing, if nobody else
 // may than root and the user that calls this.

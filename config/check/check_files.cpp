@@ -79,11 +79,19 @@ Problem secret_problem(const std::string& path, const std::string& content, cons
   return owned_by_stranger(path, status.st_uid);
 }
 
+// Where a folder is for all, as /tmp is, nobody but its owner can take away what is another's.
+Problem socket_changers_problem(const std::string& folder, struct stat status) {
+  if ((status.st_mode & S_ISVTX) != 0) status.st_mode &= ~kOthersMask;
+  return changers_problem(folder, status, kReplaceSocket);
+}
+
 // tlsmuxd makes the last folder of the path, and no other.
 Problem socket_folder_problem(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   std::error_code error;
-  if (std::filesystem::is_directory(folder, error)) return std::nullopt;
+  struct stat status{};
+  if (stat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+    return socket_changers_problem(folder.native(), status);
   if (std::filesystem::exists(folder, error)) return in_quotes(folder.native()) + " is no folder";
   if (error || std::filesystem::exists(folder.parent_path(), error) || error) return std::nullopt;
   return "the folder " + in_quotes(folder.native()) + " does not exist, nor does the one that it would be in; make it";

@@ -257,6 +257,30 @@ TEST_CASE("config.control socket's folder is made by tlsmuxd, but not the one ab
   CHECK(in_words(check_files(config)) == "FILE: /engine/control_socket: \"" + folder.path() + "/file\" is no folder\n");
 }
 
+TEST_CASE("config.control socket's folder is nobody's who could put a socket of their own there") {
+  const TemporaryFolder folder;
+  Config config;
+  config.engine.control_socket = folder.path() + "/control.sock";
+  const auto set_mode = [&](mode_t mode) { REQUIRE(chmod(folder.path().c_str(), mode) == 0); };
+  for (const mode_t mode : {0770U, 0702U}) {
+    set_mode(mode);
+    const auto errors = check_files(config);
+    REQUIRE(errors.size() == 1);
+    CHECK(errors[0].pointer == "/engine/control_socket");
+    CHECK(errors[0].message.ends_with(
+        "so that others may put a socket of their own where applications attach; type: chmod go-w " + folder.path()));
+  }
+  set_mode(01777);
+  CHECK(check_files(config).empty());
+  if (geteuid() != 0) {
+    tlsmux::test::skip("the rest gives the folder to another user");
+    return;
+  }
+  REQUIRE(chown(folder.path().c_str(), 65534, 65534) == 0);
+  CHECK(in_words(check_files(config)).contains("belongs to uid 65534"));
+  REQUIRE(chown(folder.path().c_str(), 0, 0) == 0);
+}
+
 TEST_CASE(
     "config.folders that tlsmuxd could not write to are told to who may start it, and to all others that they may "
     "not") {

@@ -171,7 +171,7 @@ TEST_CASE("faults.started without root it works and says what it could not do") 
   if (skip_without_root("it becomes another user to be without root; started without root it always is")) return;
   const Residue residue;
   const TemporaryFolder folder;
-  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  REQUIRE(::chmod(folder.path().c_str(), 01777) == 0);
   const host::HostProcess host({"--mode", "echo"});
   auto config = engine_config(folder, {host.port()});
   config.groups[0].users = {"0", std::to_string(kNobody)};
