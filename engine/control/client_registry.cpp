@@ -17,6 +17,9 @@ std::size_t clients_max_of(const ControlSettings& settings) {
   return sum;
 }
 
+// Of a process that has gone: how many messages that nobody has read may be in front of its goodbye.
+constexpr int kLastMessagesMax = 256;
+
 pid_t pid_of(const Connection& connection) { return connection.peer ? connection.peer->pid : 0; }
 
 }  // namespace
@@ -73,7 +76,9 @@ void ClientRegistry::on_process_end(ClientId id) {
   poll_.remove(connection->peer->pidfd.get());
   connection->peer->pidfd.reset();
   log_attached(*connection);
-  if (connection->stage != Stage::mapping) log_end(*connection, "client_died");
+  if (connection->stage != Stage::mapping) {
+    log_end(*connection, has_said_goodbye(*connection) ? "client_disconnected" : "client_died");
+  }
   end(*connection, true);
 }
 
@@ -232,7 +237,22 @@ bool ClientRegistry::deliver(Connection& connection, std::expected<void, shm::Sy
   if (sent.error().code == EAGAIN) {
     detach(connection, EPROTO, "it does not read its answers");
   } else {
+    log_attached(connection);
+    if (connection.stage == Stage::serving && has_said_goodbye(connection)) log_end(connection, "client_disconnected");
     end(connection, false);
+  }
+  return false;
+}
+
+// Of a connection that ends, what is left to read is read: its socket is readable once for all that it has sent, and other news of
+// its end may come before the last of that.
+bool ClientRegistry::has_said_goodbye(const Connection& connection) const {
+  if (connection.is_end_logged || !connection.socket) return false;
+  for (int i = 0; i < kLastMessagesMax; ++i) {
+    const auto packet = receive(connection);
+    if (!packet || packet->bytes.empty()) return false;
+    shm::GoodbyeNotice goodbye;
+    if (shm::read_message(*packet, goodbye)) return true;
   }
   return false;
 }

@@ -180,6 +180,7 @@ class ClientRegistry {
   void end(Connection& connection, bool died);
   void forget(Connection& connection);
   std::expected<shm::Packet, shm::SystemError> receive(const Connection& connection) const;
+  [[nodiscard]] bool has_said_goodbye(const Connection& connection) const;
   void close(shm::UniqueFd& socket) const;
   void log_attached(Connection& connection);
   // How a client ended, once.

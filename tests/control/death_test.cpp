@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <functional>
 #include <string>
@@ -135,20 +136,35 @@ TEST_CASE("engine.client death is noticed though a child holds its socket") {
 }
 
 TEST_CASE("engine.client that is gone has died in the log only if it has said no goodbye") {
-  for (const bool says_goodbye : {true, false}) {
-    CAPTURE(says_goodbye);
+  struct LastWords {
+    bool are_goodbye = true;
+    const char* upstream = "";  // of a channel that it asks for before; "silent": nothing is answered
+    bool lists_groups = false;  // before, too: the answer finds nobody
+  };
+  const auto cases = std::to_array<LastWords>({{},
+                                               {.upstream = "silent"},
+                                               {.lists_groups = true},
+                                               {.are_goodbye = false},
+                                               {.are_goodbye = false, .upstream = "silent"},
+                                               {.are_goodbye = false, .lists_groups = true}});
+  for (const auto& last : cases) {
+    CAPTURE(last.are_goodbye);
+    CAPTURE(std::string(last.upstream));
+    CAPTURE(last.lists_groups);
     ServerProcess server({.memory = kOneClient});
     test::ChildProcess client([&] {
       ControlClient control(server.path());
       if (!control.attach(server.group())) return 1;
       server.send_signal(SIGSTOP);  // it hears of the goodbye, the closed socket and the end at one time
-      return says_goodbye && !control.send(shm::GoodbyeNotice{}) ? 2 : 0;
+      if (*last.upstream != '\0' && !control.send_open_channel(last.upstream)) return 2;
+      if (last.lists_groups && !control.send(shm::ListGroupsRequest{})) return 3;
+      return last.are_goodbye && !control.send(shm::GoodbyeNotice{}) ? 4 : 0;
     });
     CHECK(client.wait() == 0);
     server.send_signal(SIGCONT);
     server.log().wait_for("event=client_attached");
     const auto next_event = [&] { return test::value_in(server.log().wait_for("event=client_"), "event"); };
-    CHECK(next_event() == (says_goodbye ? "client_disconnected" : "client_died"));
+    CHECK(next_event() == (last.are_goodbye ? "client_disconnected" : "client_died"));
     CHECK(next_event() == "client_released");
   }
 }
