@@ -1,8 +1,10 @@
 #include "tests/hostile/neighbour_rates.hpp"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "bench/statistics.hpp"
@@ -12,6 +14,7 @@ namespace tlsmux::test {
 namespace {
 
 int keep_busy() {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::nice(kLeastPriority) == -1) return 1;
   for (volatile std::uint64_t turns = 0;; turns = turns + 1) {
   }
