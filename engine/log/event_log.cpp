@@ -44,7 +44,7 @@ void EventLog::event(const mux::Event& event) {
           "orphans_dropped",
           {{"group", event.group}, {"upstream", event.upstream}, {"why", event.words}, {"orphans", event.orphans}});
     case stream_ended:
-      if (const auto unlogged = streams_ended_.pass(control::Throttle::Clock::now())) {
+      if (const auto unlogged = streams_ended_.pass(event.uid, control::UserThrottle::Clock::now())) {
         log_->warning("stream_ended", {{"upstream", event.upstream},
                                        {"stream", event.stream},
                                        {"group", event.group},

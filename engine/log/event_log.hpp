@@ -1,6 +1,6 @@
 #pragma once
 
-#include "engine/control/throttle.hpp"
+#include "engine/control/user_throttle.hpp"
 #include "engine/log/log.hpp"
 #include "engine/mux/seams.hpp"
 
@@ -17,7 +17,7 @@ class EventLog final : public mux::Events {
  private:
   Log* log_;
   std::uint64_t unsolicited_ = 0;
-  control::Throttle streams_ended_;
+  control::UserThrottle streams_ended_;
 };
 
 }  // namespace tlsmux::engine

@@ -165,6 +165,7 @@ struct Event {
   std::uint32_t orphans = 0;  // that were dropped
   std::uint64_t stream = 0;   // its number
   std::uint32_t pid = 0;      // of its process
+  std::uint32_t uid = 0;      // likewise
 };
 
 class Events {

@@ -19,7 +19,8 @@ void Streams::tell_end(const Stream& stream, Reason reason, std::string_view wor
                   .words = words,
                   .group = config_->groups[stream.process.group].name,
                   .stream = stream.number,
-                  .pid = stream.process.pid});
+                  .pid = stream.process.pid,
+                  .uid = stream.process.uid});
 }
 
 void Streams::say_refused(Stream& stream, Reason reason, std::string_view words) {

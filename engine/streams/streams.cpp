@@ -66,7 +66,8 @@ void Streams::turn_away(const NewStream& stream, std::string_view why) {
                   .words = why,
                   .group = config_->groups[stream.group].name,
                   .stream = stream.number,
-                  .pid = stream.pid});
+                  .pid = stream.pid,
+                  .uid = stream.uid});
 }
 
 void Streams::open(NewStream&& opened) {

@@ -17,6 +17,7 @@
 
 #include <doctest/doctest.h>
 
+#include "engine/log/event_log.hpp"
 #include "tests/broker/log_pipe.hpp"
 #include "tests/broker/process.hpp"
 
@@ -137,6 +138,24 @@ TEST_CASE("engine.log line that a full disk has torn spoils no other, and standa
   CHECK(lines[2].substr(23) == "Z level=warning event=log_lines_lost count=2");
   CHECK(lines[3].substr(23) == "Z level=info event=after");
   CHECK(standard_error.rest() == "tlsmuxd: lines of the log cannot be written and are lost: No space left on device\n");
+}
+
+TEST_CASE("engine.log lines of one user's streams hide none of another's") {
+  test::LogPipe pipe;
+  {
+    Log log(config::LogLevel::info, pipe.take_writing_end(), Log::Mode::synchronous);
+    engine::EventLog events(log);
+    const auto refuse = [&](std::uint64_t stream, std::uint32_t uid) {
+      events.event(
+          {.kind = engine::mux::EventKind::stream_ended, .words = "full", .stream = stream, .pid = 1, .uid = uid});
+    };
+    for (std::uint64_t stream = 1; stream <= 100; ++stream) refuse(stream, 1000);
+    refuse(101, 2000);
+  }
+  const auto lines = pipe.rest();
+  CHECK(lines.contains(" stream=1 "));
+  CHECK_FALSE(lines.contains(" stream=100 "));
+  CHECK(lines.contains(" stream=101 "));
 }
 
 TEST_CASE("engine.log line is cut to what a pipe takes in one piece") {
