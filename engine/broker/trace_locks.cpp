@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "engine/broker/file_lock.hpp"
+#include "shm/system/shared_names.hpp"
 
 namespace tlsmux::engine::broker {
 namespace {
@@ -19,6 +20,15 @@ SystemError busy(const std::string& path, const shm::UniqueFd& file) {
   return {.code = EBUSY,
           .message = path + " is locked by another tlsmuxd" + holder_in_words(file.get()) +
                      ", which counts these trace numbers"};
+}
+
+// What others have put there is neither believed nor written to; by another name it could be any file of ours.
+std::expected<void, SystemError> check_own(const std::string& path, const shm::UniqueFd& file) {
+  struct stat status{};
+  if (::fstat(file.get(), &status) != 0) return std::unexpected(shm::last_error("looking at " + path));
+  if (S_ISREG(status.st_mode) && status.st_uid == ::geteuid() && status.st_nlink <= 1) return {};
+  const std::string why = status.st_nlink > 1 ? "has more than one name" : "is " + shm::kind_and_owner(status);
+  return std::unexpected(SystemError{.code = EACCES, .message = path + " " + why + "; type: rm " + path});
 }
 
 // For a message only: what cannot be written is done without.
@@ -40,6 +50,7 @@ std::expected<void, SystemError> TraceLocks::take(const std::string& path) {
   for (int attempt = 0; attempt < kLockAttemptsMax; ++attempt) {
     shm::UniqueFd file(::open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR));
     if (!file) return std::unexpected(shm::last_error("opening " + name));
+    if (const auto own = check_own(name, file); !own) return std::unexpected(own.error());
     const auto result = lock_file(file.get());
     if (result == LockResult::failed) return std::unexpected(shm::last_error("locking " + name));
     if (result == LockResult::held) return std::unexpected(busy(name, file));

@@ -22,7 +22,7 @@ class TraceLocks {
   TraceLocks& operator=(const TraceLocks&) = delete;
 
   // Of the trace numbers in the file `path`: PATH.lock, mode 0600, with the pid of this process. Never waits. No error if it
-  // is taken already. EBUSY: a live tlsmuxd has it.
+  // is taken already. EBUSY: a live tlsmuxd has it; EACCES: what is there is not a file of this user's with no other name.
   std::expected<void, shm::SystemError> take(const std::string& path);
 
  private:

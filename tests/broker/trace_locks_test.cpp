@@ -62,6 +62,27 @@ TEST_CASE("engine.a tlsmuxd that is killed leaves a file, and no lock on its tra
   CHECK(next.take(place.path()));
 }
 
+TEST_CASE("hostile.a lock on trace numbers with another name, or of another user, is not written to") {
+  const Place place;
+  const auto target = place.folder.add("target", "as it was");
+  const auto error_of = [&] {
+    TraceLocks locks;
+    const auto refused = locks.take(place.path());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == EACCES);
+    return refused.error().message;
+  };
+  std::filesystem::create_hard_link(target, place.lock_file());
+  CHECK(error_of() == place.lock_file() + " has more than one name; type: rm " + place.lock_file());
+  std::string text;
+  std::getline(std::ifstream(target), text);
+  CHECK(text == "as it was");
+  std::filesystem::remove(target);
+  if (test::skip_without_root("the rest gives the lock's file to another user")) return;
+  REQUIRE(::chown(place.lock_file().c_str(), test::kNobody, test::kNobody) == 0);
+  CHECK(error_of().contains("uid " + std::to_string(test::kNobody)));
+}
+
 TEST_CASE("hostile.a link in the place of the lock on trace numbers is not followed") {
   const Place place;
   const auto target = place.folder.add("target", "as it was");
