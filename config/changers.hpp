@@ -11,6 +11,7 @@
 namespace tlsmux::config {
 
 // What whoever changes it may do.
+inline constexpr const char* kDecideAll = "decide which files tlsmuxd opens and where it connects";
 inline constexpr const char* kDecideTrust = "decide which hosts are trusted";
 inline constexpr const char* kDecideRevocation = "decide which certificates count as revoked";
 inline constexpr const char* kDecideFields = "decide how messages are read";

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::string_view kMagic = "TMXCONF1";
 constexpr std::size_t kLengthBytes = 4;
+constexpr std::string_view kConfigFile = "configuration file";
 
 std::expected<std::string, std::string> read_spec(const std::string& path) {
   return read_trusted_text_file(path, kIso8583SpecFileBytesMax, "field specification", kDecideFields);
@@ -88,10 +89,21 @@ std::expected<ConfigBundle, ConfigErrors> make_bundle(std::string text, const Re
   return bundle;
 }
 
-std::expected<ConfigBundle, ConfigErrors> read_bundle(const std::string& path) {
-  auto text = read_text_file(path, kConfigFileBytesMax, "configuration file");
+namespace {
+
+std::expected<ConfigBundle, ConfigErrors> bundle_of(std::expected<std::string, std::string> text) {
   if (!text) return std::unexpected(ConfigErrors{{.pointer = "", .message = std::move(text.error())}});
   return make_bundle(std::move(*text), read_spec);
+}
+
+}  // namespace
+
+std::expected<ConfigBundle, ConfigErrors> read_bundle(const std::string& path) {
+  return bundle_of(read_text_file(path, kConfigFileBytesMax, kConfigFile));
+}
+
+std::expected<ConfigBundle, ConfigErrors> read_trusted_bundle(const std::string& path) {
+  return bundle_of(read_trusted_text_file(path, kConfigFileBytesMax, kConfigFile, kDecideAll));
 }
 
 std::expected<PartialConfig, ConfigErrors> examine_bundle(const ConfigBundle& bundle) {

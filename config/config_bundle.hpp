@@ -34,6 +34,10 @@ struct ConfigBundle {
 // and files that cannot be read, are for load_bundle to report. Blocks on the file system.
 std::expected<ConfigBundle, ConfigErrors> read_bundle(const std::string& path);
 
+// The same for who acts by it: it fails, too, where `path` is no regular file, or others than root and the user that calls this may
+// change it.
+std::expected<ConfigBundle, ConfigErrors> read_trusted_bundle(const std::string& path);
+
 // The same for a text that is there already. Fails where all of it is larger than kConfigBundleBytesMax.
 std::expected<ConfigBundle, ConfigErrors> make_bundle(std::string text, const ReadFile& read_file);
 

@@ -9,7 +9,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "config/check/check_files.hpp"
 #include "config/check/check_shares.hpp"
 #include "config/check/check_start.hpp"
 #include "config/config_file.hpp"
@@ -36,8 +35,7 @@ int show(const std::string& path, const config::ConfigErrors& errors) {
 
 // The exit code, with the errors shown.
 std::expected<config::Config, int> load(const std::string& path) {
-  if (const auto errors = config::check_config_file(path); !errors.empty()) return std::unexpected(show(path, errors));
-  const auto bundle = config::read_bundle(path);
+  const auto bundle = config::read_trusted_bundle(path);
   if (!bundle) return std::unexpected(show(path, bundle.error()));
   const auto errors = config::find_errors(*bundle);
   if (!errors.empty()) return std::unexpected(show(path, errors));

@@ -224,9 +224,9 @@ ConfigErrors check_config_file(const std::string& path) {
   struct stat status{};
   if (stat(path.c_str(), &status) != 0) return {};  // who reads it says why
   if (!S_ISREG(status.st_mode)) {
-    return {{.pointer = "", .message = "is no file; give the path of the configuration file"}};
+    return {{.pointer = "", .message = "is no file; give the path of a configuration file"}};
   }
-  auto problem = problem_of_changers(path, status, "decide which files tlsmuxd opens and where it connects");
+  auto problem = problem_of_changers(path, status, kDecideAll);
   return problem ? ConfigErrors{{.pointer = "", .message = std::move(*problem)}} : ConfigErrors{};
 }
 

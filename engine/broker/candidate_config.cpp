@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "config/check/check_files.hpp"
 #include "config/config_file.hpp"
 #include "shm/system/sealed_text.hpp"
 
@@ -23,10 +22,7 @@ std::expected<CandidateConfig::Loaded, shm::SystemError> CandidateConfig::load()
   if (path_.empty()) {
     return std::unexpected(shm::SystemError{.code = ENOENT, .message = "there is no configuration file to read again"});
   }
-  if (const auto open_to_others = config::check_config_file(path_); !open_to_others.empty()) {
-    return loaded(true, config::format_errors(path_, open_to_others));
-  }
-  const auto bundle = config::read_bundle(path_);
+  const auto bundle = config::read_trusted_bundle(path_);
   if (!bundle) return loaded(true, config::format_errors(path_, bundle.error()));
   const auto errors = config::find_errors(*bundle);
   if (!errors.empty()) return loaded(true, config::format_errors(path_, errors));

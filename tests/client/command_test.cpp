@@ -185,7 +185,7 @@ TEST_CASE("client.check of a folder or a FIFO says that it is no file, and advis
   REQUIRE(::chmod(folder.path("fifo").c_str(), 0666) == 0);
   for (const auto& path : {std::string("/tmp"), folder.path(), folder.path("fifo"), std::string("/dev/null")}) {
     const auto checked = run("", "check " + path, kOnlyErrors);
-    CHECK(checked.text == path + ": is no file; give the path of the configuration file\n1 error\n");
+    CHECK(checked.text == path + ": is no file; give the path of a configuration file\n1 error\n");
     CHECK(checked.exit_code == 1);
   }
 }
