@@ -78,7 +78,7 @@ void run_confinement(Context& context, Results& results) {
     Results found;
     run_sitting(part, found);
     results.join(std::move(found));
-    std::ranges::reverse(systems);
+    if (!systems.empty()) std::ranges::rotate(systems, systems.begin() + 1);
   }
 }
 
