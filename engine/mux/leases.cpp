@@ -226,6 +226,10 @@ void Leases::settle(Session& session) {
 bool Leases::host_finished(Session& session) {
   auto& lease = session.lease;
   if (!lease.holder) return host_closed(session, 0);
+  if (lease.is_intruded) {  // the end of an answer to another, perhaps, and of nothing that was said to this one
+    settle(session);
+    return true;
+  }
   if (!std::exchange(lease.host_has_finished, true)) state_->seams.lease_holders.host_finished(*lease.holder);
   life_->send_sealed(session);
   return true;
