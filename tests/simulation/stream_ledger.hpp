@@ -85,6 +85,8 @@ class StreamLedger {
   [[nodiscard]] bool is_satisfied(std::uint64_t stream) const;
   // Its last record has come.
   [[nodiscard]] bool is_over(std::uint64_t stream) const { return at(stream).last.has_value(); }
+  // Likewise, and behind it no `lost`, as may follow on `closed`, has come in part.
+  [[nodiscard]] bool is_told_all(std::uint64_t stream) const { return is_over(stream) && at(stream).head.empty(); }
   [[nodiscard]] std::uint32_t group_of(std::uint64_t stream) const { return at(stream).group; }
 
   // ---- The engine's end.

@@ -62,7 +62,7 @@ void StreamSockets::close(StreamId stream, bool /*reset*/) {
   auto& socket = open_socket(stream);
   socket.closing = true;
   const auto stream_number = socket.pipe->stream;
-  if (is_stopping_ && !context_.streams.is_over(stream_number)) return context_.streams.engine_died(stream_number);
+  if (is_stopping_ && !context_.streams.is_told_all(stream_number)) return context_.streams.engine_died(stream_number);
   context_.streams.engine_closes(stream_number);
 }
 
