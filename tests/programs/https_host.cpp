@@ -61,7 +61,10 @@ HttpsHost::HttpsHost(int version) : context_(SSL_CTX_new(TLS_server_method())) {
   SSL_CTX_set_num_tickets(context_.get(), 0);
   // The same suite for every client.
   SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
-  acceptor_ = std::jthread([this] { accept_all(); });
+  acceptor_ = std::jthread([this] {
+    block_sigpipe();
+    accept_all();
+  });
 }
 
 HttpsHost::~HttpsHost() {

@@ -32,5 +32,7 @@ std::uint16_t remote_port(int socket);
 void reset_on_close(int socket);
 // Small parts are not gathered.
 void send_at_once(int socket);
+// Of this thread and those that it starts: OpenSSL writes to a connection whose other side has gone as to any.
+void block_sigpipe();
 
 }  // namespace tlsmux::test

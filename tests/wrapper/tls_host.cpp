@@ -65,7 +65,10 @@ TlsHost::TlsHost(const Identity& identity, const std::vector<const Identity*>& c
   SSL_CTX_set_num_tickets(context_.get(), 0);
   SSL_CTX_set_options(context_.get(), SSL_OP_NO_TICKET);
   if (!protocol_.empty()) SSL_CTX_set_alpn_select_cb(context_.get(), choose, &protocol_);
-  thread_ = std::thread([this] { serve(); });
+  thread_ = std::thread([this] {
+    block_sigpipe();
+    serve();
+  });
 }
 
 TlsHost::~TlsHost() {

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdlib>
 
 #include "tests/host/host_process.hpp"
@@ -17,14 +16,6 @@ namespace {
 
 constexpr std::size_t kKeyBytes = 16;
 constexpr std::size_t kBigMessageBytes = 9000;
-
-// Of this thread and those that it starts: OpenSSL writes without regard to it.
-void block_sigpipe() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-}
 
 std::string with_length(const std::string& message) {
   auto digits = std::to_string(message.size());
