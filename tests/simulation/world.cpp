@@ -134,10 +134,11 @@ void World::probe() {
   probe_streams();
 }
 
+// One that starts anew drains first, by the settings that it had.
 bool World::all_are_up() {
   return is_at_rest() && std::ranges::all_of(engine_->multiplexer().upstreams(), [](const auto& upstream) {
            const auto up = std::ranges::count_if(upstream->sessions, &engine::mux::Session::is_up);
-           return upstream->removed || up >= upstream->settings->sessions;
+           return upstream->removed || (!upstream->draining && up >= upstream->settings->sessions);
          });
 }
 
@@ -146,9 +147,8 @@ bool World::is_any_coming_up() {
   const auto is_coming_up = [](const engine::mux::Session* session) {
     return session->state == resolving || session->state == connecting || session->state == handshaking;
   };
-  return std::ranges::any_of(engine_->multiplexer().upstreams(), [&](const auto& upstream) {
-    return std::ranges::any_of(upstream->sessions, is_coming_up);
-  });
+  return std::ranges::any_of(engine_->multiplexer().upstreams(),
+                             [&](const auto& each) { return std::ranges::any_of(each->sessions, is_coming_up); });
 }
 
 // Where no session is kept up, attempts may still fail that began before, and the endpoint is left alone for a while. The
