@@ -83,7 +83,7 @@ std::uint64_t bind_known(ports::Protocol protocol) {
   const auto start_ns = now_ns();
   const bool is_bound = bind_to(socket, PortLab::free_port());
   const auto end_ns = now_ns();
-  if (!is_bound) throw std::runtime_error("a port that should be free is not");
+  if (!is_bound) throw std::runtime_error(shm::last_error("binding a port that should be free").message);
   return end_ns - start_ns;
 }
 
