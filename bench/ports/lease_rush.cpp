@@ -9,6 +9,7 @@
 #include <new>
 #include <span>
 #include <stdexcept>
+#include <vector>
 
 #include "bench/monotonic_clock.hpp"
 #include "bench/ports/port_client.hpp"
@@ -52,19 +53,23 @@ std::uint64_t clock_cost_ns() {
   return percentile(readings, 0.5);
 }
 
-// As many as are on lease, one right after the other; then gives them back.
+// As many as are on lease, one right after the other; then gives them back. The processes together may use up the group's ports
+// faster than these are known to be free again.
 void claim_all(PortClient& client, std::uint64_t clock_ns, Rush::Claimer& result) {
-  std::uint16_t taken[config::kPortLeasesMax];
-  const auto count = std::min<std::uint32_t>(client.leases(kProtocol), config::kPortLeasesMax);
-  for (std::uint32_t i = 0; i < count; ++i) {
+  std::vector<std::uint16_t> taken;
+  const auto count = client.leases(kProtocol);
+  taken.reserve(count);
+  while (taken.size() < count) {
     const auto start_ns = now_ns();
-    taken[i] = client.claim(kProtocol);
+    const auto port = client.claim(kProtocol);
     const auto claim_ns = now_ns() - start_ns;
+    if (!port) break;
+    taken.push_back(*port);
     if (result.count < kTimesMax) {
       result.times_ns[result.count++] = static_cast<std::uint32_t>(claim_ns - std::min(claim_ns, clock_ns));
     }
   }
-  for (std::uint32_t i = 0; i < count; ++i) client.release(kProtocol, taken[i]);
+  for (const auto port : taken) client.release(kProtocol, port);
   if (count == 0) client.ask_for_leases(kProtocol);
 }
 

@@ -68,18 +68,16 @@ std::uint16_t PortClient::bind(const shm::UniqueFd& socket) {
   return ntohs(address.sin_port);
 }
 
-std::uint16_t PortClient::claim(ports::Protocol protocol) {
+std::optional<std::uint16_t> PortClient::claim(ports::Protocol protocol) {
   std::uint16_t port = 0;
-  check(tmx_client_claim_port(client_, ports::name(protocol).data(), "dynamic", &port), "claiming a port");
+  const int error = tmx_client_claim_port(client_, ports::name(protocol).data(), "dynamic", &port);
+  if (error == -EADDRINUSE) return std::nullopt;
+  check(error, "claiming a port");
   return port;
 }
 
 void PortClient::ask_for_leases(ports::Protocol protocol) {
-  std::uint16_t port = 0;
-  const int error = tmx_client_claim_port(client_, ports::name(protocol).data(), "dynamic", &port);
-  if (error == -EADDRINUSE) return;
-  check(error, "claiming a port");
-  release(protocol, port);
+  if (const auto port = claim(protocol)) release(protocol, *port);
 }
 
 void PortClient::release(ports::Protocol protocol, std::uint16_t port) {

@@ -5,6 +5,7 @@
 #include <tlsmux/ports.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "ports/protocol.hpp"
@@ -25,7 +26,8 @@ class PortClient {
 
   // Both together, with a dynamic port, which is returned. Takes no longer than the call of the library.
   std::uint16_t bind(const shm::UniqueFd& socket);
-  std::uint16_t claim(ports::Protocol protocol);
+  // Nothing: none is free.
+  std::optional<std::uint16_t> claim(ports::Protocol protocol);
   // Claims a port and gives it back, if one is free: whoever asks for a port is offered leases, too.
   void ask_for_leases(ports::Protocol protocol);
   // Its socket is closed.
