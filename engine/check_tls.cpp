@@ -14,8 +14,8 @@
 #include "config/json/json_pointer.hpp"
 #include "engine/broker/file_access.hpp"
 #include "engine/refresh/tls_files.hpp"
+#include "engine/tls/expiry.hpp"
 #include "engine/tls/mbedtls_client.hpp"
-#include "engine/tls/own_certificate.hpp"
 #include "engine/tls/tls_library.hpp"
 
 namespace tlsmux::engine {
@@ -58,9 +58,11 @@ void check_upstream(tls::TlsLibrary& library, config::TlsSettings settings, cons
   }
   const auto client = tls::make_mbedtls_client(library, settings, *material);
   if (!client) findings.errors.push_back({.pointer = pointer, .message = client.error().words});
-  auto warning = tls::own_certificate_warning(material->certificate_pem, ::time(nullptr));
-  if (!warning.empty()) {
-    findings.warnings.push_back({.pointer = pointer + "/certificate_file", .message = std::move(warning)});
+  for (const auto& expiring : tls::find_expiring(*material)) {
+    auto warning = tls::expiry_warning(expiring, ::time(nullptr));
+    if (warning.empty()) continue;
+    findings.warnings.push_back(
+        {.pointer = config::pointer_to(pointer, expiring.setting()), .message = std::move(warning)});
   }
 }
 

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "config/plan_json.hpp"
@@ -38,6 +39,10 @@ void for_each_line(std::string_view text, const Use& use) {
   }
 }
 
+void log_warnings(Log& log, std::string_view lines) {
+  for_each_line(lines, [&](std::string_view line) { log.warning("config_warning", {{"warning", line}}); });
+}
+
 // Line by line, so that it is found again.
 void log_plan(Log& log, const RefreshPlan& plan) {
   for (const auto& change : plan.changes) {
@@ -49,7 +54,7 @@ void log_plan(Log& log, const RefreshPlan& plan) {
     }
   }
   for_each_line(plan.errors, [&](std::string_view line) { log.error("config_error", {{"error", line}}); });
-  for_each_line(plan.warnings, [&](std::string_view line) { log.warning("config_warning", {{"warning", line}}); });
+  log_warnings(log, plan.warnings);
 }
 
 const char* advice_for_trace_numbers(int error) {
@@ -114,6 +119,7 @@ std::uint32_t ControlServer::run() {
     clients_.expire(Lobby::Clock::now());
     clients_.log_left_out(Lobby::Clock::now());
     accept_again_in_time();
+    warn_of_expiry_in_time();
     if (settings_.ports != nullptr) settings_.ports->run_timers();
     clients_.detach_port_offenders();
   }
@@ -210,6 +216,14 @@ void ControlServer::accept_again_in_time() {
   accepts_again_.reset();
   spare_.renew();
   if (settings_.listener) poll_.change(settings_.listener.get(), {.source = Source::listener}, EPOLLIN);
+}
+
+// Again and again, as an engine may run for longer than a certificate is valid.
+void ControlServer::warn_of_expiry_in_time() {
+  const auto now = Lobby::Clock::now();
+  if (settings_.refresher == nullptr || now < expiry_due_) return;
+  expiry_due_ = now + settings_.expiry_interval;
+  log_warnings(log_, settings_.refresher->expiry_warnings());
 }
 
 void ControlServer::on_signal() {
@@ -371,9 +385,10 @@ int ControlServer::milliseconds_to_deadline() const {
     const Lobby::Clock::time_point ports_next{std::chrono::nanoseconds(ports_ns)};
     next = next ? std::min(*next, ports_next) : ports_next;
   }
+  if (settings_.refresher != nullptr) next = next ? std::min(*next, expiry_due_) : expiry_due_;
   if (!next) return -1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Lobby::Clock::now()).count();
-  return static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+  return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
 }
 
 }  // namespace tlsmux::engine::control

@@ -42,6 +42,7 @@ class ControlServer {
   void on_shard(std::uint64_t shard);
   void on_no_descriptors(int error);
   void accept_again_in_time();
+  void warn_of_expiry_in_time();
   void on_need(std::uint64_t shard, const NeedTraceNumbers& need);
   void start_draining(std::string_view reason);
   void start_refresh(const ClientRegistry::RefreshOrder& order);
@@ -65,6 +66,7 @@ class ControlServer {
     std::size_t shards_left = 0;  // that have not applied it yet
   };
   std::optional<PendingRefresh> refresh_;
+  Lobby::Clock::time_point expiry_due_;  // when to look next at what is expiring: first at once
   bool draining_ = false;
   std::size_t shards_draining_ = 0;
   std::uint32_t requests_left_ = 0;

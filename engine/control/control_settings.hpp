@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -42,7 +43,8 @@ struct ControlSettings {
       reserve_trace_numbers;
   // The shard that an upstream belongs to; of a name that no upstream has, any: it refuses. Empty: there is one shard.
   std::function<std::uint32_t(std::string_view upstream)> shard_of;
-  Refresher* refresher = nullptr;           // outlives the server; null: the configuration cannot be changed
+  Refresher* refresher = nullptr;  // outlives the server; null: the configuration cannot be changed
+  std::chrono::milliseconds expiry_interval = std::chrono::hours(6);  // between looks at what it says is expiring
   PortDesk* ports = nullptr;                // outlives the server; null: nobody gets ports here
   wrapper::WrapperDesk* wrapper = nullptr;  // outlives the server; null: nothing is shared by libtlsmux_ssl
   int broker_socket = -1;  // its end of file ends the engine; -1: there is no broker. Stays the caller's

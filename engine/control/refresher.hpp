@@ -43,6 +43,8 @@ class Refresher {
   virtual RefreshPlan prepare(bool dry_run) = 0;
   // The shards have carried out the order of the last prepare(), and no client is in a group that is gone.
   virtual void adopt() = 0;
+  // A line for each certificate of ours and each revocation list, as they were read last, that is not valid or will not be for long.
+  [[nodiscard]] virtual std::string expiry_warnings() const = 0;
 };
 
 }  // namespace tlsmux::engine::control

@@ -16,7 +16,6 @@
 #include "engine/refresh/tls_files.hpp"
 #include "engine/shard/status_board.hpp"
 #include "engine/tls/mbedtls_client.hpp"
-#include "engine/tls/own_certificate.hpp"
 #include "shm/segment.hpp"
 
 namespace tlsmux::engine {
@@ -68,10 +67,6 @@ std::string setting_of(const config::Change& change, std::size_t place_before, s
   return change.pointer.starts_with(prefix) ? change.pointer.substr(prefix.size()) : std::string();
 }
 
-std::string certificate_pointer(broker::ConfigPlace upstream) {
-  return config::pointer_to("/upstreams", upstream.index) + "/tls/certificate_file";
-}
-
 std::string lines(const config::ConfigErrors& errors) {
   std::string text;
   for (const auto& error : errors) text += error.pointer + ": " + error.message + "\n";
@@ -109,8 +104,7 @@ std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> Refresh::make_t
   auto client = tls::make_mbedtls_client(library_, settings, *material, upstream.tls_client);
   if (!client) return std::unexpected(shm::SystemError{.code = EINVAL, .message = client.error().words});
   upstream.contents = TlsContents(contents_key_, *material);
-  upstream.warning = tls::own_certificate_warning(material->certificate_pem, ::time(nullptr));
-  if (!upstream.warning.empty()) upstream.warning = certificate_pointer(place) + ": " + upstream.warning;
+  upstream.expiring = tls::find_expiring(*material);
   upstream.tls_client = client->get();
   return std::move(*client);
 }
@@ -125,7 +119,6 @@ std::expected<std::vector<std::unique_ptr<tls::TlsClient>>, shm::SystemError> Re
                                               .message = "upstream " + settings.name + ": " + client.error().message});
     }
     clients.push_back(std::move(*client));
-    if (!upstreams_[i].warning.empty()) log_.warning("config_warning", {{"warning", upstreams_[i].warning}});
   }
   return clients;
 }
@@ -280,8 +273,7 @@ std::expected<void, std::string> Refresh::prepare_upstream(std::uint32_t index, 
   const auto before = is_new ? TlsContents() : upstreams_[index].contents;
   auto client = make_tls_client(settings.tls, {.index = next.place, .in_candidate = true}, next);
   if (!client) return std::unexpected(client.error().message);
-  // Once of all that were made of one model.
-  if (!next.warning.empty() && !plan.warnings.contains(next.warning)) plan.warnings += next.warning + "\n";
+  add_expiry_warnings(next, plan.warnings);
 
   if (is_new) {
     order.upstreams.push_back({.kind = ApplyConfig::Kind::added, .index = index, .tls_client = std::move(*client)});

@@ -7,6 +7,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "engine/ports/port_rows.hpp"
 #include "engine/refresh/tls_contents.hpp"
 #include "engine/shard/shard_of.hpp"
+#include "engine/tls/expiry.hpp"
 #include "engine/tls/tls_library.hpp"
 #include "engine/tls/tls_session.hpp"
 #include "shm/function_ref.hpp"
@@ -39,6 +41,7 @@ class Refresh final : public control::Refresher {
 
   control::RefreshPlan prepare(bool dry_run) override;
   void adopt() override;
+  std::string expiry_warnings() const override;
 
   // Not while a refresh is under way. The configuration with one more upstream, of config::made_upstream(), with `model`'s
   // TLS material: it holds from here on, and what is returned is the order for the shards, which they do not answer. Their
@@ -71,9 +74,10 @@ class Refresh final : public control::Refresher {
     std::uint32_t session_places = 0;            // in the engine
     const tls::TlsClient* tls_client = nullptr;  // the shard's; it changes by orders from here only
     TlsContents contents;                        // of the files that it was made from
-    std::string warning = {};                    // of our certificate; empty: none
+    std::vector<tls::Expiring> expiring = {};    // of those files
   };
 
+  static void add_expiry_warnings(const Upstream& upstream, std::string& warnings);
   control::RefreshPlan plan(const config::Config& file);
   std::vector<config::Change> find_changes(const config::Config& before, config::Config& candidate) const;
   std::expected<std::unique_ptr<tls::TlsClient>, shm::SystemError> make_tls_client(const config::TlsSettings& settings,

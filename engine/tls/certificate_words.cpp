@@ -8,10 +8,17 @@
 
 namespace tlsmux::engine::tls {
 
-std::string time_text(const mbedtls_x509_time& time) {
+std::string time_text(const mbedtls_x509_time& time) { return time_text(epoch_seconds(time)); }
+
+std::string time_text(std::int64_t epoch_s) {
+  const std::chrono::sys_seconds moment{std::chrono::seconds(epoch_s)};
+  const auto day = std::chrono::floor<std::chrono::days>(moment);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(moment - day);
   std::array<char, 40> text{};
-  static_cast<void>(std::snprintf(text.data(), text.size(), "%04d-%02d-%02d %02d:%02d UTC", time.year, time.mon,
-                                  time.day, time.hour, time.min));
+  static_cast<void>(std::snprintf(text.data(), text.size(), "%04d-%02u-%02u %02d:%02d UTC", int{date.year()},
+                                  unsigned{date.month()}, unsigned{date.day()}, static_cast<int>(clock.hours().count()),
+                                  static_cast<int>(clock.minutes().count())));
   return text.data();
 }
 

@@ -12,6 +12,7 @@ namespace tlsmux::engine::tls {
 
 // "2026-11-21 18:33 UTC"
 std::string time_text(const mbedtls_x509_time& time);
+std::string time_text(std::int64_t epoch_s);
 
 // "CN=host.example", printable.
 std::string name_text(const mbedtls_asn1_named_data& name);

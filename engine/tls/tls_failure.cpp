@@ -8,8 +8,8 @@
 #include <string>
 
 #include "engine/tls/cipher_suites.hpp"
+#include "engine/tls/expiry.hpp"
 #include "engine/tls/handles.hpp"
-#include "engine/tls/own_certificate.hpp"
 
 namespace tlsmux::engine::tls {
 namespace {
@@ -41,7 +41,7 @@ TlsError rejected_certificate(Alert alert, const SessionProgress& progress) {
   std::string words = "the host demands a client certificate and none is configured (certificate_file, key_file)";
   if (progress.own_certificate != nullptr) {
     words = "the host rejected our client certificate";
-    const auto fault = validity_fault(*progress.own_certificate, mbedtls_time(nullptr));
+    const auto fault = validity_fault(validity_of(*progress.own_certificate), mbedtls_time(nullptr));
     if (!fault.empty()) words += ", which " + fault;
   }
   return {Reason::certificate_rejected_by_host, words + ": " + alert_text(alert)};

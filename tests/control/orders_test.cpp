@@ -1,6 +1,7 @@
 // Orders to the engine: who may give them, and what comes of them.
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <string>
 
@@ -107,6 +108,15 @@ TEST_CASE("hostile.orders while another one is carried out end the connection") 
     REQUIRE(client.send(drain_of("acquirer")));
     CHECK(client.receive_error() == EPROTO);
   }
+}
+
+TEST_CASE("engine.files that expire are warned of at the start and again and again") {
+  ServerProcess server({.refreshes = true, .expiry_interval = std::chrono::milliseconds(10)});
+  for (const auto* warning : {"\"file 1 expires\"", "\"another does\"", "\"file 2 expires\"", "\"file 3 expires\""}) {
+    const auto line = server.log().wait_for(std::string("event=config_warning warning=") + warning);
+    CHECK_MESSAGE(line.contains("level=warning"), line);
+  }
+  CHECK(server.stop() == 0);
 }
 
 TEST_CASE("engine.orders to refresh need a configuration file") {

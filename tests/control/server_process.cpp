@@ -188,11 +188,15 @@ class FakeRefresher final : public control::Refresher {
     if (is_there_) ++added_;
     log_.info("test_adopted");
   }
+  [[nodiscard]] std::string expiry_warnings() const override {
+    return "file " + std::to_string(++looks_) + " expires\nanother does\n";
+  }
 
  private:
   const ServerOptions& options_;
   Log& log_;
   int added_ = 0;  // ever
+  mutable int looks_ = 0;
   bool is_there_ = false;
 };
 
@@ -294,6 +298,7 @@ int ServerProcess::run(const ServerOptions& options) {
 
   FakeRefresher refresher(options, log);
   if (options.refreshes) settings.refresher = &refresher;
+  settings.expiry_interval = options.expiry_interval;
   std::optional<Ports> ports;
   if (options.ports) settings.ports = &ports.emplace(options, group_, log).desk();
   config::Config config;

@@ -16,7 +16,8 @@
 // With two shards, names that end in "@1" belong to the second.
 //
 // With `refreshes` there is a stand-in for the configuration, too: the first refresh adds a group "ADDED" with the same
-// members, the second removes it, and so on; the shard applies each when it is told to drain "refresh".
+// members, the second removes it, and so on; the shard applies each when it is told to drain "refresh". Two files are always about to
+// expire; the first line says how often it was asked.
 //
 // With `ports` there is a desk for ports of that group, in a world without sockets, where no process can be identified. Which
 // clients are alive is so.
@@ -28,6 +29,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -50,6 +52,7 @@ struct ServerOptions {
   std::uint64_t descriptors_max = 0;  // 0: as it is
   bool takes_descriptors = false;     // as before Linux 6.16
   bool refreshes = false;
+  std::chrono::milliseconds expiry_interval = std::chrono::hours(1);
   bool makes_spares = false;
   config::IdleStrategy idle_strategy = config::IdleStrategy::power;
   std::uint32_t shards = 1;

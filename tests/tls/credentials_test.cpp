@@ -1,10 +1,8 @@
 #include <doctest/doctest.h>
 
-#include <ctime>
 #include <string>
 #include <utility>
 
-#include "engine/tls/own_certificate.hpp"
 #include "tests/tls/tls_pair.hpp"
 
 namespace tlsmux::test {
@@ -49,26 +47,6 @@ TEST_CASE("tls.material that cannot be used is named") {
   CHECK(refusal_of(material).contains("\"client.key\" is not the key of the certificate in \"client.pem\""));
   material.key_pem = {};
   CHECK(refusal_of(material).contains("\"client.pem\" has no key_file"));
-}
-
-TEST_CASE("tls.material with a certificate of ours is warned of before and after its time") {
-  constexpr long kDayS = 24 * 60 * 60;
-  const auto identity = authority().issue({.starts_s = -kDayS, .ends_s = 40 * kDayS});
-  const engine::tls::PemFile file{.name = "client.pem", .pem = identity.certificate_pem()};
-  // Half a day off each border, as the clock goes on meanwhile.
-  const auto warning_in = [&](long days) {
-    return own_certificate_warning(file, std::time(nullptr) + days * kDayS + kDayS / 2);
-  };
-  CHECK(warning_in(0).empty());
-  CHECK(warning_in(9).empty());
-  for (const auto& [days, words] :
-       {std::pair(11, "less than 29 days away"), {38, "less than 2 days away"}, {39, "less than 1 day away"}}) {
-    CHECK(warning_in(days).starts_with("\"client.pem\" expires on 20"));
-    CHECK_MESSAGE(warning_in(days).contains(words), warning_in(days));
-  }
-  CHECK(warning_in(41).starts_with("\"client.pem\" expired on 20"));
-  CHECK(warning_in(-2).starts_with("\"client.pem\" is not valid before 20"));
-  CHECK(engine::tls::own_certificate_warning({}, 0).empty());
 }
 
 TEST_CASE("tls.material error shows nothing of the key") {

@@ -160,19 +160,21 @@ TEST_CASE("tls.files are parsed by the check of tlsmuxd as by an engine, which o
   CHECK(errors[0].message == "opening " + tls.key_file + ": No such file or directory");
 }
 
-TEST_CASE("tls.files with a certificate of ours that has expired are a warning of the check, and no error") {
+TEST_CASE("tls.files with a certificate of ours or a list that has expired are a warning of the check, and no error") {
   const TemporaryFolder folder;
   auto tls = all_files(folder);
-  CHECK(engine::check_tls(with_upstream(tls)).warnings.size() == 1);  // it has a day left
+  CHECK(engine::check_tls(with_upstream(tls)).warnings.empty());
   const auto expired = authority().issue({.starts_s = -200'000, .ends_s = -100'000});
   tls.certificate_file = folder.add("expired.pem", expired.certificate_pem());
   tls.key_file = folder.add("expired.key", expired.key_pem());
   tls.passphrase_file.clear();
+  tls.crl_file = folder.add("old.pem", authority().revocation_list_pem({.starts_s = -200'000, .ends_s = -100'000}));
   const auto found = engine::check_tls(with_upstream(tls));
   CHECK(found.errors.empty());
-  REQUIRE(found.warnings.size() == 1);
+  REQUIRE(found.warnings.size() == 2);
   CHECK(found.warnings[0].pointer == "/upstreams/0/tls/certificate_file");
   CHECK(found.warnings[0].message.starts_with("\"" + tls.certificate_file + "\" expired on 20"));
+  CHECK(found.warnings[1].pointer == "/upstreams/0/tls/crl_file");
 }
 
 TEST_CASE("tls.files of a key log are not opened unless the environment allows it") {
