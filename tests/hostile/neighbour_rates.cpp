@@ -16,8 +16,8 @@ namespace {
 int keep_busy() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::nice(kLeastPriority) == -1) return 1;
-  for (volatile std::uint64_t turns = 0;; turns = turns + 1) {
-  }
+  volatile std::uint64_t turns = 0;
+  while (true) turns = turns + 1;
 }
 
 }  // namespace
